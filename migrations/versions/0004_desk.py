@@ -1,0 +1,20 @@
+"""desk."""
+
+from alembic import op
+
+revision = "0004_desk"
+down_revision = "0003_encryption"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(
+        """
+        SELECT 1
+        """
+    )
+
+
+def downgrade() -> None:
+    raise NotImplementedError("Migrations go forward only.")

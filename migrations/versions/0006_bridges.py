@@ -1,0 +1,20 @@
+"""bridges."""
+
+from alembic import op
+
+revision = "0006_bridges"
+down_revision = "0005_vault"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute(
+        """
+        SELECT 1
+        """
+    )
+
+
+def downgrade() -> None:
+    raise NotImplementedError("Migrations go forward only.")

@@ -1,0 +1,147 @@
+"""What can be refused, in the words of the domain. Raised, never returned; `web/dispatch.py` gives each its status.
+
+The message is for people. `fields` join the answer's JSON body beside `errcode` and `error`. Neither may ever carry
+content, a token, or a secret: both end in answers and logs.
+"""
+
+
+class Refused(Exception):
+    """A request that is understood and not granted. Subclasses name the reason."""
+
+    def __init__(self, message: str = "", **fields: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fields = fields
+
+
+class NotAllowed(Refused):
+    """The caller may not do this."""
+
+
+class NotFound(Refused):
+    """There is no such thing, or none the caller may know of."""
+
+
+class Invalid(Refused):
+    """A parameter has a value that makes no sense."""
+
+
+class BadJson(Refused):
+    """The body is JSON of the wrong shape."""
+
+
+class NotJson(Refused):
+    """The body is not JSON."""
+
+
+class MissingParam(Refused):
+    """A parameter that is required was not given."""
+
+
+class MissingToken(Refused):
+    """No access token was given."""
+
+
+class UnknownToken(Refused):
+    """The access token is not, or no longer, one of ours."""
+
+
+class TooLarge(Refused):
+    """The request, event or file is larger than what is taken."""
+
+
+class LimitExceeded(Refused):
+    """Too many of these at once; `retry_after_ms` says when to come back."""
+
+
+class UserInUse(Refused):
+    """The user id is taken."""
+
+
+class InvalidUsername(Refused):
+    """The local part of the user id has characters that are not allowed."""
+
+
+class Exclusive(Refused):
+    """The name lies in a namespace that an application service keeps for itself."""
+
+
+class RoomInUse(Refused):
+    """The room alias is taken."""
+
+
+class WeakPassword(Refused):
+    """The password is too easy to guess."""
+
+
+class WrongVersion(Refused):
+    """The key backup version is not the current one; `current_version` is."""
+
+
+class UnsupportedRoomVersion(Refused):
+    """No rooms of that version are made here."""
+
+
+class InvalidRoomState(Refused):
+    """The initial state of a new room contradicts itself."""
+
+
+class GuestNotAllowed(Refused):
+    """Guests may not do this."""
+
+
+class UserDeactivated(Refused):
+    """The account has been closed for good."""
+
+
+class UserLocked(Refused):
+    """The account has been locked by an administrator."""
+
+
+class UserSuspended(Refused):
+    """The account has been suspended by an administrator."""
+
+
+class CannotLeaveServerNotice(Refused):
+    """This room can't be left."""
+
+
+class BadAlias(Refused):
+    """The alias does not point at the room."""
+
+
+class UnknownPosition(Refused):
+    """The position in the stream is not one of ours, or too old to go on from."""
+
+
+class Conflict(Refused):
+    """The state of things has moved on since the caller looked."""
+
+
+class Unrecognized(Refused):
+    """No such path, or an operation that this server refuses by design."""
+
+
+class WrongMethod(Refused):
+    """The path exists, with another method."""
+
+
+class Unknown(Refused):
+    """Refused for a reason that has no name of its own."""
+
+
+class NotYetUploaded(Refused):
+    """The media id is reserved and its content has not come yet."""
+
+
+class CannotOverwriteMedia(Refused):
+    """The media id has its content already."""
+
+
+class Unavailable(Refused):
+    """A part of the house is not answering; try again soon."""
+
+
+class InteractiveAuthNeeded(Refused):
+    """The caller must show once more who they are; `fields` is the whole answer (client-server API, "User-Interactive
+    Authentication")."""
