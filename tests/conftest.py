@@ -1,0 +1,76 @@
+"""Fixtures for every test: the house, the cast and its people."""
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cast import Cast, Person, a_cast
+from tests.house import House, Workers
+
+LAST = ("test_canary",)  # what looks at the traces of all other stories
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: any(name in item.nodeid for name in LAST))
+
+
+def _short_directory() -> tempfile.TemporaryDirectory[str]:
+    # A socket's path must stay under 90 bytes, which pytest's own directories often do not.
+    return tempfile.TemporaryDirectory(prefix="mado-", dir=os.environ.get("MADOGUCHI_TEST_TMP", "/tmp"))
+
+
+@pytest.fixture(scope="session")
+def house() -> Iterator[House]:
+    """A running `madoguchi up --demo`, shared by the whole run: open registration, no limits."""
+    with _short_directory() as directory:
+        house = House(Path(directory) / "data")
+        house.opens()
+        try:
+            yield house
+        finally:
+            house.closes()
+
+
+@pytest.fixture(scope="session")
+def workers() -> Iterator[Workers]:
+    """PostgreSQL and two `serve` processes, nothing else: cheaper, and one may be killed."""
+    with _short_directory() as directory:
+        workers = Workers(Path(directory), count=2)
+        workers.start()
+        try:
+            yield workers
+        finally:
+            workers.stop()
+
+
+@pytest.fixture
+async def cast(house: House) -> AsyncIterator[Cast]:
+    async for cast in a_cast(house.base_url):
+        yield cast
+
+
+@pytest.fixture
+async def mio(cast: Cast) -> Person:
+    """澪, the young person."""
+    return await cast.person("mio")
+
+
+@pytest.fixture
+async def ken(cast: Cast) -> Person:
+    """健, a counsellor (here: an account of his own; the demo staff's Ken is `house.staff`)."""
+    return await cast.person("ken")
+
+
+@pytest.fixture
+async def sato(cast: Cast) -> Person:
+    """佐藤, the counsellor of the next shift."""
+    return await cast.person("sato")
+
+
+@pytest.fixture
+async def aoi(cast: Cast) -> Person:
+    """葵, who has nothing to do with it."""
+    return await cast.person("aoi")
