@@ -1,0 +1,76 @@
+"""What is known of each file in the media store. The files themselves: `core/chat/media.py`. Times in milliseconds."""
+
+import msgspec
+
+from madoguchi.ids import UserID
+from madoguchi.storage.db import Tx
+
+
+class Media(msgspec.Struct, frozen=True):
+    """One file. `size` (bytes) is None until its content has come."""
+
+    media_id: str
+    owner: UserID
+    content_type: str | None
+    file_name: str | None
+    size: int | None
+    created_at: int
+    unused_expires_at: int | None
+
+
+_COLUMNS = "media_id, owner, content_type, file_name, size, created_at, unused_expires_at"
+
+
+async def insert_media(
+    tx: Tx,
+    media_id: str,
+    owner: UserID,
+    content_type: str,
+    file_name: str | None,
+    size: int,
+    sha256: bytes,
+    now: int,
+) -> None:
+    """Records a file that is in the store."""
+    await tx.execute(
+        """
+        INSERT INTO media (media_id, owner, content_type, file_name, size, sha256, created_at, uploaded_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+        """,
+        media_id, owner, content_type, file_name, size, sha256, now,
+    )  # fmt: skip
+
+
+async def insert_pending(tx: Tx, media_id: str, owner: UserID, now: int, unused_expires_at: int) -> None:
+    """Reserves an id for content that comes later."""
+    await tx.execute(
+        "INSERT INTO media (media_id, owner, created_at, unused_expires_at) VALUES ($1, $2, $3, $4)",
+        media_id, owner, now, unused_expires_at,
+    )  # fmt: skip
+
+
+async def count_pending(tx: Tx, owner: UserID, now: int) -> int:
+    """How many ids the user has reserved and neither used nor let expire. Forgets the expired ones."""
+    await tx.execute("DELETE FROM media WHERE owner = $1 AND size IS NULL AND unused_expires_at <= $2", owner, now)
+    count: int = await tx.fetchval("SELECT count(*) FROM media WHERE owner = $1 AND size IS NULL", owner)
+    return count
+
+
+async def get_media(tx: Tx, media_id: str) -> Media | None:
+    """What is known of a file."""
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM media WHERE media_id = $1", media_id)
+    return Media(**row) if row else None
+
+
+async def update_uploaded(
+    tx: Tx, media_id: str, content_type: str, file_name: str | None, size: int, sha256: bytes, now: int
+) -> bool:
+    """Records that the content of a reserved id has come; gives False if it had come already."""
+    done = await tx.fetchval(
+        """
+        UPDATE media SET content_type = $2, file_name = $3, size = $4, sha256 = $5, uploaded_at = $6
+        WHERE media_id = $1 AND size IS NULL RETURNING true
+        """,
+        media_id, content_type, file_name, size, sha256, now,
+    )  # fmt: skip
+    return bool(done)
