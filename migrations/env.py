@@ -1,0 +1,35 @@
+"""Run by alembic through madoguchi.migrate, which hands over the connection."""
+
+from typing import Any
+
+from alembic import context
+from alembic.ddl.postgresql import PostgresqlImpl
+from sqlalchemy import Connection
+from sqlalchemy.util import await_only
+
+# Any constant serves; it only has to be the same in every process that migrates.
+ONE_AT_A_TIME = 0x6D61646F
+
+
+class PlainSql(PostgresqlImpl):
+    """Hands a migration's text to PostgreSQL as it stands: several statements, colons and percent signs included."""
+
+    __dialect__ = "postgresql"
+
+    def execute(self, sql: Any, execution_options: dict[str, Any] | None = None) -> None:
+        if isinstance(sql, str) and self.connection is not None:
+            await_only(self.connection.connection.driver_connection.execute(sql))
+        else:
+            super().execute(sql, execution_options)
+
+
+def run() -> None:
+    connection: Connection = context.config.attributes["connection"]
+    context.configure(connection=connection, version_table="alembic_version")
+    with context.begin_transaction():
+        # Also opens the transaction that the plain texts run in.
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ONE_AT_A_TIME})")
+        context.run_migrations()
+
+
+run()

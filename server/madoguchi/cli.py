@@ -1,0 +1,89 @@
+"""The command `madoguchi`. Each verb imports what it needs when it runs, so that all of them start quickly."""
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar
+
+import click
+
+from madoguchi import logs
+from madoguchi.config import Settings
+from madoguchi.flags import with_settings
+from madoguchi.up import Problem
+
+
+class Verbs(click.Group):
+    """The verbs below, and groups of verbs that live with their subject and are imported only when called."""
+
+    elsewhere: ClassVar[dict[str, tuple[str, str, str]]] = {
+        "staff": ("madoguchi.cli_staff", "staff", "Counsellors, supervisors and administrators."),
+        "channel": ("madoguchi.cli_channel", "channel", "The ways people reach the desk."),
+        "vault": ("madoguchi.vault.cli", "vault", "The sealed keys: make the vault, open a case with k of n shares."),
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.commands, *self.elsewhere]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self.elsewhere:
+            module, attribute, _ = self.elsewhere[cmd_name]
+            command: click.Command = getattr(__import__(module, fromlist=[attribute]), attribute)
+            return command
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(name, command.get_short_help_str(80)) for name, command in self.commands.items()]
+        rows += [(name, text) for name, (_, _, text) in self.elsewhere.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="madoguchi")
+def main() -> None:
+    """窓口: one counselling desk that its operator owns."""
+
+
+@main.command()
+@with_settings
+def serve(settings: Settings) -> None:
+    """Run one web worker: Matrix API, desk API, web pages."""
+    from madoguchi import app
+
+    _run("serve", settings, app.run)
+
+
+@main.command()
+@with_settings
+def migrate(settings: Settings) -> None:
+    """Bring the database to this version's schema."""
+    from madoguchi.migrate import migrate as run_migrations
+    from madoguchi.up.database import reachable
+
+    async def run(settings: Settings) -> None:
+        async with reachable(settings) as found:
+            before, now = await run_migrations(found.database_url)
+        click.echo(f"The database is at {now}" + (", as it was." if before == now else f" (was {before or 'empty'})."))
+
+    _run("migrate", settings, run)
+
+
+def _run(process: str, settings: Settings, run: Callable[[Settings], Awaitable[Any]]) -> None:
+    """Run one process's coroutine on uvloop until it ends."""
+    import uvloop
+
+    logs.setup(process, settings.log_level)
+    try:
+        uvloop.run(_awaited(run, settings))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Problem as error:
+        raise click.ClickException(str(error)) from None
+
+
+async def _awaited(run: Callable[[Settings], Awaitable[Any]], settings: Settings) -> None:
+    await run(settings)
+
+
+if __name__ == "__main__":
+    main()
