@@ -118,6 +118,18 @@ class Conflict(Refused):
     """The state of things has moved on since the caller looked."""
 
 
+class AlreadyTaken(Conflict):
+    """A colleague has accepted the case; `by` says who (`user_id`, `name`)."""
+
+
+class CapacityFull(Conflict):
+    """The counsellor looks after as many cases as their capacity allows."""
+
+
+class DeskClosed(NotAllowed):
+    """The desk or this way to it takes no new cases now; `guidance` and, if known, `next_opening` say what does."""
+
+
 class Unrecognized(Refused):
     """No such path, or an operation that this server refuses by design."""
 
@@ -136,6 +148,18 @@ class NotYetUploaded(Refused):
 
 class CannotOverwriteMedia(Refused):
     """The media id has its content already."""
+
+
+class UnknownDevice(Refused):
+    """The user has no such device."""
+
+
+class ProfileTooLarge(Refused):
+    """The profile would be larger than 64 KiB."""
+
+
+class KeyTooLarge(Refused):
+    """The name of the profile field is longer than 255 bytes."""
 
 
 class Unavailable(Refused):

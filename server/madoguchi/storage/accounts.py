@@ -156,7 +156,14 @@ async def insert_login_token(tx: Tx, token_hash: bytes, user_id: UserID, expires
 
 async def delete_login_token(tx: Tx, token_hash: bytes, now: int) -> UserID | None:
     """Uses a login token up; gives its owner, or None if it is unknown or too old."""
-    await tx.execute("DELETE FROM login_tokens WHERE expires_at <= $1", now)
+    await tx.execute(
+        """
+        DELETE FROM login_tokens WHERE token_hash IN (
+            SELECT token_hash FROM login_tokens WHERE expires_at <= $1 LIMIT 100 FOR UPDATE SKIP LOCKED
+        )
+        """,
+        now,
+    )
     owner: UserID | None = await tx.fetchval(
         "DELETE FROM login_tokens WHERE token_hash = $1 RETURNING user_id", token_hash
     )
@@ -176,7 +183,14 @@ async def insert_interactive_auth(
     tx: Tx, session_id: str, operation: str, user_id: UserID | None, now: int, forget_before: int
 ) -> None:
     """Begins a session and forgets those begun before `forget_before`."""
-    await tx.execute("DELETE FROM interactive_auth WHERE created_at < $1", forget_before)
+    await tx.execute(
+        """
+        DELETE FROM interactive_auth WHERE session_id IN (
+            SELECT session_id FROM interactive_auth WHERE created_at < $1 LIMIT 100 FOR UPDATE SKIP LOCKED
+        )
+        """,
+        forget_before,
+    )
     await tx.execute(
         "INSERT INTO interactive_auth (session_id, operation, user_id, created_at) VALUES ($1, $2, $3, $4)",
         session_id, operation, user_id, now,

@@ -51,11 +51,17 @@ ANSWERS: dict[type[errors.Refused], tuple[int, str]] = {
     errors.BadAlias: (400, "M_BAD_ALIAS"),
     errors.UnknownPosition: (400, "M_UNKNOWN_POS"),
     errors.Conflict: (409, "M_CONFLICT"),
+    errors.AlreadyTaken: (409, "JP_MADOGUCHI_ALREADY_TAKEN"),
+    errors.CapacityFull: (409, "JP_MADOGUCHI_FULL"),
+    errors.DeskClosed: (403, "JP_MADOGUCHI_CLOSED"),
     errors.Unrecognized: (404, "M_UNRECOGNIZED"),
     errors.WrongMethod: (405, "M_UNRECOGNIZED"),
     errors.Unknown: (400, "M_UNKNOWN"),
     errors.NotYetUploaded: (504, "M_NOT_YET_UPLOADED"),
     errors.CannotOverwriteMedia: (409, "M_CANNOT_OVERWRITE_MEDIA"),
+    errors.UnknownDevice: (400, "M_UNKNOWN_DEVICE"),
+    errors.ProfileTooLarge: (400, "M_PROFILE_TOO_LARGE"),
+    errors.KeyTooLarge: (400, "M_KEY_TOO_LARGE"),
     errors.Unavailable: (503, "M_UNKNOWN"),
 }
 
