@@ -1,6 +1,6 @@
 """Canary words: whatever is said in a story carries one, and afterwards none may be found where it does not belong.
 
-    await mio.says(word("眠れない"))
+await mio.says(word("眠れない"))
 """
 
 import secrets
