@@ -10,10 +10,16 @@ import pytest
 from tests.cast import Cast, Person, a_cast
 from tests.house import House, Workers
 
+APART = ("soak", "bench")  # only when asked for by name: `pytest -m soak`
 LAST = ("test_canary",)  # what looks at the traces of all other stories
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for apart in APART:
+        if apart not in config.getoption("markexpr"):
+            left_out = [item for item in items if item.get_closest_marker(apart)]
+            items[:] = [item for item in items if item not in left_out]
+            config.hook.pytest_deselected(items=left_out)
     items.sort(key=lambda item: any(name in item.nodeid for name in LAST))
 
 

