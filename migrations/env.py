@@ -18,7 +18,8 @@ class PlainSql(PostgresqlImpl):
 
     def execute(self, sql: Any, execution_options: dict[str, Any] | None = None) -> None:
         if isinstance(sql, str) and self.connection is not None:
-            await_only(self.connection.connection.driver_connection.execute(sql))
+            driver: Any = self.connection.connection.driver_connection
+            await_only(driver.execute(sql))
         else:
             super().execute(sql, execution_options)
 

@@ -1,12 +1,14 @@
 """The command `madoguchi`. Each verb imports what it needs when it runs, so that all of them start quickly."""
 
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import click
 
-from madoguchi import logs
+from madoguchi import config, logs
 from madoguchi.config import Settings
 from madoguchi.flags import with_settings
 from madoguchi.up import Problem
@@ -66,6 +68,94 @@ def migrate(settings: Settings) -> None:
         click.echo(f"The database is at {now}" + (", as it was." if before == now else f" (was {before or 'empty'})."))
 
     _run("migrate", settings, run)
+
+
+@main.command()
+@click.option("--demo", is_flag=True, help="Also make two demo counsellors and print their passwords.")
+@with_settings
+def up(settings: Settings, demo: bool) -> None:
+    """Run everything on this machine: database, serve, bridges, keeper, work."""
+    from madoguchi.up.supervisor import up as run_all
+
+    logs.setup("up", settings.log_level)
+    try:
+        asyncio.run(run_all(settings, demo, click.echo))
+    except Problem as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.command()
+@click.option("--demo", is_flag=True, help="Also make two demo counsellors and print their passwords.")
+@with_settings
+def init(settings: Settings, demo: bool) -> None:
+    """Make what a desk needs before its processes start one by one: schema, keys, the administrator's link."""
+    from madoguchi.bootstrap import bootstrap
+    from madoguchi.migrate import migrate as run_migrations
+    from madoguchi.up.database import reachable
+    from madoguchi.up.supervisor import make_directories
+
+    async def run(settings: Settings) -> None:
+        make_directories(settings)
+        async with reachable(settings) as found:
+            await run_migrations(found.database_url)
+            founded = await bootstrap(found, demo)
+        if founded.admin_token:
+            click.echo(f"administrator's one-time link: {settings.base_url}/admin/#link={founded.admin_token}")
+        for person in founded.demo_staff:
+            click.echo(f"demo counsellor {person.name}  {person.user_id}  password {person.password}")
+
+    _run("init", settings, run)
+
+
+@main.command()
+@with_settings
+def bridges(settings: Settings) -> None:
+    """Run the bridges to messaging apps: webhooks in, ghosts, messages out."""
+    from madoguchi_bridges import app as bridges_app
+
+    _run("bridges", settings, bridges_app.run)
+
+
+@main.command()
+@with_settings
+def keeper(settings: Settings) -> None:
+    """Run the keeper: seals room keys for the vault, gives counsellors the history."""
+    from madoguchi.keeper import app as keeper_app
+
+    _run("keeper", settings, keeper_app.run)
+
+
+@main.command()
+@with_settings
+def work(settings: Settings) -> None:
+    """Run the background jobs: retention, schedules, notices."""
+    from madoguchi.work import app as work_app
+
+    _run("work", settings, work_app.run)
+
+
+@main.command(name="config")
+@with_settings
+def show_config(settings: Settings) -> None:
+    """Show the settings in effect, secrets masked."""
+    import json
+
+    for name, value in config.masked(settings).items():
+        shown = str(value) if isinstance(value, Path) else value
+        click.echo(f"{name} = {json.dumps(shown, ensure_ascii=False)}")
+
+
+@main.command()
+@with_settings
+def doctor(settings: Settings) -> None:
+    """Check database, keys, clock, listeners, keeper, bridges and vault; say how to mend what is wrong."""
+    from madoguchi.doctor import examine
+
+    sick = False
+    for finding in asyncio.run(examine(settings)):
+        sick = sick or finding.is_bad
+        click.echo(finding.as_line())
+    sys.exit(1 if sick else 0)
 
 
 def _run(process: str, settings: Settings, run: Callable[[Settings], Awaitable[Any]]) -> None:

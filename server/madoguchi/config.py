@@ -20,6 +20,8 @@ from msgspec import Meta
 OnOff = Literal["on", "off"]
 PREFIX = "MADOGUCHI_"
 FILE_VARIABLE = "MADOGUCHI_CONFIG"
+# Wishes to the test suite (tests/README.md), no settings.
+TEST_PREFIX = "MADOGUCHI_TEST_"
 DEFAULT_FILE = Path("madoguchi.toml")
 
 
@@ -158,16 +160,16 @@ def load(
         values[name] = _convert(name, raw, place, spelled)
         places[name] = place
 
-    path = file or (Path(environ[FILE_VARIABLE]) if environ.get(FILE_VARIABLE) else None)
+    # Set and empty = read no file: so a child process takes its parent's settings and nothing else.
+    named = environ.get(FILE_VARIABLE, str(DEFAULT_FILE) if DEFAULT_FILE.is_file() else "")
+    path = file or (Path(named) if named else None)
     if path is not None and not path.is_file():
         raise SettingsError(f"{path}: no such settings file.")
-    if path is None and DEFAULT_FILE.is_file():
-        path = DEFAULT_FILE
     if path is not None:
         for name, raw, place in _read_toml(path):
             take(name, raw, place, name)
     for variable in sorted(environ):
-        if variable.startswith(PREFIX) and variable != FILE_VARIABLE:
+        if variable.startswith(PREFIX) and variable != FILE_VARIABLE and not variable.startswith(TEST_PREFIX):
             name = variable.removeprefix(PREFIX).lower()
             take(name, _from_text(name, environ[variable]), f"environment variable {variable}", variable)
     for name, raw in (flags or {}).items():
@@ -188,7 +190,7 @@ def load(
 
 def to_environ(settings: Settings) -> dict[str, str]:
     """Every setting as MADOGUCHI_… variables, so that a child process gets exactly these."""
-    out: dict[str, str] = {}
+    out = {FILE_VARIABLE: ""}
     for name in NAMES:
         value = getattr(settings, name)
         out[PREFIX + name.upper()] = ",".join(str(v) for v in value) if isinstance(value, tuple) else str(value)

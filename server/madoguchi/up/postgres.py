@@ -246,7 +246,8 @@ class Postgres:
                 asked.add(pid)
             if time.monotonic() > until:
                 raise PostgresError(
-                    f"An earlier PostgreSQL (process {min(living)}) does not stop. End it with `kill -QUIT {min(living)}`."
+                    f"An earlier PostgreSQL (process {min(living)}) does not stop. "
+                    f"End it with `kill -QUIT {min(living)}`."
                 )
             await asyncio.sleep(0.05)
         if sys.platform == "linux":

@@ -1,0 +1,122 @@
+"""The first start: keys, the keeper's account, the first administrator's link, and demo staff. Safe to run every time.
+
+Secrets lie in DATA/keys, readable by their owner only, one file a secret; the database has nothing but hashes.
+"""
+
+import base64
+import secrets
+from pathlib import Path
+
+import msgspec
+import yaml
+from nacl.public import PrivateKey
+
+from madoguchi import commands
+from madoguchi.config import Settings
+from madoguchi.context import Context
+from madoguchi.core.chat import accounts, appservices
+from madoguchi.core.desk import staff
+from madoguchi.storage import accounts as stored_accounts
+from madoguchi.storage import staff as stored_staff
+from madoguchi.storage.db import Tx
+from madoguchi.up.runfile import DemoStaff, write_private
+
+KEEPER = "keeper"
+KEEPER_NAME = "記録係"
+BRIDGES = "bridges"
+BRIDGES_ID = "madoguchi-bridges"
+DEMO = (("ken", "健"), ("sato", "佐藤"))
+# Two demo counsellors on one machine try out several conversations at once.
+DEMO_CAPACITY = 5
+
+
+class Founded(msgspec.Struct, frozen=True):
+    """admin_token: of the one-time link, None once there is an administrator. demo_staff: empty without --demo."""
+
+    admin_token: str | None
+    demo_staff: list[DemoStaff]
+
+
+async def bootstrap(settings: Settings, demo: bool) -> Founded:
+    """Make whatever is missing. The database of `settings.database_url` must have its schema already."""
+    make_keys(settings)
+    async with commands.context(settings) as ctx, ctx.db.transaction() as tx:
+        await _keeper(ctx, tx, settings.keys / "keeper.password")
+        await appservices.make_accounts(ctx, tx)
+        # Only the hash of a link is kept, so a start that can't repeat the last one makes a new one.
+        token = None if await stored_staff.count_administrators(tx) else await staff.make_admin_link(ctx, tx)
+        people = await _demo_staff(ctx, tx, settings.keys / "demo-staff.json") if demo else []
+    return Founded(token, people)
+
+
+def make_keys(settings: Settings) -> None:
+    """Make the key files that are missing; none is ever replaced."""
+    keys = settings.keys
+    keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make(keys / "secret.key", secrets.token_bytes(32))
+    if not (keys / "bridges.key").exists():
+        _make(keys / "bridges.key", _base64(bytes(PrivateKey.generate())))
+        (keys / "bridges.pub").unlink(missing_ok=True)
+    private = PrivateKey(base64.b64decode((keys / "bridges.key").read_bytes()))
+    _make(keys / "bridges.pub", _base64(bytes(private.public_key)))
+    _make(keys / "registration-bridges.yaml", _registration().encode())
+
+
+def _registration() -> str:
+    """The application service registration of our own bridges (Application Service API, "Registration")."""
+    return yaml.safe_dump(
+        {
+            "id": BRIDGES_ID,
+            # Null: the bridges read what concerns them by /sync as each ghost, nothing is pushed to them.
+            "url": None,
+            "as_token": secrets.token_urlsafe(32),
+            "hs_token": secrets.token_urlsafe(32),
+            "sender_localpart": BRIDGES,
+            "rate_limited": False,
+            "namespaces": {"users": [{"exclusive": True, "regex": "@line_.*"}], "aliases": [], "rooms": []},
+        },
+        sort_keys=False,
+    )
+
+
+async def _keeper(ctx: Context, tx: Tx, password_file: Path) -> None:
+    user_id = f"@{KEEPER}:{ctx.settings.server_name}"
+    known = await stored_accounts.get_account(tx, user_id) is not None
+    if known and password_file.exists():
+        return
+    _make(password_file, secrets.token_urlsafe(32).encode())
+    password = password_file.read_text()
+    if known:
+        await accounts.set_password(ctx, tx, user_id, password)
+    else:
+        await accounts.create(ctx, tx, KEEPER, password=password, kind="keeper", display_name=KEEPER_NAME)
+
+
+async def _demo_staff(ctx: Context, tx: Tx, password_file: Path) -> list[DemoStaff]:
+    passwords: dict[str, str] = msgspec.json.decode(password_file.read_bytes()) if password_file.exists() else {}
+    people: list[DemoStaff] = []
+    for localpart, name in DEMO:
+        user_id = f"@{localpart}:{ctx.settings.server_name}"
+        known = await stored_staff.get_staff(tx, user_id)
+        if known is not None and known.disabled_at is not None:
+            continue
+        password = passwords.get(user_id)
+        if known is None:
+            password = password or secrets.token_urlsafe(9)
+            await staff.add(ctx, tx, localpart, name, "counsellor", DEMO_CAPACITY, by=None, password=password)
+        elif password is None:
+            password = secrets.token_urlsafe(9)
+            await accounts.set_password(ctx, tx, user_id, password)
+        passwords[user_id] = password
+        people.append(DemoStaff(user_id=user_id, password=password, name=name))
+    write_private(password_file, msgspec.json.encode(passwords))
+    return people
+
+
+def _make(path: Path, content: bytes) -> None:
+    if not path.exists():
+        write_private(path, content)
+
+
+def _base64(key: bytes) -> bytes:
+    return base64.b64encode(key) + b"\n"
