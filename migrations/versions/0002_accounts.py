@@ -73,9 +73,10 @@ def upgrade() -> None:
         );
 
         -- Created but not yet uploaded: size IS NULL. Names of application/octet-stream are not kept: those are
-        -- encrypted attachments, and their name belongs into the ciphertext.
+        -- encrypted attachments, and their name belongs into the ciphertext. stored_as: the file's name in the store.
         CREATE TABLE media (
             media_id text PRIMARY KEY,
+            stored_as text,
             owner text NOT NULL REFERENCES accounts,
             content_type text,
             file_name text,

@@ -7,9 +7,10 @@ from madoguchi.storage.db import Tx
 
 
 class Media(msgspec.Struct, frozen=True):
-    """One file. `size` (bytes) is None until its content has come."""
+    """One file. `size` (bytes) and `stored_as` (its name in the store) are None until its content has come."""
 
     media_id: str
+    stored_as: str | None
     owner: UserID
     content_type: str | None
     file_name: str | None
@@ -18,7 +19,7 @@ class Media(msgspec.Struct, frozen=True):
     unused_expires_at: int | None
 
 
-_COLUMNS = "media_id, owner, content_type, file_name, size, created_at, unused_expires_at"
+_COLUMNS = "media_id, stored_as, owner, content_type, file_name, size, created_at, unused_expires_at"
 
 
 async def insert_media(
@@ -31,11 +32,11 @@ async def insert_media(
     sha256: bytes,
     now: int,
 ) -> None:
-    """Records a file that is in the store."""
+    """Records a file that is in the store under its media id."""
     await tx.execute(
         """
-        INSERT INTO media (media_id, owner, content_type, file_name, size, sha256, created_at, uploaded_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+        INSERT INTO media (media_id, stored_as, owner, content_type, file_name, size, sha256, created_at, uploaded_at)
+        VALUES ($1, $1, $2, $3, $4, $5, $6, $7, $7)
         """,
         media_id, owner, content_type, file_name, size, sha256, now,
     )  # fmt: skip
@@ -63,14 +64,21 @@ async def get_media(tx: Tx, media_id: str) -> Media | None:
 
 
 async def update_uploaded(
-    tx: Tx, media_id: str, content_type: str, file_name: str | None, size: int, sha256: bytes, now: int
+    tx: Tx,
+    media_id: str,
+    stored_as: str,
+    content_type: str,
+    file_name: str | None,
+    size: int,
+    sha256: bytes,
+    now: int,
 ) -> bool:
     """Records that the content of a reserved id has come; gives False if it had come already."""
     done = await tx.fetchval(
         """
-        UPDATE media SET content_type = $2, file_name = $3, size = $4, sha256 = $5, uploaded_at = $6
+        UPDATE media SET stored_as = $2, content_type = $3, file_name = $4, size = $5, sha256 = $6, uploaded_at = $7
         WHERE media_id = $1 AND size IS NULL RETURNING true
         """,
-        media_id, content_type, file_name, size, sha256, now,
+        media_id, stored_as, content_type, file_name, size, sha256, now,
     )  # fmt: skip
     return bool(done)

@@ -167,42 +167,50 @@ class Dispatch:
         if plan.query is not None:
             given["query"] = _decoded_query(plan.query, request)
         call = Call(self._ctx, request, row, request_id, self._ctx.limits.address(request))
+        # Before a connection is taken: an unknown token takes none, and a look-up that misses takes one of its own.
+        as_token = await self._identify(call)
         if row.tx:
             async with self._ctx.db.transaction() as tx:
                 call.tx = tx
-                await self._admit(call)
+                await self._admit(call, as_token)
                 answer = await plan.handler(call, **given)
         else:
-            await self._admit(call)
+            await self._admit(call, as_token)
             answer = await plan.handler(call, **given)
         if isinstance(answer, web.StreamResponse):
             return answer
         return _json(200, answer if isinstance(answer, bytes) else _encode(answer), request_id)
 
-    async def _admit(self, call: Call) -> None:
-        row = call.row
-        if row.who is not ANYONE:
-            token = _token(call.request)
-            if token is not None:
-                session = await self._ctx.sessions.get(token)
-                if session is None:
-                    session = await self._appservice(call, token)
-                call.session = session
-            elif row.who is not OPTIONAL:
-                raise errors.MissingToken("An access token is needed here.")
-        if row.limit is not None:
-            self._ctx.limits.check(row.limit, call)
-        await row.who(call)
-
-    async def _appservice(self, call: Call, token: str) -> Any:
-        if call.row.tx:
-            session = await appservices.authenticate(self._ctx, call.tx, token, call.query)
-        else:
-            async with self._ctx.db.transaction() as tx:
-                session = await appservices.authenticate(self._ctx, tx, token, call.query)
-        if session is None:
+    async def _identify(self, call: Call) -> str | None:
+        """Finds the session of the call's token; gives the token back if it is an application service's."""
+        if call.row.who is ANYONE:
+            return None
+        token = token_of(call.request)
+        if token is None:
+            if call.row.who is OPTIONAL:
+                return None
+            raise errors.MissingToken("An access token is needed here.")
+        session = await self._ctx.sessions.get(token)
+        if session is not None:
+            call.session = session
+            self._ctx.sessions.seen(session, call.remote, call.request.headers.get("User-Agent"))
+            return None
+        if appservices.by_token(self._ctx, token) is None:
             raise errors.UnknownToken("This access token is not known here.", soft_logout=False)
-        return session
+        return token
+
+    async def _admit(self, call: Call, as_token: str | None) -> None:
+        if as_token is not None:
+            if call.row.tx:
+                session = await appservices.authenticate(self._ctx, call.tx, as_token, call.query)
+            else:
+                async with self._ctx.db.transaction() as tx:
+                    session = await appservices.authenticate(self._ctx, tx, as_token, call.query)
+            assert session is not None
+            call.session = session
+        if call.row.limit is not None:
+            self._ctx.limits.check(call.row.limit, call)
+        await call.row.who(call)
 
 
 def refusal(refused: errors.Refused, request_id: str) -> web.Response:
@@ -230,7 +238,7 @@ async def read_body(request: web.BaseRequest, most: int) -> bytes:
 
 
 def _decoded_body(plan: _Plan, raw: bytes) -> Any:
-    if not raw and plan.row.method == "POST":
+    if not raw and plan.row.method in ("POST", "DELETE"):
         # Several clients send an empty body where every field is optional.
         raw = b"{}"
     try:
@@ -285,7 +293,8 @@ def _decoded_query(kind: Any, request: web.BaseRequest) -> Any:
         raise errors.Invalid(text if text.startswith("Expected") else "A query parameter makes no sense.") from None
 
 
-def _token(request: web.BaseRequest) -> str | None:
+def token_of(request: web.BaseRequest) -> str | None:
+    """The access token of a request, from its header or (older clients) its query. Raises MissingToken for a bad header."""
     header = request.headers.get("Authorization")
     if header is not None:
         scheme, _, token = header.partition(" ")

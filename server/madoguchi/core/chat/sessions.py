@@ -23,6 +23,7 @@ from madoguchi.storage.db import Database, Tx
 
 if TYPE_CHECKING:
     from madoguchi.context import Context
+    from madoguchi.core.chat.hub import Hub
 
 log = structlog.get_logger()
 
@@ -31,7 +32,7 @@ ACCESS_TOKEN_LIFE_MS = 60 * 60 * 1000
 UNRECORDED = frozenset({"youth", "ghost"})
 _MOST_IN_MEMORY = 200_000
 _SEEN_EVERY_MS = 60_000
-_SETTLE_MS = 30_000
+_SETTLE_MS = 10_000
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -82,6 +83,11 @@ class Sessions:
         self._unsettled: dict[UserID, int] = {}
         self._sightings: dict[tuple[UserID, DeviceID], devices.Sighting] = {}
         self._seen_at: dict[int, int] = {}
+
+    def heed(self, hub: "Hub") -> None:
+        """Forgets on the word of other workers."""
+        hub.on("session", lambda _pos, user_id, _extra: self.forget(user_id))
+        hub.on_reset(self.forget_all)
 
     async def get(self, token: str) -> Session | None:
         """The session of an access token, or None if there is none. Does not wait for anything in the usual case.
@@ -141,19 +147,15 @@ class Sessions:
         return False
 
     def unsettle(self, user_id: UserID) -> None:
-        """Reads this user's tokens from the database until the announcement of a change under way has come back.
+        """Reads this user's tokens from the database for the next ten seconds.
 
-        For the worker that makes the change: its next request must meet the change, even before the announcement does.
+        For the worker that makes a change: its next request must meet it, even before the announcement comes back.
         """
         self._unsettled[user_id] = self._clock.ms() + _SETTLE_MS
-        self._forget(user_id)
+        self.forget(user_id)
 
     def forget(self, user_id: UserID) -> None:
-        """Heeds Note("session", user_id): what is known of this user's tokens no longer counts."""
-        self._unsettled.pop(user_id, None)
-        self._forget(user_id)
-
-    def _forget(self, user_id: UserID) -> None:
+        """What is known of this user's tokens no longer counts."""
         self._forgotten += 1
         for digest in self._digests.pop(user_id, ()):
             self._known.pop(digest, None)
