@@ -92,7 +92,7 @@ class AgentOlm(Olm):  # type: ignore[misc]
                 try:
                     with self.store.database.atomic():
                         opened.append(self.handle_to_device_event(event) or event)
-                except Exception as error:  # noqa: BLE001 - whatever a stranger can make nio raise
+                except Exception as error:
                     log.warning("to-device message passed over: %s", type(error).__name__)
                 self.store.mark_opened(digest)
             # A one-time key that was used must not come back with the next start.

@@ -1,0 +1,137 @@
+"""The vault's rows: one public key, sealed session keys, openings; and what a transcript is made from."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from madoguchi.storage.db import Tx
+
+
+class Vault(msgspec.Struct, frozen=True):
+    """The vault of this desk. public_key: X25519, 32 bytes; key_id: its short name, on every sealed key."""
+
+    key_id: str
+    public_key: bytes
+    shares: int
+    threshold: int
+    created_at: datetime
+
+
+class SealedKey(msgspec.Struct, frozen=True):
+    """A Megolm session sealed to the vault; first_index: the first message index it opens."""
+
+    room_id: str
+    session_id: str
+    sender_key: str
+    first_index: int
+    sealed: bytes
+
+
+class StoredEvent(msgspec.Struct, frozen=True):
+    """An event as stored; at: ms since 1970; body and unsigned: JSON text (ciphertext, for what people wrote)."""
+
+    event_id: str
+    type: str
+    state_key: str | None
+    sender: str
+    at: int
+    body: str
+    unsigned: str
+
+
+class CaseRoom(msgspec.Struct, frozen=True):
+    """Which room to open. case_id and user_id (the young person or ghost) are None for a room that is no case's."""
+
+    room_id: str
+    case_id: str | None
+    user_id: str | None
+    channel: str | None
+
+
+async def get_vault(tx: Tx) -> Vault | None:
+    """The vault, or None before `madoguchi vault init`."""
+    row = await tx.fetchrow("SELECT key_id, public_key, shares, threshold, created_at FROM vault")
+    return Vault(**row) if row else None
+
+
+async def insert_vault(tx: Tx, key_id: str, public_key: bytes, shares: int, threshold: int) -> bool:
+    """Keep the public key of a new vault. False, and nothing changed, when there is a vault already."""
+    done = await tx.fetchval(
+        "INSERT INTO vault (key_id, public_key, shares, threshold) VALUES ($1, $2, $3, $4)"
+        " ON CONFLICT (only_one) DO NOTHING RETURNING true",
+        key_id,
+        public_key,
+        shares,
+        threshold,
+    )
+    return bool(done)
+
+
+async def put_keys(tx: Tx, key_id: str, keys: Sequence[SealedKey]) -> None:
+    """Keep sealed keys. The same again changes nothing; one that opens earlier messages replaces a later one."""
+    await tx.executemany(
+        "INSERT INTO vault_keys (key_id, room_id, session_id, sender_key, first_index, sealed)"
+        " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (room_id, session_id, key_id) DO UPDATE"
+        " SET sealed = EXCLUDED.sealed, first_index = EXCLUDED.first_index, stored_at = now()"
+        " WHERE vault_keys.first_index > EXCLUDED.first_index AND vault_keys.sender_key = EXCLUDED.sender_key",
+        [(key_id, key.room_id, key.session_id, key.sender_key, key.first_index, key.sealed) for key in keys],
+    )
+
+
+async def list_keys(tx: Tx, room_id: str, key_id: str) -> list[SealedKey]:
+    """The room's sealed keys that this vault can open."""
+    rows = await tx.fetch(
+        "SELECT room_id, session_id, sender_key, first_index, sealed FROM vault_keys"
+        " WHERE room_id = $1 AND key_id = $2 ORDER BY stored_at",
+        room_id,
+        key_id,
+    )
+    return [SealedKey(**row) for row in rows]
+
+
+async def count_keys(tx: Tx) -> int:
+    """How many session keys are sealed."""
+    return int(await tx.fetchval("SELECT count(*) FROM vault_keys"))
+
+
+async def find_room(tx: Tx, case_or_room: str) -> CaseRoom | None:
+    """The room of a case id, or a room by its own id."""
+    row = await tx.fetchrow(
+        "SELECT rooms.room_id, cases.id AS case_id, cases.user_id, channels.kind AS channel"
+        " FROM rooms LEFT JOIN cases USING (room_id) LEFT JOIN channels ON channels.id = cases.channel_id"
+        " WHERE rooms.room_id = $1 OR cases.id = $1",
+        case_or_room,
+    )
+    return CaseRoom(**row) if row else None
+
+
+async def list_events(tx: Tx, room_id: str) -> list[StoredEvent]:
+    """Everything in the room, oldest first."""
+    rows = await tx.fetch(
+        "SELECT event_id, type, state_key, sender, at, body, unsigned FROM events WHERE room_id = $1 ORDER BY pos",
+        room_id,
+    )
+    return [StoredEvent(**row) for row in rows]
+
+
+async def list_staff_names(tx: Tx, user_ids: Sequence[str]) -> dict[str, str]:
+    """User id → name of those among them who are or were staff."""
+    rows = await tx.fetch("SELECT user_id, name FROM staff WHERE user_id = ANY($1::text[])", list(user_ids))
+    return {row["user_id"]: row["name"] for row in rows}
+
+
+async def insert_opening(
+    tx: Tx, by_whom: str, reason: str, case_id: str | None, room_id: str, events: int, unreadable: int
+) -> None:
+    """Write down that somebody opened a room's transcript."""
+    await tx.execute(
+        "INSERT INTO vault_openings (by_whom, reason, case_id, room_id, events, unreadable)"
+        " VALUES ($1, $2, $3, $4, $5, $6)",
+        by_whom,
+        reason,
+        case_id,
+        room_id,
+        events,
+        unreadable,
+    )
