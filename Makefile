@@ -1,0 +1,44 @@
+# Everything sets itself up; nothing is done twice. `make help` lists the words.
+SHELL := /bin/sh
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help setup browser run test lint check bench soak lock clean
+MAKEFLAGS += --no-print-directory
+
+help:  ## what there is
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r word text; do printf '  make %-7s %s\n' "$$word" "$$text"; done
+
+setup:  ## Python environment, web client, everything `run` needs (done by the others too)
+	@sh tools/setup.sh venv web
+
+browser: setup
+	@sh tools/setup.sh browser
+
+run: setup  ## set up, then the whole desk with two demo counsellors (settings: MADOGUCHI_…; flags: ARGS=…)
+	@exec $(BIN)/madoguchi up --demo $(ARGS)
+
+test: browser  ## all tests: server, web client, browser stories (one part: PYTEST="tests/matrix -k sync")
+	@sh tools/npm.sh test
+	@$(BIN)/python -m pytest -m "not soak and not bench" $(PYTEST)
+
+lint: setup  ## ruff, mypy --strict, import-linter, tsc, the web linter
+	@echo "ruff";          $(BIN)/ruff check .
+	@echo "ruff format";   $(BIN)/ruff format --check .
+	@echo "mypy --strict"; $(BIN)/mypy
+	@echo "import-linter"; $(BIN)/lint-imports --no-logo
+	@echo "tsc (svelte-check)"; sh tools/npm.sh run check
+	@echo "eslint";        sh tools/npm.sh run lint
+
+check: lint test  ## what CI runs: lint and test
+
+bench: setup  ## compare with Synapse on this machine; prints a table, writes artifacts/bench.json
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+soak: browser  ## the long runs
+	@$(BIN)/python -m pytest -m soak --timeout 3600 $(PYTEST)
+
+lock: setup  ## choose the newest versions of all Python packages again
+	@sh tools/lock.sh
+
+clean:  ## remove what was built (.venv, node_modules, dist); data directories stay
+	rm -rf .venv client-web/node_modules client-web/dist build dist artifacts
