@@ -44,8 +44,9 @@ def venv() -> None:
         say("packages of requirements.lock (a few hundred megabytes the first time)")
         show = "on" if sys.stdout.isatty() else "off"
         # Wheels by their hashes; atomicwrites has none, only its (equally hashed) source.
-        run([*pip, "--progress-bar", show, "--require-hashes", "--only-binary", ":all:", "--no-binary", "atomicwrites", "-r", str(LOCK)],
-            keep=("Collecting ", "Downloading ", "Installing "))  # fmt: skip
+        wheels = ["--only-binary", ":all:", "--no-binary", "atomicwrites"]
+        shown = ("Collecting ", "Downloading ", "Installing ")
+        run([*pip, "--progress-bar", show, "--require-hashes", *wheels, "-r", str(LOCK)], keep=shown)
         say("madoguchi itself")
         run([*pip, "-q", "--no-deps", "--no-build-isolation", "-e", "."])
 
