@@ -1,0 +1,260 @@
+"""From the sealed intake into the room: opens what came in, in each person's order, and makes every event visible.
+
+Nothing is marked as done before the room has acknowledged it, and everything is said under a transaction id made from
+the event's own id: a `kill -9` at any line loses nothing and doubles nothing.
+"""
+
+from typing import Any, Protocol
+
+import asyncpg
+import msgspec
+import structlog
+
+from . import notices, store
+from .channels import Channel, Channels
+from .config import Config
+from .desk import Desk, Refused, Unreachable
+from .ghosts import CaseOver, Ghost
+from .intake import milliseconds
+from .lanes import Lanes
+from .network import Incoming, LeavesGroups, Outgoing, Rejected, ReplyTokenSpent, TryAgain
+from .outbox import Outbox
+from .seals import Seals
+from .text import split
+
+log = structlog.stdlib.get_logger(__name__)
+
+ORIGIN = "jp.madoguchi.origin"
+NOTICE_EVERY_MS = 60 * 60 * 1000
+LATE_MS = 5_000
+LONGEST_REST_MS = 5 * 60 * 1000
+# An event of Matrix may have 65,536 bytes; three bytes a character, then base64 of the ciphertext.
+LONGEST_TEXT_UNITS = 10_000
+
+
+class Opener(Protocol):
+    """The part of Ghosts that is used here."""
+
+    async def open_case(self, person: store.Person) -> tuple[Ghost, str]: ...
+    async def present(self, person: store.Person) -> Ghost: ...
+    async def end(self, person_name: str) -> None: ...
+
+
+class Bridge:
+    """Works the intake off. `run` never ends by itself; `wake` says that something new is there."""
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        seals: Seals,
+        config: Config,
+        channels: Channels,
+        desk: Desk,
+        ghosts: Opener,
+        outbox: Outbox,
+    ) -> None:
+        self._pool = pool
+        self._seals = seals
+        self._config = config
+        self._channels = channels
+        self._desk = desk
+        self._ghosts = ghosts
+        self._outbox = outbox
+        self._lanes = Lanes("intake", self._list_ready, self.work_off)
+
+    async def run(self) -> None:
+        await self._lanes.run()
+
+    def wake(self) -> None:
+        self._lanes.wake()
+
+    async def _list_ready(self) -> list[str]:
+        return await store.list_people_waiting(self._pool, milliseconds())
+
+    async def work_off(self, person_name: str) -> None:
+        """Everything that waits for this person, by the app's clock, until the first that has to be put off."""
+        while item := await store.get_next_intake(self._pool, person_name):
+            if item.next_at > milliseconds():
+                return
+            try:
+                outcome, shown_as = await self._deliver(item)
+            except (Unreachable, TryAgain) as error:
+                await self._put_off(item, error)
+                return
+            except Exception as error:
+                log.error("event could not be shown", intake=item.seq, exc_info=error)
+                await self._put_off(item, error)
+                return
+            await store.finish_intake(self._pool, item.seq, outcome, milliseconds(), shown_as)
+            log.info("event worked off", intake=item.seq, channel=item.channel_id, kind=item.kind, outcome=outcome)
+
+    async def _put_off(self, item: store.Intake, error: BaseException) -> None:
+        rest = min(500 * 2 ** min(item.attempts, 16), LONGEST_REST_MS)
+        await store.put_off_intake(self._pool, item.seq, milliseconds() + rest)
+        log.warning("event waits", intake=item.seq, attempts=item.attempts + 1, error=type(error).__name__)
+
+    async def _deliver(self, item: store.Intake) -> tuple[str, str | None]:
+        """(outcome, Matrix event ids it is shown as)"""
+        channel = self._channels.get(item.channel_id)
+        if channel is None:
+            raise Unreachable
+        event = msgspec.msgpack.decode(self._seals.open(item.sealed), type=Incoming)
+        if event.standby:
+            return "standby", None
+        if event.kind == "group":
+            await self._leave_group(channel, event)
+            return "group", None
+        if not event.sender or event.kind == "account":
+            log.info("event about the account", channel=channel.id, kind=event.kind)
+            return "account", None
+        await store.insert_person(self._pool, item.person, channel.id, self._seals.seal(event.sender.encode()))
+        person = await store.get_person(self._pool, item.person)
+        assert person is not None
+        match event.kind:
+            case "arrived":
+                await self._arrived(channel, person, item)
+            case "left":
+                await store.update_person(self._pool, person.person, left_at=item.happened_at)
+            case "withdrawn":
+                return await self._withdraw(channel, person, item)
+            case _:
+                pass
+        running = person.case_id is not None
+        if event.kind in ("message", "unknown"):
+            if channel.carries_content(running):
+                return await self._show(person, item, event)
+            return await self._point_to_page(channel, person, item), None
+        if running and channel.carries_content(running):
+            return await self._show(person, item, event)
+        return "noted", None
+
+    async def _show(self, person: store.Person, item: store.Intake, event: Incoming) -> tuple[str, str | None]:
+        text, placeholder = event.text, event.placeholder
+        if item.message_key and await store.is_withdrawn(self._pool, item.channel_id, item.message_key):
+            text, placeholder = notices.WITHDRAWN_BEFORE, True
+        parts = split(text, LONGEST_TEXT_UNITS) or [""]
+        contents = [self._content(part, item, person, event, placeholder) for part in parts]
+        event_ids = await self._say(person, item, contents)
+        await store.raise_shown_at(self._pool, person.person, item.happened_at)
+        return ("placeholder" if placeholder else "shown"), " ".join(event_ids)
+
+    def _content(
+        self, text: str, item: store.Intake, person: store.Person, event: Incoming, placeholder: bool
+    ) -> dict[str, Any]:
+        origin: dict[str, Any] = {"channel": item.channel_id, "sent_at": item.happened_at}
+        if item.happened_at + LATE_MS < person.shown_at:
+            origin["late"] = True
+        if placeholder:
+            origin["placeholder"] = True
+        # Not a notice where a person did something: clients do not call the counsellor for notices.
+        msgtype = "m.text" if event.kind in ("message", "unknown") else "m.notice"
+        return {"msgtype": msgtype, "body": text, ORIGIN: origin}
+
+    async def _say(self, person: store.Person, item: store.Intake, contents: list[dict[str, Any]]) -> list[str]:
+        """Says all of it in the room of the running case; in a new one if that has ended meanwhile."""
+        ghost, room_id = await self._open_case(person, item)
+        # After a crash the old room is asked first: it may have taken the words already.
+        if item.room_id is not None and item.room_id != room_id:
+            try:
+                return await self._say_in(ghost, item.room_id, item, contents)
+            except (CaseOver, Unreachable):
+                pass
+        try:
+            return await self._say_in(ghost, room_id, item, contents)
+        except CaseOver:
+            await store.end_case(self._pool, person.person, person.case_id or "")
+            again = await store.get_person(self._pool, person.person)
+            assert again is not None
+            ghost, new_room_id = await self._open_case(msgspec.structs.replace(again, case_id=None), item)
+            if new_room_id == room_id:
+                raise Unreachable from None
+            return await self._say_in(ghost, new_room_id, item, contents)
+
+    async def _say_in(
+        self, ghost: Ghost, room_id: str, item: store.Intake, contents: list[dict[str, Any]]
+    ) -> list[str]:
+        await store.update_intake_room(self._pool, item.seq, room_id)
+        return [
+            await ghost.say(room_id, content, f"{item.event_key}.{number}") for number, content in enumerate(contents)
+        ]
+
+    async def _open_case(self, person: store.Person, item: store.Intake) -> tuple[Ghost, str]:
+        try:
+            return await self._ghosts.open_case(person)
+        except Refused as refused:
+            # The desk takes no case now: the words stay sealed and wait, the person is told where to go meanwhile.
+            log.warning("case refused", intake=item.seq, status=refused.status, errcode=refused.errcode)
+            text = notices.closed(self._config.public_url, await self._desk.list_guidance())
+            await self._notice(person, item, text)
+            raise Unreachable from None
+
+    async def _withdraw(
+        self, channel: Channel, person: store.Person, item: store.Intake
+    ) -> tuple[str, str | None]:
+        shown = await store.get_shown(self._pool, item.channel_id, item.message_key or "")
+        if shown is None or person.case_id is None:
+            return "noted", None
+        room_id, event_ids = shown
+        ghost = await self._ghosts.present(person)
+        try:
+            for event_id in event_ids.split():
+                await ghost.take_back(room_id, event_id, f"{item.event_key}.{event_id[-8:]}")
+            note = {"msgtype": "m.notice", "body": notices.WITHDRAWN, ORIGIN: {"channel": channel.id}}
+            said = await ghost.say(room_id, note, item.event_key)
+        except CaseOver:
+            return "noted", None
+        return "withdrawn", said
+
+    async def _point_to_page(self, channel: Channel, person: store.Person, item: store.Intake) -> str:
+        if channel.mode == "closed" or channel.mode == "notice_only":
+            text = notices.closed(self._config.public_url, await self._desk.list_guidance())
+        else:
+            text = notices.contact_point(channel.network.title, self._config.public_url)
+        if person.case_id is not None and person.room_id is not None:
+            ghost = await self._ghosts.present(person)
+            body = notices.NOT_CARRIED.format(app=channel.network.title)
+            try:
+                await ghost.say(person.room_id, {"msgtype": "m.notice", "body": body}, item.event_key + ".not")
+            except CaseOver:
+                await store.end_case(self._pool, person.person, person.case_id)
+        return "noticed" if await self._notice(person, item, text) else "notice_spared"
+
+    async def _arrived(self, channel: Channel, person: store.Person, item: store.Intake) -> None:
+        await store.update_person(self._pool, person.person, left_at=None)
+        if channel.mode == "closed" or channel.mode == "notice_only":
+            text = notices.closed(self._config.public_url, await self._desk.list_guidance())
+        else:
+            mode = "relay" if channel.carries_content(running=False) else "contact_point"
+            text = notices.greeting(mode, channel.network.title, self._config.public_url)
+        await self._outbox.put_notice(self._pool, channel.id, person.person, item.event_key, text)
+        self._outbox.wake()
+
+    async def _notice(self, person: store.Person, item: store.Intake, text: str) -> bool:
+        """Queues a notice, at most one an hour for each person."""
+        now = milliseconds()
+        async with self._pool.acquire() as db, db.transaction():
+            if not await store.may_notice(db, person.person, now, now - NOTICE_EVERY_MS):
+                return False
+            await self._outbox.put_notice(db, person.channel_id, person.person, item.event_key, text)
+        self._outbox.wake()
+        return True
+
+    async def _leave_group(self, channel: Channel, event: Incoming) -> None:
+        """Says good-bye where it was invited, and goes."""
+        if event.text != "join" or not event.group or not isinstance(channel.network, LeavesGroups):
+            return
+        farewell = Outgoing(
+            to=event.group,
+            texts=(notices.group_farewell(self._config.public_url),),
+            retry_key=self._outbox.retry_key(channel.id, event.event_id, 0),
+            reply_token=event.reply_token,
+        )
+        try:
+            if event.reply_token:
+                await channel.network.send(farewell)
+        except (ReplyTokenSpent, Rejected):
+            pass
+        try:
+            await channel.network.leave_group(event.group)
+        except Rejected as rejected:
+            log.warning("group could not be left", channel=channel.id, why=rejected.reason)

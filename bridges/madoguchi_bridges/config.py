@@ -1,0 +1,60 @@
+"""What the bridges need to know, taken from the house's settings object."""
+
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import yaml
+
+
+class Settings(Protocol):
+    """The part of the house's settings that the bridges read (they do not import the class itself)."""
+
+    @property
+    def data(self) -> Path: ...
+    @property
+    def server_name(self) -> str: ...
+    @property
+    def base_url(self) -> str: ...
+    @property
+    def local_url(self) -> str: ...
+    @property
+    def database_url(self) -> str: ...
+    @property
+    def bridges_address(self) -> tuple[str, int]: ...
+    @property
+    def line_api_base(self) -> str: ...
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    server_name: str
+    server_url: str  # where `serve` is reached from this machine
+    public_url: str  # the young person's page, as written in notices
+    database_url: str
+    address: tuple[str, int]  # where the apps' webhooks are listened for
+    line_api_base: str
+    key_file: Path
+    store: Path  # the ghosts' encrypted device stores
+    as_token: str
+    as_user: str  # the bridges' own user, which has no part in any room
+
+
+def read(settings: Settings) -> Config:
+    """Raises OSError when the registration is missing, ValueError when it can't be understood."""
+    keys = Path(settings.data) / "keys"
+    registration = yaml.safe_load((keys / "registration-bridges.yaml").read_text())
+    if not isinstance(registration, dict) or not isinstance(registration.get("as_token"), str):
+        raise ValueError("keys/registration-bridges.yaml has no as_token.")
+    sender = registration.get("sender_localpart", "bridges")
+    return Config(
+        server_name=settings.server_name,
+        server_url=settings.local_url,
+        public_url=settings.base_url.rstrip("/"),
+        database_url=settings.database_url,
+        address=settings.bridges_address,
+        line_api_base=settings.line_api_base,
+        key_file=keys / "bridges.key",
+        store=Path(settings.data) / "bridges",
+        as_token=registration["as_token"],
+        as_user=f"@{sender}:{settings.server_name}",
+    )

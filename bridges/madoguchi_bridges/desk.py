@@ -1,0 +1,89 @@
+"""The server as the bridges use it, over HTTP: the desk API and the Matrix calls that need the bridges' own token."""
+
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+
+from .config import Config
+
+TIMEOUT = aiohttp.ClientTimeout(total=30)
+
+
+class Unreachable(Exception):
+    """The server does not answer, or says 5xx or "later": try again later."""
+
+
+class Refused(Exception):
+    """The server says no, and why."""
+
+    def __init__(self, status: int, errcode: str) -> None:
+        super().__init__(f"{status} {errcode}")
+        self.status = status
+        self.errcode = errcode
+
+
+class Case(msgspec.Struct, frozen=True):
+    case_id: str
+    room_id: str
+
+
+class Desk:
+    """All calls raise Unreachable or Refused."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._http = aiohttp.ClientSession(timeout=TIMEOUT)
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    async def register(self, localpart: str, display_name: str) -> str:
+        """Makes sure the ghost's account exists; gives its user id."""
+        body = {"type": "m.login.application_service", "username": localpart, "inhibit_login": True}
+        try:
+            await self._call("POST", "/_matrix/client/v3/register", body)
+        except Refused as refused:
+            if refused.errcode != "M_USER_IN_USE":
+                raise
+        user_id = f"@{localpart}:{self._config.server_name}"
+        path = f"/_matrix/client/v3/profile/{quote(user_id, safe='')}/displayname"
+        await self._call("PUT", path, {"displayname": display_name}, {"user_id": user_id})
+        return user_id
+
+    async def open_case(self, user_id: str, kind: str, channel_id: str) -> Case:
+        """The ghost's running case, or a new one."""
+        body = {"channel": kind, "channel_id": channel_id}
+        return msgspec.convert(
+            await self._call("POST", "/_madoguchi/desk/v1/cases", body, {"user_id": user_id}), Case
+        )
+
+    async def list_guidance(self) -> list[dict[str, Any]]:
+        """The hotlines, with what is open now; [] when they can't be had, for a notice must not wait for them."""
+        try:
+            guidance = (await self._call("GET", "/_madoguchi/desk/v1/desk")).get("guidance")
+        except (Unreachable, Refused):
+            return []
+        return [entry for entry in guidance if isinstance(entry, dict)] if isinstance(guidance, list) else []
+
+    async def _call(
+        self, method: str, path: str, body: dict[str, Any] | None = None, query: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        headers = {"Authorization": "Bearer " + self._config.as_token}
+        try:
+            async with self._http.request(
+                method, self._config.server_url + path, json=body, params=query, headers=headers
+            ) as answer:
+                raw = await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            raise Unreachable from None
+        if answer.status >= 500 or answer.status == 429:
+            raise Unreachable
+        try:
+            content = msgspec.json.decode(raw, type=dict[str, Any])
+        except msgspec.MsgspecError:
+            raise Unreachable from None
+        if answer.status >= 400:
+            raise Refused(answer.status, str(content.get("errcode", "M_UNKNOWN")))
+        return content

@@ -1,0 +1,105 @@
+"""Sealed intake: verify → seal → store → 200. What the app was told 200 for is on disk, where nobody can read it."""
+
+import time
+from collections.abc import Callable
+
+import asyncpg
+import msgspec
+import structlog
+
+from . import store
+from .channels import Channel
+from .network import Incoming
+from .seals import Seals
+
+log = structlog.stdlib.get_logger(__name__)
+
+LATEST_CLOCK_LEAD_MS = 5 * 60 * 1000
+
+
+def milliseconds() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class ReplyTokens:
+    """The reply tokens that came in with webhooks: in memory only, each good once and for a short time."""
+
+    KEEP_SECONDS = 60.0
+    KEEP_PER_PERSON = 5
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, list[tuple[float, str]]] = {}
+
+    def put(self, person: str, token: str) -> None:
+        tokens = self._tokens.setdefault(person, [])
+        tokens.append((time.monotonic(), token))
+        del tokens[: -self.KEEP_PER_PERSON]
+        if len(self._tokens) > 10_000:
+            self._forget_old()
+
+    def take(self, person: str, fresh_seconds: float) -> str:
+        """The person's newest token if it is not older than `fresh_seconds`, else "". A token is given out once."""
+        tokens = self._tokens.pop(person, [])
+        if not tokens:
+            return ""
+        got_at, token = tokens.pop()
+        if tokens:
+            self._tokens[person] = tokens
+        return token if time.monotonic() - got_at < fresh_seconds else ""
+
+    def _forget_old(self) -> None:
+        oldest = time.monotonic() - self.KEEP_SECONDS
+        for person in [person for person, tokens in self._tokens.items() if tokens[-1][0] < oldest]:
+            del self._tokens[person]
+
+
+class Intake:
+    """The door of all webhooks. `wake` is called after each commit that brought something new."""
+
+    def __init__(
+        self, pool: asyncpg.Pool, seals: Seals, tokens: ReplyTokens, wake: Callable[[], None] = lambda: None
+    ) -> None:
+        self._pool = pool
+        self._seals = seals
+        self._tokens = tokens
+        self._wake = wake
+
+    async def take(self, channel: Channel, raw: bytes) -> int:
+        """Stores a *verified* webhook body; gives the number of new events. Durable when it returns.
+
+        Raises asyncpg's and connection errors: the app must then not get its 200, and will deliver again.
+        """
+        now = milliseconds()
+        events = channel.network.parse(raw)
+        items = [self._close(channel, event, now) for event in events]
+        new = 0
+        if items:
+            async with self._pool.acquire() as db, db.transaction():
+                new = await store.insert_intake(db, items)
+        for event, item in zip(events, items, strict=True):
+            if event.reply_token and item.person and not event.standby:
+                self._tokens.put(item.person, event.reply_token)
+        if new:
+            self._wake()
+        log.info("webhook taken in", channel=channel.id, events=len(items), new=new)
+        return new
+
+    def _close(self, channel: Channel, event: Incoming, now: int) -> store.Intake:
+        address = event.group or event.sender
+        message = event.message_id
+        return store.Intake(
+            channel_id=channel.id,
+            event_key=self._seals.name("event", channel.id, event.event_id),
+            person=person_name(self._seals, channel.id, address) if address else "",
+            kind=event.kind,
+            message_key=self._seals.name("message", channel.id, message) if message else None,
+            # An app's clock that runs far ahead must not push an event behind all later ones.
+            happened_at=min(event.happened_at or now, now + LATEST_CLOCK_LEAD_MS),
+            received_at=now,
+            sealed=self._seals.seal(msgspec.msgpack.encode(event)),
+        )
+
+
+def person_name(seals: Seals, channel_id: str, address: str) -> str:
+    """The name under which somebody on an app stands in the database and in the ghost's user id."""
+    return seals.name("person", channel_id, address)

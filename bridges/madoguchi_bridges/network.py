@@ -1,0 +1,110 @@
+"""What a messaging app must say about itself. Everything else is done once, in bridge.py, intake.py and outbox.py.
+
+A new app is one file with a class that has these attributes and methods, and one row in networks.py: see
+bridges/README.md.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, Protocol, runtime_checkable
+from uuid import UUID
+
+import msgspec
+
+Kind = Literal["message", "withdrawn", "arrived", "left", "notice", "group", "account", "unknown"]
+"""What happened, in the bridge's words:
+
+message    somebody says something (or presses a button): opens a case
+withdrawn  an earlier message, `message_id`, was taken back by its sender
+arrived    somebody added the account or unblocked it
+left       somebody blocked the account; what is sent from now on does not arrive
+notice     something about a person that belongs into a running case, but opens none
+group      something from a group chat; counselling is one to one, so nothing of it is shown or kept
+account    something about the operator's own account; concerns no person
+unknown    a kind this version does not know: shown as a placeholder when it has a sender
+"""
+
+
+class Incoming(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One event from an app. This is what gets sealed: it may hold content, so it is never logged."""
+
+    event_id: str  # the app's id of the event; the same in a redelivery
+    kind: Kind
+    happened_at: int = 0  # ms since 1970, by the app's clock; 0 when the app did not say
+    sender: str = ""  # the app's id of the person; "" when the event concerns nobody
+    group: str = ""  # the app's id of a group chat
+    text: str = ""  # what the counsellor is shown
+    placeholder: bool = False  # the text stands for something this version can't carry
+    message_id: str = ""  # the app's id of the message said or withdrawn
+    reply_token: str = ""  # lets us answer once, for a short time
+    standby: bool = False  # another system answers for the account at the moment: we must not
+    redelivered: bool = False
+
+
+class Limits(msgspec.Struct, frozen=True):
+    text_units: int  # longest text of one bubble, in UTF-16 code units
+    texts_per_request: int  # bubbles that one request may carry
+    reply_seconds: float  # how long a reply token can be trusted; 0 = the app knows no replies
+    retry_key_hours: float  # how long the app recognises a repeated request by its key
+    body_bytes: int = 1024 * 1024  # longest webhook body
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """One request to the app: at most `limits.texts_per_request` texts, each at most `limits.text_units` long."""
+
+    to: str
+    texts: tuple[str, ...]
+    retry_key: UUID  # the same in every attempt
+    reply_token: str = ""  # "" = send without a token
+
+
+class Unverified(Exception):
+    """The webhook's signature is missing or wrong. Nothing of it may be looked at or stored."""
+
+
+class TryAgain(Exception):
+    """The app did not answer, or answered 5xx: whether the message arrived is not known. Repeat with the same key."""
+
+
+class ReplyTokenSpent(Exception):
+    """The app takes this reply token no longer: it was used, or it is too old."""
+
+
+class Rejected(Exception):
+    """The app will not carry this message; repeating is of no use. The argument is one of the reasons below."""
+
+    REASONS = ("quota", "unauthorized", "invalid", "unknown_person", "refused")
+
+    def __init__(self, reason: str, status: int = 0) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+
+
+class Network(Protocol):
+    """One account of an operator on one app. Built by its factory in networks.py from the channel's opened secrets."""
+
+    name: str  # the kind of channel, "line": also part of the ghosts' user ids and of the webhook's path
+    title: str  # the app's name for people: "LINE"
+    limits: Limits
+
+    def verify(self, headers: Mapping[str, str], raw: bytes) -> None:
+        """Checks that the raw body comes from the app. Constant time. Raises Unverified."""
+
+    def parse(self, raw: bytes) -> list[Incoming]:
+        """Reads a verified body into events, in the body's order. Pure; never raises: what it can't read it says so."""
+
+    async def send(self, outgoing: Outgoing) -> None:
+        """Hands one request to the app; returns when the app accepted it, now or at an earlier attempt with this key.
+
+        Raises TryAgain, ReplyTokenSpent, Rejected. Accepted is not delivered: a person may have blocked the account.
+        """
+
+    async def close(self) -> None:
+        """Closes connections."""
+
+
+@runtime_checkable
+class LeavesGroups(Protocol):
+    """Optional: the app can be told to take our account out of a group chat."""
+
+    async def leave_group(self, group: str) -> None: ...

@@ -1,0 +1,83 @@
+"""The neutral words that the bridge says by itself, in easy Japanese. Never a question: in an app, a human asks.
+
+They tell nothing about anybody, for somebody else may look at the screen; and they tell who can read along.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+READABLE = "{app}に書いたことは、{app}の会社が見ることもできます。"
+SEALED_PAGE = "ここなら、あなたと相談員だけが読めます（名前も登録もいりません）。\n{url}"
+
+
+def greeting(mode: str, app: str, url: str) -> str:
+    """Said once when somebody adds or unblocks the account."""
+    here = "いつでもここに書いてください。人が読んで、お返事します。"
+    how = here if mode == "relay" else "下のページを開いてください。"
+    return f"追加ありがとうございます。話したいときは、{how}\n\n{_where(app, url)}"
+
+
+def contact_point(app: str, url: str) -> str:
+    """The answer to words in an app that carries only notices."""
+    return f"連絡ありがとうございます。ここに書いたことは、相談員には届きません。\n\n{_where(app, url)}"
+
+
+def closed(url: str, guidance: Sequence[Mapping[str, Any]]) -> str:
+    """The answer where no case can be begun: the page, and the hotlines that are open now."""
+    lines = ["連絡ありがとうございます。いま、ここでは受付をしていません。", "", "相談のページはこちらです。", url]
+    if open_now := [line for line in map(_hotline, guidance) if line]:
+        lines += ["", "いま話せる電話:", *open_now]
+    return "\n".join(lines)
+
+
+def group_farewell(url: str) -> str:
+    """Said once in a group chat before leaving it."""
+    return f"この窓口は、グループでは使えません。退出します。\n{url}"
+
+
+def _where(app: str, url: str) -> str:
+    return READABLE.format(app=app) + "\n" + SEALED_PAGE.format(url=url)
+
+
+def _hotline(entry: Mapping[str, Any]) -> str:
+    name, phone = entry.get("name_easy") or entry.get("name"), entry.get("phone")
+    if not entry.get("open_now") or not isinstance(name, str) or not isinstance(phone, str):
+        return ""
+    return f"・{name} {phone}"
+
+
+FAILURES = {
+    "quota": "今月{app}に送れる数を使い切りました",
+    "unauthorized": "{app}の接続の設定が正しくありません。管理者に伝えてください",
+    "invalid": "{app}がこの内容を受け付けませんでした",
+    "unknown_person": "{app}に相手が見つかりません",
+    "refused": "{app}に断られました",
+    "no_answer": "{app}が長い間こたえませんでした",
+    "kind": "この種類のメッセージは{app}に送れません。言葉で送ってください",
+    "not_carried": "{app}では今、内容を運ばない設定です",
+    "unreadable": "暗号を開けませんでした。もう一度送ってください",
+}
+
+
+def failure(reason: str, app: str) -> str:
+    """Told in the room, to the counsellor, under the message that did not get out."""
+    why = FAILURES.get(reason, "{app}に送れませんでした").format(app=app)
+    return f"⚠ {app}に届いていません: {why}。"
+
+
+def delayed(app: str) -> str:
+    return f"⏳ {app}がまだこたえません。送り直しています。"
+
+
+def maybe_blocked(app: str) -> str:
+    return f"⚠ {app}には渡しましたが、相手がブロックしているので、届いていないと思われます。"
+
+
+def late_withdrawal(app: str) -> str:
+    return f"{app}に送った言葉は、{app}の画面からは消せません。"
+
+
+WITHDRAWN = "相手が、送った言葉を一つ取り消しました。"
+WITHDRAWN_BEFORE = "（取り消された言葉）"
+NOT_CARRIED = "相手が{app}に書きましたが、{app}では今、内容を運ばない設定です。ページへの案内を返しました。"
+EDITED = "（訂正）"

@@ -1,0 +1,207 @@
+"""From the room to the app: a durable, sealed queue. What a counsellor said is on disk before its sync is confirmed.
+
+Reply before push: a reply is free, a push costs quota. A push carries a retry key made from the Matrix event id, so the
+app takes it once however often it is repeated. A reply has no such key; but its token is good only once, and it is
+written down before it is used: if the outcome of an attempt is not known, trying the same token again tells.
+"""
+
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import msgspec
+import structlog
+
+from . import notices, store
+from .channels import Channel, Channels
+from .intake import ReplyTokens, milliseconds
+from .lanes import Lanes
+from .network import Outgoing, Rejected, ReplyTokenSpent, TryAgain
+from .seals import Seals
+from .text import split
+
+log = structlog.stdlib.get_logger(__name__)
+
+NAMESPACE = uuid.UUID("6d61646f-6775-5368-a92d-62726964676e")
+LONGEST_REST_MS = 60_000
+TELL_DELAY_AFTER_ATTEMPTS = 3
+CHANNEL_MISSING_REST_MS = 5_000
+Tell = Callable[[store.Leaving, str], Awaitable[None]]
+"""Tells the room the outcome of a message: (message, outcome). May raise; then it is asked again later."""
+
+
+class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is sealed in the outbox. `refuse`: a reason (notices.FAILURES) why it can't be carried at all."""
+
+    text: str = ""
+    refuse: str = ""
+
+
+class ReplyAttempt(msgspec.Struct, frozen=True):
+    token: str
+    until: int  # ms; after that the token is no longer trusted
+
+
+class Outbox:
+    def __init__(self, pool: asyncpg.Pool, seals: Seals, channels: Channels, tokens: ReplyTokens) -> None:
+        self._pool = pool
+        self._seals = seals
+        self._channels = channels
+        self._tokens = tokens
+        self._lanes = Lanes("outbox", self._list_ready, self.work_off)
+        self.tell: Tell | None = None
+
+    async def run(self) -> None:
+        await self._lanes.run()
+
+    def wake(self) -> None:
+        self._lanes.wake()
+
+    def retry_key(self, *parts: Any) -> uuid.UUID:
+        """The same for the same parts, for ever: the app recognises a repetition by it."""
+        return uuid.uuid5(NAMESPACE, "\n".join(map(str, parts)))
+
+    async def put(self, person: store.Person, room_id: str, event_id: str, letter: Letter) -> None:
+        """Queues a counsellor's words, once for each Matrix event. Durable when it returns."""
+        await self._put(self._pool, person.channel_id, person.person, event_id, room_id, letter)
+        self.wake()
+
+    async def put_notice(
+        self, db: store.Connection, channel_id: str, person: str, cause: str, text: str
+    ) -> None:
+        """Queues a neutral notice, once for each `cause`; wake the outbox after the commit."""
+        await self._put(db, channel_id, person, f"notice:{cause}", None, Letter(text))
+
+    async def _put(
+        self,
+        db: store.Connection,
+        channel_id: str,
+        person: str,
+        event_key: str,
+        room_id: str | None,
+        letter: Letter,
+    ) -> None:
+        item = store.Leaving(
+            channel_id=channel_id,
+            person=person,
+            event_key=event_key,
+            room_id=room_id,
+            created_at=milliseconds(),
+            sealed=self._seals.seal(msgspec.msgpack.encode(letter)),
+        )
+        await store.insert_leaving(db, item)
+
+    async def _list_ready(self) -> list[str]:
+        for item in await store.list_untold(self._pool):
+            await self._tell(item, item.outcome or "")
+        return await store.list_people_leaving(self._pool, milliseconds())
+
+    async def work_off(self, person: str) -> None:
+        """Sends what waits for this person, in order, until the first message that has to be put off."""
+        while item := await store.get_next_leaving(self._pool, person):
+            if item.next_at > milliseconds():
+                return
+            channel = self._channels.get(item.channel_id)
+            if channel is None:
+                await store.update_leaving(self._pool, item.seq, next_at=milliseconds() + CHANNEL_MISSING_REST_MS)
+                return
+            try:
+                outcome = await self._send(item, channel)
+            except TryAgain:
+                if await self._put_off(item, channel):
+                    return
+                outcome = "no_answer"
+            await store.finish_leaving(self._pool, item.seq, outcome, milliseconds())
+            log.info("message left", outbox=item.seq, channel=channel.id, outcome=outcome)
+            if item.room_id is not None:
+                await self._tell(item, outcome)
+
+    async def _send(self, item: store.Leaving, channel: Channel) -> str:
+        """Gives the outcome: accepted, maybe_blocked, or the reason why not. Raises TryAgain."""
+        letter = msgspec.msgpack.decode(self._seals.open(item.sealed or b""), type=Letter)
+        if letter.refuse:
+            return letter.refuse
+        # Asked again for each message: the mode may have changed since it was queued.
+        if item.room_id is not None and not channel.carries_content(running=True):
+            return "not_carried"
+        person = await store.get_person(self._pool, item.person)
+        if person is None:
+            return "unknown_person"
+        address = self._seals.open(person.sealed_address).decode()
+        limits = channel.network.limits
+        texts = split(letter.text, limits.text_units)
+        size = limits.texts_per_request
+        requests = [tuple(texts[first : first + size]) for first in range(0, len(texts), size)]
+        try:
+            for number in range(item.requests_done, len(requests)):
+                key = self.retry_key(item.event_key, number)
+                await self._request(item, channel, Outgoing(to=address, texts=requests[number], retry_key=key))
+                await store.update_leaving(self._pool, item.seq, requests_done=number + 1, sealed_reply=None)
+                item = msgspec.structs.replace(item, sealed_reply=None)
+        except Rejected as rejected:
+            log.warning("message rejected", outbox=item.seq, why=rejected.reason, status=rejected.status)
+            return rejected.reason
+        return "maybe_blocked" if person.left_at is not None else "accepted"
+
+    async def _request(self, item: store.Leaving, channel: Channel, outgoing: Outgoing) -> None:
+        """One request, by reply while a token is fresh, else by push."""
+        if item.sealed_reply is not None:
+            attempt = msgspec.msgpack.decode(self._seals.open(item.sealed_reply), type=ReplyAttempt)
+            if attempt.until > milliseconds():
+                try:
+                    await channel.network.send(msgspec.structs.replace(outgoing, reply_token=attempt.token))
+                except ReplyTokenSpent:
+                    # Still young, and yet spent: the attempt whose answer we never got had arrived.
+                    log.info("reply had arrived", outbox=item.seq)
+                return
+        elif token := self._tokens.take(item.person, channel.network.limits.reply_seconds):
+            # The token's exact age is not kept; half its time is enough for the repetitions.
+            until = milliseconds() + int(channel.network.limits.reply_seconds * 500)
+            sealed = self._seals.seal(msgspec.msgpack.encode(ReplyAttempt(token, until)))
+            await store.update_leaving(self._pool, item.seq, sealed_reply=sealed)
+            try:
+                await channel.network.send(msgspec.structs.replace(outgoing, reply_token=token))
+                return
+            except ReplyTokenSpent:
+                await store.update_leaving(self._pool, item.seq, sealed_reply=None)
+        await channel.network.send(outgoing)
+
+    async def _put_off(self, item: store.Leaving, channel: Channel) -> bool:
+        """Plans the next attempt; False when the app would no longer recognise a repetition."""
+        now = milliseconds()
+        if now - item.created_at > channel.network.limits.retry_key_hours * 3_600_000 - LONGEST_REST_MS:
+            return False
+        attempts = item.attempts + 1
+        rest = min(500 * 2 ** min(item.attempts, 16), LONGEST_REST_MS)
+        await store.update_leaving(self._pool, item.seq, attempts=attempts, next_at=now + rest)
+        log.warning("message waits", outbox=item.seq, channel=channel.id, attempts=attempts)
+        is_due = attempts >= TELL_DELAY_AFTER_ATTEMPTS and not item.delayed_told and item.room_id is not None
+        if is_due and await self._tell(item, "delayed"):
+            await store.update_leaving(self._pool, item.seq, delayed_told=True)
+        return True
+
+    async def _tell(self, item: store.Leaving, outcome: str) -> bool:
+        if self.tell is None:
+            return False
+        try:
+            await self.tell(item, outcome)
+        except Exception as error:
+            log.warning("room could not be told", outbox=item.seq, error=type(error).__name__)
+            return False
+        if outcome != "delayed":
+            await store.update_leaving(self._pool, item.seq, told_at=milliseconds())
+        return True
+
+
+def describe(item: store.Leaving, outcome: str, app: str) -> tuple[dict[str, Any], str]:
+    """(content of jp.madoguchi.delivery, words for the counsellor or "" when all went well) for a message."""
+    state = {"accepted": "accepted", "delayed": "delayed", "maybe_blocked": "maybe_blocked"}.get(outcome, "failed")
+    content: dict[str, Any] = {
+        "state": state,
+        "m.relates_to": {"rel_type": "m.reference", "event_id": item.event_key},
+    }
+    if state == "failed":
+        content["reason"] = outcome
+    words = {"accepted": "", "delayed": notices.delayed(app), "maybe_blocked": notices.maybe_blocked(app)}
+    return content, words.get(state, notices.failure(outcome, app))

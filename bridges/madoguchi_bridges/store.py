@@ -1,0 +1,348 @@
+"""The bridges' SQL: their own tables (migration 0006), and a look at the desk's `channels`. Times are ms since 1970."""
+
+from typing import Any, TypeAlias
+
+import asyncpg
+import msgspec
+
+Connection: TypeAlias = (
+    "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | asyncpg.Pool"
+)
+"""Anything that runs a statement: a connection inside somebody's transaction, or the pool."""
+
+
+class ChannelRow(msgspec.Struct, frozen=True):
+    id: str
+    kind: str
+    mode: str
+    reason: str | None
+    sealed_secrets: str | None
+
+
+class Intake(msgspec.Struct, frozen=True, kw_only=True):
+    """One event that came in. `seq` is given by the database."""
+
+    channel_id: str
+    event_key: str
+    person: str
+    kind: str
+    message_key: str | None
+    happened_at: int
+    received_at: int
+    sealed: bytes
+    seq: int = 0
+    room_id: str | None = None
+    attempts: int = 0
+    next_at: int = 0
+
+
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody on an app; from the first case on with a ghost (`user_id`)."""
+
+    person: str
+    channel_id: str
+    sealed_address: bytes
+    noticed_at: int = 0
+    shown_at: int = 0
+    left_at: int | None = None
+    user_id: str | None = None
+    case_id: str | None = None
+    room_id: str | None = None
+
+
+class Leaving(msgspec.Struct, frozen=True, kw_only=True):
+    """One message on its way to the app."""
+
+    channel_id: str
+    person: str
+    event_key: str
+    room_id: str | None
+    created_at: int
+    sealed: bytes | None = None
+    sealed_reply: bytes | None = None
+    requests_done: int = 0
+    attempts: int = 0
+    next_at: int = 0
+    delayed_told: bool = False
+    outcome: str | None = None
+    seq: int = 0
+
+
+INTAKE = (
+    "seq, channel_id, event_key, person, kind, message_key, happened_at, received_at, sealed, room_id, attempts, "
+    "next_at"
+)
+PERSON = "person, channel_id, sealed_address, noticed_at, shown_at, left_at, user_id, case_id, room_id"
+LEAVING = (
+    "seq, channel_id, person, event_key, room_id, created_at, sealed, sealed_reply, requests_done, attempts, "
+    "next_at, delayed_told, outcome"
+)
+
+
+async def list_channels(db: Connection) -> list[ChannelRow]:
+    rows = await db.fetch("SELECT id, kind, mode, reason, sealed_secrets FROM channels")
+    return [ChannelRow(**row) for row in rows]
+
+
+# Intake
+
+
+async def insert_intake(db: Connection, items: list[Intake]) -> int:
+    """Stores what is new, in the list's order; gives how many that were. Durable once the transaction has committed."""
+    rows = await db.fetch(
+        """
+        INSERT INTO bridge_intake
+               (channel_id, event_key, person, kind, message_key, happened_at, received_at, sealed)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
+                             $8::bytea[])
+        ON CONFLICT (channel_id, event_key) DO NOTHING
+        RETURNING seq
+        """,
+        [item.channel_id for item in items],
+        [item.event_key for item in items],
+        [item.person for item in items],
+        [item.kind for item in items],
+        [item.message_key for item in items],
+        [item.happened_at for item in items],
+        [item.received_at for item in items],
+        [item.sealed for item in items],
+    )
+    return len(rows)
+
+
+async def list_people_waiting(db: Connection, now: int) -> list[str]:
+    """Whose earliest waiting event may be looked at now. "" stands for events that concern nobody."""
+    rows = await db.fetch(
+        """
+        SELECT person FROM (
+            SELECT DISTINCT ON (person) person, next_at FROM bridge_intake
+            WHERE outcome IS NULL ORDER BY person, happened_at, seq
+        ) AS first WHERE next_at <= $1
+        """,
+        now,
+    )
+    return [row["person"] for row in rows]
+
+
+async def get_next_intake(db: Connection, person: str) -> Intake | None:
+    """The person's earliest waiting event by the app's clock."""
+    row = await db.fetchrow(
+        f"SELECT {INTAKE} FROM bridge_intake WHERE person = $1 AND outcome IS NULL ORDER BY happened_at, seq LIMIT 1",
+        person,
+    )
+    return Intake(**row) if row else None
+
+
+async def update_intake_room(db: Connection, seq: int, room_id: str) -> None:
+    """Notes the room before anything is sent there, so that a repetition after a crash goes to the same one."""
+    await db.execute("UPDATE bridge_intake SET room_id = $2 WHERE seq = $1", seq, room_id)
+
+
+async def finish_intake(db: Connection, seq: int, outcome: str, now: int, shown_as: str | None = None) -> None:
+    """Records what became of an event and destroys its sealed content."""
+    await db.execute(
+        """
+        UPDATE bridge_intake SET outcome = $2, done_at = $3, shown_as = $4, sealed = NULL
+        WHERE seq = $1 AND outcome IS NULL
+        """,
+        seq,
+        outcome,
+        now,
+        shown_as,
+    )
+
+
+async def put_off_intake(db: Connection, seq: int, next_at: int) -> None:
+    await db.execute("UPDATE bridge_intake SET attempts = attempts + 1, next_at = $2 WHERE seq = $1", seq, next_at)
+
+
+async def get_shown(db: Connection, channel_id: str, message_key: str) -> tuple[str, str] | None:
+    """(room id, Matrix event id) of what a message of the app is shown as."""
+    row = await db.fetchrow(
+        """
+        SELECT room_id, shown_as FROM bridge_intake
+        WHERE message_key = $1 AND channel_id = $2 AND kind = 'message' AND shown_as IS NOT NULL
+        """,
+        message_key,
+        channel_id,
+    )
+    return (row["room_id"], row["shown_as"]) if row else None
+
+
+async def is_withdrawn(db: Connection, channel_id: str, message_key: str) -> bool:
+    """Whether the message's withdrawal has come in, be it worked off or not."""
+    found: bool = await db.fetchval(
+        """
+        SELECT EXISTS (SELECT FROM bridge_intake WHERE message_key = $1 AND channel_id = $2 AND kind = 'withdrawn')
+        """,
+        message_key,
+        channel_id,
+    )
+    return found
+
+
+async def count_intake(db: Connection) -> dict[tuple[str, str], int]:
+    """The nothing-lost ledger: (channel, outcome or "waiting") → events. Every event that came in counts once."""
+    rows = await db.fetch(
+        "SELECT channel_id, coalesce(outcome, 'waiting') AS outcome, count(*) FROM bridge_intake GROUP BY 1, 2"
+    )
+    return {(row["channel_id"], row["outcome"]): row["count"] for row in rows}
+
+
+async def delete_old(db: Connection, before: int) -> None:
+    """Forgets finished events and messages; until then they keep redeliveries from being shown twice."""
+    await db.execute("DELETE FROM bridge_intake WHERE done_at < $1", before)
+    await db.execute("DELETE FROM bridge_outbox WHERE done_at < $1 AND told_at IS NOT NULL", before)
+
+
+# People and their ghosts
+
+
+async def get_person(db: Connection, person: str) -> Person | None:
+    row = await db.fetchrow(f"SELECT {PERSON} FROM bridge_people WHERE person = $1", person)
+    return Person(**row) if row else None
+
+
+async def get_person_of_ghost(db: Connection, user_id: str) -> Person | None:
+    row = await db.fetchrow(f"SELECT {PERSON} FROM bridge_people WHERE user_id = $1", user_id)
+    return Person(**row) if row else None
+
+
+async def list_running(db: Connection) -> list[Person]:
+    """Everybody with a running case: their ghosts are to be present."""
+    rows = await db.fetch(f"SELECT {PERSON} FROM bridge_people WHERE case_id IS NOT NULL ORDER BY person")
+    return [Person(**row) for row in rows]
+
+
+async def insert_person(db: Connection, person: str, channel_id: str, sealed_address: bytes) -> None:
+    await db.execute(
+        "INSERT INTO bridge_people (person, channel_id, sealed_address) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        person,
+        channel_id,
+        sealed_address,
+    )
+
+
+async def update_person(db: Connection, person: str, **columns: Any) -> None:
+    """Sets columns of bridge_people; the names are written in the code that calls, never taken from outside."""
+    if unknown := set(columns) - set(Person.__struct_fields__):
+        raise ValueError(f"no such columns: {sorted(unknown)}")
+    sets = ", ".join(f"{name} = ${number}" for number, name in enumerate(columns, 2))
+    await db.execute(f"UPDATE bridge_people SET {sets} WHERE person = $1", person, *columns.values())
+
+
+async def raise_shown_at(db: Connection, person: str, happened_at: int) -> None:
+    await db.execute(
+        "UPDATE bridge_people SET shown_at = greatest(shown_at, $2) WHERE person = $1", person, happened_at
+    )
+
+
+async def may_notice(db: Connection, person: str, now: int, since: int) -> bool:
+    """Takes the right to send the person a neutral notice: True once, then not until `since` has passed it."""
+    status: str = await db.execute(
+        "UPDATE bridge_people SET noticed_at = $2 WHERE person = $1 AND noticed_at <= $3", person, now, since
+    )
+    return status.endswith(" 1")
+
+
+async def end_case(db: Connection, person: str, case_id: str) -> None:
+    """The case is over; the ghost rests until the next one."""
+    await db.execute(
+        "UPDATE bridge_people SET case_id = NULL, room_id = NULL WHERE person = $1 AND case_id = $2", person, case_id
+    )
+
+
+# Outbox
+
+
+async def insert_leaving(db: Connection, item: Leaving) -> bool:
+    """Queues a message for the app, once per `event_key`; gives whether it was new."""
+    status: str = await db.execute(
+        """
+        INSERT INTO bridge_outbox (channel_id, person, event_key, room_id, sealed, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (event_key) DO NOTHING
+        """,
+        item.channel_id,
+        item.person,
+        item.event_key,
+        item.room_id,
+        item.sealed,
+        item.created_at,
+    )
+    return status.endswith(" 1")
+
+
+async def list_people_leaving(db: Connection, now: int) -> list[str]:
+    """Whose first waiting message may be tried now. A message that is put off holds the person's later ones back."""
+    rows = await db.fetch(
+        """
+        SELECT person FROM (
+            SELECT DISTINCT ON (person) person, next_at FROM bridge_outbox WHERE outcome IS NULL ORDER BY person, seq
+        ) AS first WHERE next_at <= $1
+        """,
+        now,
+    )
+    return [row["person"] for row in rows]
+
+
+async def get_next_leaving(db: Connection, person: str) -> Leaving | None:
+    row = await db.fetchrow(
+        f"SELECT {LEAVING} FROM bridge_outbox WHERE person = $1 AND outcome IS NULL ORDER BY seq LIMIT 1", person
+    )
+    return Leaving(**row) if row else None
+
+
+async def list_untold(db: Connection, limit: int = 100) -> list[Leaving]:
+    """Messages whose outcome the room has not heard yet."""
+    rows = await db.fetch(
+        f"""
+        SELECT {LEAVING} FROM bridge_outbox WHERE outcome IS NOT NULL AND told_at IS NULL
+        ORDER BY seq LIMIT $1
+        """,
+        limit,
+    )
+    return [Leaving(**row) for row in rows]
+
+
+async def update_leaving(db: Connection, seq: int, **columns: Any) -> None:
+    """Sets columns of bridge_outbox; as `update_person`."""
+    if unknown := set(columns) - {"sealed_reply", "requests_done", "attempts", "next_at", "delayed_told", "told_at"}:
+        raise ValueError(f"no such columns: {sorted(unknown)}")
+    sets = ", ".join(f"{name} = ${number}" for number, name in enumerate(columns, 2))
+    await db.execute(f"UPDATE bridge_outbox SET {sets} WHERE seq = $1", seq, *columns.values())
+
+
+async def withdraw_leaving(db: Connection, event_key: str, now: int) -> bool:
+    """Stops a message that has not begun to leave; gives whether there was one to stop."""
+    status: str = await db.execute(
+        """
+        UPDATE bridge_outbox SET outcome = 'withdrawn', done_at = $2, told_at = $2, sealed = NULL
+        WHERE event_key = $1 AND outcome IS NULL AND attempts = 0 AND requests_done = 0 AND sealed_reply IS NULL
+        """,
+        event_key,
+        now,
+    )
+    return status.endswith(" 1")
+
+
+async def has_left(db: Connection, event_key: str) -> bool:
+    """Whether the app has been given the message, or is just being given it."""
+    found: bool = await db.fetchval(
+        "SELECT EXISTS (SELECT FROM bridge_outbox WHERE event_key = $1 AND coalesce(outcome, 'accepted') = 'accepted')",
+        event_key,
+    )
+    return found
+
+
+async def finish_leaving(db: Connection, seq: int, outcome: str, now: int) -> None:
+    """Records what became of a message and destroys its sealed content. Notices need telling to nobody."""
+    await db.execute(
+        """
+        UPDATE bridge_outbox SET outcome = $2, done_at = $3, sealed = NULL, sealed_reply = NULL,
+               told_at = CASE WHEN room_id IS NULL THEN $3 END
+        WHERE seq = $1 AND outcome IS NULL
+        """,
+        seq,
+        outcome,
+        now,
+    )
