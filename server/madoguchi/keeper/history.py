@@ -1,0 +1,161 @@
+"""Who comes into a case's room, and who leaves it: as the desk says, with the history for those who come."""
+
+import asyncio
+import logging
+import time
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import ClientError
+
+from madoguchi.crypto import key_bundle
+from madoguchi.crypto.device import V3, AgentDevice, Refused
+from madoguchi.keeper.ledger import Guest, Ledger
+
+log = logging.getLogger(__name__)
+
+DESK = "/_madoguchi/desk/v1"
+_POLL_MS = 25_000
+_AT_ONCE = 8
+# A client takes a bundle for a day after it has joined (Matrix v1.19, "Receiving a key bundle event").
+_GUEST_FOR_S = 24 * 3600
+_STRAGGLERS_S = 2.0
+
+
+class Door:
+    """Invites, gives history, removes; goes on where it stopped after any crash."""
+
+    def __init__(self, device: AgentDevice, ledger: Ledger) -> None:
+        self._device = device
+        self._ledger = ledger
+        self._giving: dict[tuple[str, str], asyncio.Lock] = {}
+        self._tried: dict[tuple[str, str], float] = {}
+        self._few = asyncio.Semaphore(_AT_ONCE)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Do what the desk asks, until `stop`."""
+        after: int | None = None
+        pause = 0.2
+        while not stop.is_set():
+            try:
+                after = await self._ask(after)
+                pause = 0.2
+            except Exception as error:
+                log.warning("the desk's wishes wait: %s", error if isinstance(error, Refused) else type(error).__name__)
+                if not isinstance(error, (Refused, ClientError, TimeoutError, OSError)):
+                    log.warning("unexpected", exc_info=error)
+                # Without a position the desk answers at once with all that is open.
+                after = None
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 10.0)
+
+    async def _ask(self, after: int | None) -> int:
+        query = {} if after is None else {"after": str(after), "timeout": str(_POLL_MS)}
+        wishes = await self._device.call("GET", f"{DESK}/keeper/invitations", query=query, timeout=_POLL_MS / 1000 + 15)
+        work = [self.bring_in(wish["room_id"], wish["user_id"]) for wish in wishes.get("invitations", [])]
+        work += [self.take_out(wish["room_id"], wish["user_id"]) for wish in wishes.get("removals", [])]
+        results = await asyncio.gather(*(self._bounded(piece) for piece in work), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return int(wishes["pos"])
+
+    async def _bounded(self, piece: Any) -> None:
+        async with self._few:
+            await piece
+
+    async def bring_in(self, room_id: str, user_id: str) -> None:
+        """Give the user the room's history, then invite. Raises Refused or aiohttp.ClientError."""
+        await self._stragglers(room_id)
+        await self._give(room_id, user_id)
+        try:
+            await self._device.call("POST", f"{V3}/rooms/{quote(room_id)}/invite", {"user_id": user_id})
+        except Refused as error:
+            # Somebody else was faster, or they are in already; the desk's next answer tells.
+            if error.status != 403:
+                raise
+            log.warning("invitation refused: %s", error.errcode)
+
+    async def take_out(self, room_id: str, user_id: str) -> None:
+        """Remove the user from the room."""
+        try:
+            await self._device.call("POST", f"{V3}/rooms/{quote(room_id)}/kick", {"user_id": user_id})
+        except Refused as error:
+            if error.status != 403:
+                raise
+            log.warning("removal refused: %s", error.errcode)
+        self._ledger.end_guest(room_id, user_id)
+
+    async def _give(self, room_id: str, user_id: str) -> None:
+        async with self._giving.setdefault((room_id, user_id), asyncio.Lock()):
+            if not await self._open_to_newcomers(room_id):
+                return
+            # Before the sending: what is in the ledger is tried again after a crash.
+            self._ledger.put_guest(room_id, user_id, 0, frozenset())
+            given = await key_bundle.give(self._device, room_id, user_id)
+            self._ledger.put_guest(room_id, user_id, given.sessions if given.devices else 0, given.devices)
+            log.info("history given: %d sessions to %d devices", given.sessions, len(given.devices))
+
+    async def _open_to_newcomers(self, room_id: str) -> bool:
+        path = f"{V3}/rooms/{quote(room_id)}/state/m.room.history_visibility/"
+        try:
+            state = await self._device.call("GET", path)
+        except Refused as error:
+            if error.status == 404:
+                return True
+            raise
+        return state.get("history_visibility") in ("shared", "world_readable")
+
+    async def _stragglers(self, room_id: str) -> None:
+        """Wait a moment for keys of messages that are here already."""
+        for _ in range(int(_STRAGGLERS_S / 0.1)):
+            if all(each.asked_at for each in self._ledger.missing(room_id)):
+                return
+            await asyncio.sleep(0.1)
+
+    async def look_after_guests(self, stop: asyncio.Event) -> None:
+        """Until `stop`: give again where sessions have come since, or where no device could be reached."""
+        pause = 1.0
+        while not stop.is_set():
+            for guest in self._ledger.guests():
+                try:
+                    await self._look_after(guest)
+                    pause = 1.0
+                except (Refused, ClientError, TimeoutError, OSError) as error:
+                    log.warning("a guest waits for the history: %s", type(error).__name__)
+                    pause = min(pause * 2, 30.0)
+            try:
+                await asyncio.wait_for(stop.wait(), pause)
+            except TimeoutError:
+                continue
+
+    async def _look_after(self, guest: Guest) -> None:
+        key = (guest.room_id, guest.user_id)
+        known = len(self._device.machine.sessions_of(guest.room_id))
+        age = time.time() - guest.since
+        if known > (guest.sessions if guest.devices else 0):
+            # Somebody without a signed device yet: often at first, then seldom.
+            if guest.devices or time.monotonic() - self._tried.get(key, 0) > (1 if age < 30 else 15):
+                self._tried[key] = time.monotonic()
+                await self._give(*key)
+        elif guest.joined and (guest.devices or age > 60):
+            # From here on the others share their keys with them.
+            self._ledger.end_guest(*key)
+        if age > _GUEST_FOR_S:
+            self._ledger.end_guest(*key)
+
+    def take_in(self, body: dict[str, Any]) -> None:
+        """Guests who have joined or gone, from a sync."""
+        waiting = {(guest.room_id, guest.user_id) for guest in self._ledger.guests()}
+        if not waiting:
+            return
+        for room_id, room in body.get("rooms", {}).get("join", {}).items():
+            for event in room.get("timeline", {}).get("events", []):
+                user_id = event.get("state_key")
+                if event.get("type") != "m.room.member" or (room_id, user_id) not in waiting:
+                    continue
+                membership = event.get("content", {}).get("membership")
+                if membership == "join":
+                    self._ledger.guest_joined(room_id, user_id)
+                elif membership in ("leave", "ban"):
+                    self._ledger.end_guest(room_id, user_id)

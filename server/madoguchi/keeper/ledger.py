@@ -1,0 +1,112 @@
+"""What the keeper must not forget: written beside its keys, in the same SQLite file, in the same transactions.
+
+It holds ids and counts. The keys themselves lie, encrypted, in the device's store.
+"""
+
+import time
+from dataclasses import dataclass
+
+from madoguchi.crypto.olm import AgentStore
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A session that was used in a room and never reached us. asked_at: 0 = its maker was not asked yet."""
+
+    room_id: str
+    session_id: str
+    sender: str
+    sender_key: str
+    seen_at: float
+    asked_at: float
+
+
+@dataclass(frozen=True)
+class Guest:
+    """Somebody invited who may lack history yet. sessions, devices: what the last bundle held, whom it reached."""
+
+    room_id: str
+    user_id: str
+    sessions: int
+    devices: frozenset[str]
+    joined: bool
+    since: float
+
+
+class Ledger:
+    """Three small tables: sessions sealed, sessions missing, guests on their way in."""
+
+    def __init__(self, store: AgentStore) -> None:
+        self._sql = store.database.execute_sql
+        for table in (
+            "keeper_sealed (room_id TEXT, session_id TEXT, key_id TEXT NOT NULL, first_index INTEGER NOT NULL,"
+            " PRIMARY KEY (room_id, session_id))",
+            "keeper_missing (room_id TEXT, session_id TEXT, sender TEXT NOT NULL, sender_key TEXT NOT NULL,"
+            " seen_at REAL NOT NULL, asked_at REAL NOT NULL DEFAULT 0, PRIMARY KEY (room_id, session_id))",
+            "keeper_guests (room_id TEXT, user_id TEXT, sessions INTEGER NOT NULL, devices TEXT NOT NULL,"
+            " joined INTEGER NOT NULL DEFAULT 0, since REAL NOT NULL, PRIMARY KEY (room_id, user_id))",
+        ):
+            self._sql(f"CREATE TABLE IF NOT EXISTS {table}")
+
+    def sealed(self, key_id: str) -> dict[tuple[str, str], int]:
+        """(room id, session id) → first index of every session that the vault with this key has."""
+        rows = self._sql("SELECT room_id, session_id, first_index FROM keeper_sealed WHERE key_id = ?", (key_id,))
+        return {(room_id, session_id): first for room_id, session_id, first in rows.fetchall()}
+
+    def mark_sealed(self, room_id: str, session_id: str, key_id: str, first_index: int) -> None:
+        """The vault has it."""
+        self._sql(
+            "INSERT OR REPLACE INTO keeper_sealed (room_id, session_id, key_id, first_index) VALUES (?, ?, ?, ?)",
+            (room_id, session_id, key_id, first_index),
+        )
+
+    def add_missing(self, room_id: str, session_id: str, sender: str, sender_key: str) -> None:
+        """An event came whose session we lack."""
+        self._sql(
+            "INSERT OR IGNORE INTO keeper_missing (room_id, session_id, sender, sender_key, seen_at)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (room_id, session_id, sender, sender_key, time.time()),
+        )
+
+    def mark_asked(self, missing: Missing) -> None:
+        """Its maker has been asked for it."""
+        self._sql(
+            "UPDATE keeper_missing SET asked_at = ? WHERE room_id = ? AND session_id = ?",
+            (time.time(), missing.room_id, missing.session_id),
+        )
+
+    def found(self, room_id: str, session_id: str) -> None:
+        """The session came after all."""
+        self._sql("DELETE FROM keeper_missing WHERE room_id = ? AND session_id = ?", (room_id, session_id))
+
+    def missing(self, room_id: str | None = None) -> list[Missing]:
+        """What is missing, in one room or in all."""
+        where, values = ("WHERE room_id = ?", (room_id,)) if room_id else ("", ())
+        rows = self._sql(
+            f"SELECT room_id, session_id, sender, sender_key, seen_at, asked_at FROM keeper_missing {where}", values
+        )
+        return [Missing(*row) for row in rows.fetchall()]
+
+    def put_guest(self, room_id: str, user_id: str, sessions: int, devices: frozenset[str]) -> None:
+        """A bundle with so many sessions has gone to these devices of somebody invited."""
+        self._sql(
+            "INSERT INTO keeper_guests (room_id, user_id, sessions, devices, since) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (room_id, user_id) DO UPDATE SET sessions = excluded.sessions, devices = excluded.devices",
+            (room_id, user_id, sessions, " ".join(sorted(devices)), time.time()),
+        )
+
+    def guest_joined(self, room_id: str, user_id: str) -> None:
+        """The guest is in the room; from here on the others share their keys with them."""
+        self._sql("UPDATE keeper_guests SET joined = 1 WHERE room_id = ? AND user_id = ?", (room_id, user_id))
+
+    def end_guest(self, room_id: str, user_id: str) -> None:
+        """The guest has everything, or has gone."""
+        self._sql("DELETE FROM keeper_guests WHERE room_id = ? AND user_id = ?", (room_id, user_id))
+
+    def guests(self) -> list[Guest]:
+        """Everybody on the way in."""
+        rows = self._sql("SELECT room_id, user_id, sessions, devices, joined, since FROM keeper_guests").fetchall()
+        return [
+            Guest(room_id, user_id, sessions, frozenset(devices.split()), bool(joined), since)
+            for room_id, user_id, sessions, devices, joined, since in rows
+        ]

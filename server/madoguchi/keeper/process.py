@@ -1,0 +1,197 @@
+"""The keeper process: one Matrix device that keeps every room key it is given, and reads nothing.
+
+What must hold: a key that came is on disk before the server forgets it (crypto/device.py); a key on disk reaches the
+vault (sealing.py); whoever the desk sends into a room gets its history (history.py); a key that did not come is asked
+for. Each of the four starts again from what is stored, so the process may be killed at any point.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+from aiohttp import ClientError
+from nio.crypto import InboundGroupSession
+from nio.crypto.key_request import OutgoingKeyRequest
+
+from madoguchi.config import Settings
+from madoguchi.crypto.device import V3, AgentDevice, Login, Refused
+from madoguchi.crypto.key_bundle import MEGOLM
+from madoguchi.keeper.history import Door
+from madoguchi.keeper.ledger import Ledger, Missing
+from madoguchi.keeper.sealing import Sealer
+
+log = structlog.get_logger()
+
+LOCALPART = "keeper"
+NAME = "記録係"
+_NONE = {"not_types": ["*"]}
+_FILTER: dict[str, Any] = {
+    "presence": _NONE,
+    "account_data": _NONE,
+    "room": {
+        "account_data": _NONE,
+        "ephemeral": _NONE,
+        "state": _NONE,
+        "timeline": {"types": ["m.room.encrypted", "m.room.member"], "limit": 100, "lazy_load_members": True},
+    },
+}
+# Keys and the message they open come by two roads; a little patience saves needless questions.
+_PATIENCE_S = 5.0
+
+
+async def run(settings: Settings) -> None:
+    """Be the keeper until SIGTERM or SIGINT. Waits for `serve` and for what `up` makes (password, key file)."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    password = (await _text_of(settings.keys / "keeper.password", stop)).strip()
+    device = AgentDevice(
+        settings.local_url,
+        f"@{LOCALPART}:{settings.server_name}",
+        settings.data / "keeper",
+        store_key(settings.keys / "secret.key"),
+        name=NAME,
+        follows_rooms=False,
+        sync_filter=_FILTER,
+    )
+    try:
+        if await _start(device, Login.by_password(password), stop):
+            await Keeper(device).run(stop)
+    finally:
+        await device.close()
+
+
+def store_key(secret_file: Path) -> bytes:
+    """The key under which the keeper's store is encrypted, from the desk's secret key file (32 bytes)."""
+    secret = secret_file.read_bytes()
+    return hashlib.blake2b(secret, digest_size=32, person=b"madoguchi keeper").digest()
+
+
+class Keeper:
+    """A started device and what it does."""
+
+    def __init__(self, device: AgentDevice) -> None:
+        self.device = device
+        self.ledger = Ledger(device.kept)
+        self.sealer = Sealer(device, self.ledger)
+        self.door = Door(device, self.ledger)
+        device.machine.on_session = self._learn
+        device.after_sync.append(self._take_in)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`."""
+        log.info("keeper ready", user_id=self.device.user, device_id=self.device.device_id)
+        work = (self.device.run, self.sealer.run, self.door.run, self.door.look_after_guests, self._ask_for_missing)
+        tasks = [asyncio.create_task(each(stop)) for each in work]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (stopping, *tasks):
+                task.cancel()
+            await asyncio.gather(stopping, *tasks, return_exceptions=True)
+
+    def _learn(self, session: InboundGroupSession) -> None:
+        self.ledger.found(session.room_id, session.id)
+        self.sealer.add(session)
+
+    async def _take_in(self, body: dict[str, Any]) -> None:
+        self.door.take_in(body)
+        since = self.device.kept.load_token()
+        for room_id, room in body.get("rooms", {}).get("join", {}).items():
+            timeline = room.get("timeline", {})
+            events = timeline.get("events", [])
+            if timeline.get("limited"):
+                events = events + await self._skipped(room_id, timeline["prev_batch"], since)
+            for event in events:
+                self._note(room_id, event)
+
+    async def _skipped(self, room_id: str, prev_batch: str, since: str | None) -> list[dict[str, Any]]:
+        """The encrypted events of a room that a long absence left out of the sync."""
+        events: list[dict[str, Any]] = []
+        place: str | None = prev_batch
+        while place is not None:
+            query = {"dir": "b", "from": place, "limit": "100", "filter": json.dumps({"types": ["m.room.encrypted"]})}
+            if since:
+                query["to"] = since
+            page = await self.device.call("GET", f"{V3}/rooms/{quote(room_id)}/messages", query=query)
+            events += page.get("chunk", [])
+            place = page.get("end") if page.get("end") != place else None
+        return events
+
+    def _note(self, room_id: str, event: dict[str, Any]) -> None:
+        content = event.get("content", {})
+        session_id = content.get("session_id")
+        if event.get("type") != "m.room.encrypted" or content.get("algorithm") != MEGOLM or not session_id:
+            return
+        if self.device.machine.find_session(room_id, session_id) is None:
+            sender_key = content.get("sender_key") or ""
+            self.ledger.add_missing(room_id, str(session_id), str(event.get("sender")), str(sender_key))
+
+    async def _ask_for_missing(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            for missing in self.ledger.missing():
+                if missing.asked_at or time.time() - missing.seen_at < _PATIENCE_S:
+                    continue
+                with contextlib.suppress(Refused, ClientError, TimeoutError, OSError):
+                    await self._ask_for(missing)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), 1)
+
+    async def _ask_for(self, missing: Missing) -> None:
+        """Ask all devices of the sender for a session (m.room_key_request); each session once."""
+        body = {"algorithm": MEGOLM, "room_id": missing.room_id, "session_id": missing.session_id}
+        if missing.sender_key:
+            body["sender_key"] = missing.sender_key
+        request = {
+            "action": "request",
+            "body": body,
+            # nio finds an answer's question by the session id.
+            "request_id": missing.session_id,
+            "requesting_device_id": self.device.device_id,
+        }
+        path = f"{V3}/sendToDevice/m.room_key_request/{missing.session_id.replace('/', '_')}"
+        noted = OutgoingKeyRequest(missing.session_id, missing.session_id, missing.room_id, MEGOLM)
+        self.device.machine.outgoing_key_requests[missing.session_id] = noted
+        self.device.kept.add_outgoing_key_request(noted)
+        await self.device.call("PUT", path, {"messages": {missing.sender: {"*": request}}})
+        self.ledger.mark_asked(missing)
+        log.info("asked for a missing key", room_id=missing.room_id)
+
+
+async def _start(device: AgentDevice, login: Login, stop: asyncio.Event) -> bool:
+    """Start the device, waiting for a server that is not there yet. False when `stop` came first."""
+    pause = 0.2
+    while not stop.is_set():
+        try:
+            await device.start(login)
+        except (Refused, ClientError, TimeoutError, OSError) as error:
+            log.warning(
+                "the keeper cannot start yet", reason=str(error) if isinstance(error, Refused) else type(error).__name__
+            )
+        else:
+            return True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), pause)
+        pause = min(pause * 1.5, 5.0)
+    return False
+
+
+async def _text_of(path: Path, stop: asyncio.Event) -> str:
+    while not stop.is_set():
+        with contextlib.suppress(FileNotFoundError):
+            return path.read_text(encoding="utf-8")
+        log.warning("waiting for a file", path=str(path))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 1)
+    return ""
