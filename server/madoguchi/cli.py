@@ -1,8 +1,10 @@
 """The command `madoguchi`. Each verb imports what it needs when it runs, so that all of them start quickly."""
 
 import asyncio
+import contextlib
+import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -120,9 +122,9 @@ def bridges(settings: Settings) -> None:
 @with_settings
 def keeper(settings: Settings) -> None:
     """Run the keeper: seals room keys for the vault, gives counsellors the history."""
-    from madoguchi.keeper import app as keeper_app
+    from madoguchi.keeper import process
 
-    _run("keeper", settings, keeper_app.run)
+    _run("keeper", settings, process.run)
 
 
 @main.command()
@@ -158,21 +160,25 @@ def doctor(settings: Settings) -> None:
     sys.exit(1 if sick else 0)
 
 
-def _run(process: str, settings: Settings, run: Callable[[Settings], Awaitable[Any]]) -> None:
+def _run(process: str, settings: Settings, run: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
     """Run one process's coroutine on uvloop until it ends."""
     import uvloop
 
     logs.setup(process, settings.log_level)
     try:
-        uvloop.run(_awaited(run, settings))
-    except KeyboardInterrupt:
-        sys.exit(130)
+        uvloop.run(_until_asked_to_stop(run(settings)))
     except Problem as error:
         raise click.ClickException(str(error)) from None
 
 
-async def _awaited(run: Callable[[Settings], Awaitable[Any]], settings: Settings) -> None:
-    await run(settings)
+async def _until_asked_to_stop(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work`; SIGTERM and SIGINT cancel it, unless it takes them itself."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 if __name__ == "__main__":

@@ -114,6 +114,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.data / "media"
 
     @property
+    def registrations(self) -> tuple[Path, ...]:
+        """Registration files that the server knows: our own bridges' where it has been made, then `appservices`."""
+        own = self.keys / "registration-bridges.yaml"
+        return (*((own,) if own.is_file() else ()), *self.appservices)
+
+    @property
     def run_file(self) -> Path:
         """Written by `madoguchi up` when everything is ready, gone when it has stopped."""
         return self.data / "run.json"

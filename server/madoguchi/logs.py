@@ -8,6 +8,7 @@ the exception and the places in the code).
 import logging
 import sys
 import traceback
+import warnings
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -59,7 +60,7 @@ def setup(process: str, level: str = "info", stream: TextIO | None = None) -> No
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     # The access log would write user ids and query strings; requests are logged by web/dispatch.py.
     logging.getLogger("aiohttp.access").disabled = True
-    logging.captureWarnings(True)
+    warnings.showwarning = _log_warning
     sys.excepthook = _log_uncaught
 
 
@@ -125,6 +126,12 @@ def describe(error: BaseException) -> str:
 
 def _short(filename: str) -> str:
     return "/".join(filename.split("/")[-2:])
+
+
+def _log_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    get("warnings").warning(category.__name__, at=f"{_short(filename)}:{lineno}")
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

