@@ -78,6 +78,14 @@ class WrongVersion(Refused):
     """The key backup version is not the current one; `current_version` is."""
 
 
+class ServerControlled(Refused):
+    """This is kept by the server itself; clients change it by other operations."""
+
+
+class InvalidSignature(Refused):
+    """A key is not signed as it should be."""
+
+
 class UnsupportedRoomVersion(Refused):
     """No rooms of that version are made here."""
 
@@ -160,6 +168,22 @@ class ProfileTooLarge(Refused):
 
 class KeyTooLarge(Refused):
     """The name of the profile field is longer than 255 bytes."""
+
+
+class UrlNotSet(Refused):
+    """The application service has no address to call."""
+
+
+class BadStatus(Refused):
+    """The application service answered with an error; `status` is its HTTP status."""
+
+
+class ConnectionFailed(Refused):
+    """The application service can't be reached."""
+
+
+class ConnectionTimeout(Refused):
+    """The application service did not answer in time."""
 
 
 class Unavailable(Refused):

@@ -3,11 +3,35 @@
 All 166 operations stand here. One that is not offered says why.
 """
 
+from madoguchi import errors
+from madoguchi.matrix import (
+    account,
+    account_data,
+    admin,
+    backups,
+    devices,
+    discovery,
+    filters,
+    keys,
+    login,
+    media,
+    profile,
+    push,
+    receipts,
+    register,
+    tags,
+    to_device,
+    typing,
+)
 from madoguchi.web.endpoint import ALSO, ANYONE, APPSERVICE, DELETE, GET, OPTIONAL, POST, PUT, REFUSED, Row
 
 V1 = "/_matrix/client/v1"
 V3 = "/_matrix/client/v3"
 MEDIA = "/_matrix/media/v3"
+NO_SSO = "There is no single sign-on."
+NO_PREVIEWS = "Previews would tell other sites what people write about."
+NO_LOOKUPS = "No third-party network is looked up here."
+NO_ADDRESSES = "No e-mail addresses or telephone numbers are kept here."
 
 
 def PENDING(method: str, path: str, operation: str) -> Row:
@@ -16,46 +40,46 @@ def PENDING(method: str, path: str, operation: str) -> Row:
 
 CHAPTERS: dict[str, list[Row]] = {
     "Server discovery": [
-        PENDING("GET", "/.well-known/matrix/client", "getWellknown"),  # M
-        PENDING("GET", "/.well-known/matrix/support", "getWellknownSupport"),  # O
-        PENDING("GET", "/.well-known/matrix/policy_server", "getWellknownPolicy"),  # E
-        PENDING("GET", "/_matrix/client/versions", "getVersions"),  # M
+        GET("/.well-known/matrix/client", discovery.get_wellknown, who=ANYONE, tx=False),  # M
+        GET("/.well-known/matrix/support", discovery.get_wellknown_support, who=ANYONE, tx=False),  # O
+        REFUSED("GET", "/.well-known/matrix/policy_server", "getWellknownPolicy", "There is no policy server: nothing is federated.", errors.NotFound),  # E
+        GET("/_matrix/client/versions", discovery.get_versions, who=ANYONE, tx=False),  # M
     ],
     "Client authentication": [
-        PENDING("GET", V1 + "/auth_metadata", "getAuthMetadata"),  # E
-        PENDING("GET", V3 + "/login", "getLoginFlows"),  # M
-        PENDING("POST", V3 + "/login", "login"),  # M
-        PENDING("POST", V1 + "/login/get_token", "generateLoginToken"),  # E
-        PENDING("GET", V3 + "/login/sso/redirect", "redirectToSSO"),  # E
-        PENDING("GET", V3 + "/login/sso/redirect/{idp_id}", "redirectToIdP"),  # E
-        PENDING("POST", V3 + "/refresh", "refresh"),  # O
-        PENDING("POST", V3 + "/logout", "logout"),  # M
-        PENDING("POST", V3 + "/logout/all", "logout_all"),  # M
-        PENDING("POST", V3 + "/register", "register"),  # M
-        PENDING("POST", V3 + "/register/email/requestToken", "requestTokenToRegisterEmail"),  # E
-        PENDING("POST", V3 + "/register/msisdn/requestToken", "requestTokenToRegisterMSISDN"),  # E
-        PENDING("GET", V3 + "/register/available", "checkUsernameAvailability"),  # E
-        PENDING("GET", V1 + "/register/m.login.registration_token/validity", "registrationTokenValidity"),  # E
-        PENDING("POST", V3 + "/account/password", "changePassword"),  # M
-        PENDING("POST", V3 + "/account/password/email/requestToken", "requestTokenToResetPasswordEmail"),  # E
-        PENDING("POST", V3 + "/account/password/msisdn/requestToken", "requestTokenToResetPasswordMSISDN"),  # E
-        PENDING("POST", V3 + "/account/deactivate", "deactivateAccount"),  # O
-        PENDING("GET", V3 + "/account/3pid", "getAccount3PIDs"),  # M
-        PENDING("POST", V3 + "/account/3pid", "post3PIDs"),  # E
-        PENDING("POST", V3 + "/account/3pid/add", "add3PID"),  # E
-        PENDING("POST", V3 + "/account/3pid/bind", "bind3PID"),  # E
-        PENDING("POST", V3 + "/account/3pid/delete", "delete3pidFromAccount"),  # E
-        PENDING("POST", V3 + "/account/3pid/unbind", "unbind3pidFromAccount"),  # E
-        PENDING("POST", V3 + "/account/3pid/email/requestToken", "requestTokenTo3PIDEmail"),  # E
-        PENDING("POST", V3 + "/account/3pid/msisdn/requestToken", "requestTokenTo3PIDMSISDN"),  # E
-        PENDING("GET", V3 + "/account/whoami", "getTokenOwner"),  # M
+        REFUSED("GET", V1 + "/auth_metadata", "getAuthMetadata", "Sign-in is by the legacy API; there is no OAuth 2.0 server."),  # E
+        GET(V3 + "/login", login.get_login_flows, who=ANYONE, tx=False),  # M
+        POST(V3 + "/login", login.login, who=ANYONE, tx=False, limit="login"),  # M
+        POST(V1 + "/login/get_token", login.generate_login_token, tx=False),  # E
+        REFUSED("GET", V3 + "/login/sso/redirect", "redirectToSSO", NO_SSO),  # E
+        REFUSED("GET", V3 + "/login/sso/redirect/{idp_id}", "redirectToIdP", NO_SSO),  # E
+        POST(V3 + "/refresh", login.refresh, who=ANYONE, limit="login"),  # O
+        POST(V3 + "/logout", login.logout, who=ANYONE, tx=False),  # M
+        POST(V3 + "/logout/all", login.logout_all, who=ANYONE, tx=False),  # M
+        POST(V3 + "/register", register.register, who=ANYONE, tx=False),  # M
+        REFUSED("POST", V3 + "/register/email/requestToken", "requestTokenToRegisterEmail", NO_ADDRESSES, errors.NotAllowed),  # E
+        REFUSED("POST", V3 + "/register/msisdn/requestToken", "requestTokenToRegisterMSISDN", NO_ADDRESSES, errors.NotAllowed),  # E
+        GET(V3 + "/register/available", register.check_username_availability, who=ANYONE, limit="register"),  # E
+        GET(V1 + "/register/m.login.registration_token/validity", register.registration_token_validity, who=ANYONE, tx=False, limit="register"),  # E
+        POST(V3 + "/account/password", account.change_password, tx=False),  # M
+        REFUSED("POST", V3 + "/account/password/email/requestToken", "requestTokenToResetPasswordEmail", NO_ADDRESSES, errors.NotAllowed),  # E
+        REFUSED("POST", V3 + "/account/password/msisdn/requestToken", "requestTokenToResetPasswordMSISDN", NO_ADDRESSES, errors.NotAllowed),  # E
+        POST(V3 + "/account/deactivate", account.deactivate_account, tx=False),  # O
+        GET(V3 + "/account/3pid", account.get_account_3_pids, tx=False),  # M
+        REFUSED("POST", V3 + "/account/3pid", "post3PIDs", NO_ADDRESSES, errors.NotAllowed),  # E
+        REFUSED("POST", V3 + "/account/3pid/add", "add3PID", NO_ADDRESSES, errors.NotAllowed),  # E
+        REFUSED("POST", V3 + "/account/3pid/bind", "bind3PID", NO_ADDRESSES, errors.NotAllowed),  # E
+        REFUSED("POST", V3 + "/account/3pid/delete", "delete3pidFromAccount", NO_ADDRESSES, errors.NotAllowed),  # E
+        REFUSED("POST", V3 + "/account/3pid/unbind", "unbind3pidFromAccount", NO_ADDRESSES, errors.NotAllowed),  # E
+        REFUSED("POST", V3 + "/account/3pid/email/requestToken", "requestTokenTo3PIDEmail", NO_ADDRESSES, errors.NotAllowed),  # E
+        REFUSED("POST", V3 + "/account/3pid/msisdn/requestToken", "requestTokenTo3PIDMSISDN", NO_ADDRESSES, errors.NotAllowed),  # E
+        GET(V3 + "/account/whoami", account.get_token_owner, tx=False),  # M
     ],
     "Capabilities": [
-        PENDING("GET", V3 + "/capabilities", "getCapabilities"),  # M
+        GET(V3 + "/capabilities", discovery.get_capabilities),  # M
     ],
     "Filtering": [
-        PENDING("POST", V3 + "/user/{user_id}/filter", "defineFilter"),  # M
-        PENDING("GET", V3 + "/user/{user_id}/filter/{filter_id}", "getFilter"),  # M
+        POST(V3 + "/user/{user_id}/filter", filters.define_filter),  # M
+        GET(V3 + "/user/{user_id}/filter/{filter_id}", filters.get_filter),  # M
     ],
     "Syncing": [
         PENDING("GET", V3 + "/sync", "sync"),  # M
@@ -114,80 +138,80 @@ CHAPTERS: dict[str, list[Row]] = {
         PENDING("GET", V1 + "/mutual_rooms", "getMutualRooms"),  # E
     ],
     "User data": [
-        PENDING("POST", V3 + "/user_directory/search", "searchUserDirectory"),  # M
-        PENDING("PUT", V3 + "/profile/{user_id}/{key_name}", "setProfileField"),  # M
-        PENDING("GET", V3 + "/profile/{user_id}/{key_name}", "getProfileField"),  # M
-        PENDING("DELETE", V3 + "/profile/{user_id}/{key_name}", "deleteProfileField"),  # O
-        PENDING("GET", V3 + "/profile/{user_id}", "getUserProfile"),  # M
+        POST(V3 + "/user_directory/search", profile.search_user_directory, limit="search"),  # M
+        PUT(V3 + "/profile/{user_id}/{key_name}", profile.set_profile_field, max_body=128 * 1024, limit="profile"),  # M
+        GET(V3 + "/profile/{user_id}/{key_name}", profile.get_profile_field, who=OPTIONAL),  # M
+        DELETE(V3 + "/profile/{user_id}/{key_name}", profile.delete_profile_field, limit="profile"),  # O
+        GET(V3 + "/profile/{user_id}", profile.get_user_profile, who=OPTIONAL),  # M
     ],
     "Typing, receipts and read markers": [
-        PENDING("PUT", V3 + "/rooms/{room_id}/typing/{user_id}", "setTyping"),  # M
-        PENDING("POST", V3 + "/rooms/{room_id}/receipt/{receipt_type}/{event_id}", "postReceipt"),  # M
-        PENDING("POST", V3 + "/rooms/{room_id}/read_markers", "setReadMarker"),  # M
+        PUT(V3 + "/rooms/{room_id}/typing/{user_id}", typing.set_typing),  # M
+        POST(V3 + "/rooms/{room_id}/receipt/{receipt_type}/{event_id}", receipts.post_receipt),  # M
+        POST(V3 + "/rooms/{room_id}/read_markers", receipts.set_read_marker),  # M
     ],
     "Presence": [
         PENDING("PUT", V3 + "/presence/{user_id}/status", "setPresence"),  # O
         PENDING("GET", V3 + "/presence/{user_id}/status", "getPresence"),  # O
     ],
     "Content repository": [
-        PENDING("POST", MEDIA + "/upload", "uploadContent"),  # M
-        PENDING("PUT", MEDIA + "/upload/{server_name}/{media_id}", "uploadContentToMXC"),  # O
-        PENDING("POST", "/_matrix/media/v1/create", "createContent"),  # O
-        PENDING("GET", MEDIA + "/download/{server_name}/{media_id}", "getContent"),  # O
-        PENDING("GET", MEDIA + "/download/{server_name}/{media_id}/{file_name}", "getContentOverrideName"),  # O
-        PENDING("GET", MEDIA + "/thumbnail/{server_name}/{media_id}", "getContentThumbnail"),  # O
-        PENDING("GET", MEDIA + "/preview_url", "getUrlPreview"),  # E
-        PENDING("GET", MEDIA + "/config", "getConfig"),  # O
-        PENDING("GET", V1 + "/media/download/{server_name}/{media_id}", "getContentAuthed"),  # M
-        PENDING("GET", V1 + "/media/download/{server_name}/{media_id}/{file_name}", "getContentOverrideNameAuthed"),  # M
-        PENDING("GET", V1 + "/media/thumbnail/{server_name}/{media_id}", "getContentThumbnailAuthed"),  # M
-        PENDING("GET", V1 + "/media/preview_url", "getUrlPreviewAuthed"),  # E
-        PENDING("GET", V1 + "/media/config", "getConfigAuthed"),  # M
+        POST(MEDIA + "/upload", media.upload_content, tx=False, limit="upload"),  # M
+        PUT(MEDIA + "/upload/{server_name}/{media_id}", media.upload_content_to_mxc, tx=False, limit="upload"),  # O
+        POST("/_matrix/media/v1/create", media.create_content, tx=False, limit="upload"),  # O
+        GET(MEDIA + "/download/{server_name}/{media_id}", media.get_content, who=ANYONE, tx=False),  # O
+        GET(MEDIA + "/download/{server_name}/{media_id}/{file_name}", media.get_content_override_name, who=ANYONE, tx=False),  # O
+        GET(MEDIA + "/thumbnail/{server_name}/{media_id}", media.get_content_thumbnail, who=ANYONE, tx=False),  # O
+        REFUSED("GET", MEDIA + "/preview_url", "getUrlPreview", NO_PREVIEWS, errors.NotAllowed),  # E
+        GET(MEDIA + "/config", media.get_config_authed, tx=False),  # O
+        GET(V1 + "/media/download/{server_name}/{media_id}", media.get_content_authed, tx=False),  # M
+        GET(V1 + "/media/download/{server_name}/{media_id}/{file_name}", media.get_content_override_name_authed, tx=False),  # M
+        GET(V1 + "/media/thumbnail/{server_name}/{media_id}", media.get_content_thumbnail_authed, tx=False),  # M
+        REFUSED("GET", V1 + "/media/preview_url", "getUrlPreviewAuthed", NO_PREVIEWS, errors.NotAllowed),  # E
+        GET(V1 + "/media/config", media.get_config_authed, tx=False),  # M
     ],
     "Send-to-device": [
-        PENDING("PUT", V3 + "/sendToDevice/{event_type}/{txn_id}", "sendToDevice"),  # M
+        PUT(V3 + "/sendToDevice/{event_type}/{txn_id}", to_device.send_to_device),  # M
     ],
     "Device management": [
-        PENDING("GET", V3 + "/devices", "getDevices"),  # M
-        PENDING("GET", V3 + "/devices/{device_id}", "getDevice"),  # M
-        PENDING("PUT", V3 + "/devices/{device_id}", "updateDevice"),  # M
-        PENDING("DELETE", V3 + "/devices/{device_id}", "deleteDevice"),  # M
-        PENDING("POST", V3 + "/delete_devices", "deleteDevices"),  # M
+        GET(V3 + "/devices", devices.get_devices),  # M
+        GET(V3 + "/devices/{device_id}", devices.get_device),  # M
+        PUT(V3 + "/devices/{device_id}", devices.update_device),  # M
+        DELETE(V3 + "/devices/{device_id}", devices.delete_device, tx=False),  # M
+        POST(V3 + "/delete_devices", devices.delete_devices, tx=False),  # M
     ],
     "End-to-end encryption": [
-        PENDING("POST", V3 + "/keys/upload", "uploadKeys"),  # M
-        PENDING("POST", V3 + "/keys/query", "queryKeys"),  # M
-        PENDING("POST", V3 + "/keys/claim", "claimKeys"),  # M
-        PENDING("GET", V3 + "/keys/changes", "getKeysChanges"),  # M
-        PENDING("POST", V3 + "/keys/device_signing/upload", "uploadCrossSigningKeys"),  # M
-        PENDING("POST", V3 + "/keys/signatures/upload", "uploadCrossSigningSignatures"),  # M
-        PENDING("POST", V3 + "/room_keys/version", "postRoomKeysVersion"),  # M
-        PENDING("GET", V3 + "/room_keys/version", "getRoomKeysVersionCurrent"),  # M
-        PENDING("GET", V3 + "/room_keys/version/{version}", "getRoomKeysVersion"),  # M
-        PENDING("PUT", V3 + "/room_keys/version/{version}", "putRoomKeysVersion"),  # M
-        PENDING("DELETE", V3 + "/room_keys/version/{version}", "deleteRoomKeysVersion"),  # M
-        PENDING("PUT", V3 + "/room_keys/keys/{room_id}/{session_id}", "putRoomKeyBySessionId"),  # M
-        PENDING("GET", V3 + "/room_keys/keys/{room_id}/{session_id}", "getRoomKeyBySessionId"),  # M
-        PENDING("DELETE", V3 + "/room_keys/keys/{room_id}/{session_id}", "deleteRoomKeyBySessionId"),  # M
-        PENDING("PUT", V3 + "/room_keys/keys/{room_id}", "putRoomKeysByRoomId"),  # M
-        PENDING("GET", V3 + "/room_keys/keys/{room_id}", "getRoomKeysByRoomId"),  # M
-        PENDING("DELETE", V3 + "/room_keys/keys/{room_id}", "deleteRoomKeysByRoomId"),  # M
-        PENDING("PUT", V3 + "/room_keys/keys", "putRoomKeys"),  # M
-        PENDING("GET", V3 + "/room_keys/keys", "getRoomKeys"),  # M
-        PENDING("DELETE", V3 + "/room_keys/keys", "deleteRoomKeys"),  # M
+        POST(V3 + "/keys/upload", keys.upload_keys),  # M
+        POST(V3 + "/keys/query", keys.query_keys),  # M
+        POST(V3 + "/keys/claim", keys.claim_keys),  # M
+        GET(V3 + "/keys/changes", keys.get_keys_changes),  # M
+        POST(V3 + "/keys/device_signing/upload", keys.upload_cross_signing_keys, tx=False),  # M
+        POST(V3 + "/keys/signatures/upload", keys.upload_cross_signing_signatures),  # M
+        POST(V3 + "/room_keys/version", backups.post_room_keys_version),  # M
+        GET(V3 + "/room_keys/version", backups.get_room_keys_version_current),  # M
+        GET(V3 + "/room_keys/version/{version}", backups.get_room_keys_version),  # M
+        PUT(V3 + "/room_keys/version/{version}", backups.put_room_keys_version),  # M
+        DELETE(V3 + "/room_keys/version/{version}", backups.delete_room_keys_version),  # M
+        PUT(V3 + "/room_keys/keys/{room_id}/{session_id}", backups.put_room_key_by_session_id),  # M
+        GET(V3 + "/room_keys/keys/{room_id}/{session_id}", backups.get_room_key_by_session_id),  # M
+        DELETE(V3 + "/room_keys/keys/{room_id}/{session_id}", backups.delete_room_key_by_session_id),  # M
+        PUT(V3 + "/room_keys/keys/{room_id}", backups.put_room_keys_by_room_id),  # M
+        GET(V3 + "/room_keys/keys/{room_id}", backups.get_room_keys_by_room_id),  # M
+        DELETE(V3 + "/room_keys/keys/{room_id}", backups.delete_room_keys_by_room_id),  # M
+        PUT(V3 + "/room_keys/keys", backups.put_room_keys),  # M
+        GET(V3 + "/room_keys/keys", backups.get_room_keys),  # M
+        DELETE(V3 + "/room_keys/keys", backups.delete_room_keys),  # M
     ],
     "Push notifications": [
-        PENDING("GET", V3 + "/pushers", "getPushers"),  # M
-        PENDING("POST", V3 + "/pushers/set", "postPusher"),  # M
-        PENDING("GET", V3 + "/pushrules/", "getPushRules"),  # M
-        PENDING("GET", V3 + "/pushrules/global/", "getPushRulesGlobal"),  # M
-        PENDING("GET", V3 + "/pushrules/global/{kind}/{rule_id}", "getPushRule"),  # M
-        PENDING("DELETE", V3 + "/pushrules/global/{kind}/{rule_id}", "deletePushRule"),  # M
-        PENDING("PUT", V3 + "/pushrules/global/{kind}/{rule_id}", "setPushRule"),  # M
-        PENDING("GET", V3 + "/pushrules/global/{kind}/{rule_id}/enabled", "isPushRuleEnabled"),  # M
-        PENDING("PUT", V3 + "/pushrules/global/{kind}/{rule_id}/enabled", "setPushRuleEnabled"),  # M
-        PENDING("GET", V3 + "/pushrules/global/{kind}/{rule_id}/actions", "getPushRuleActions"),  # M
-        PENDING("PUT", V3 + "/pushrules/global/{kind}/{rule_id}/actions", "setPushRuleActions"),  # M
+        GET(V3 + "/pushers", push.get_pushers),  # M
+        POST(V3 + "/pushers/set", push.post_pusher),  # M
+        GET(V3 + "/pushrules/", push.get_push_rules),  # M
+        GET(V3 + "/pushrules/global/", push.get_push_rules_global),  # M
+        GET(V3 + "/pushrules/global/{kind}/{rule_id}", push.get_push_rule),  # M
+        DELETE(V3 + "/pushrules/global/{kind}/{rule_id}", push.delete_push_rule),  # M
+        PUT(V3 + "/pushrules/global/{kind}/{rule_id}", push.set_push_rule),  # M
+        GET(V3 + "/pushrules/global/{kind}/{rule_id}/enabled", push.is_push_rule_enabled),  # M
+        PUT(V3 + "/pushrules/global/{kind}/{rule_id}/enabled", push.set_push_rule_enabled),  # M
+        GET(V3 + "/pushrules/global/{kind}/{rule_id}/actions", push.get_push_rule_actions),  # M
+        PUT(V3 + "/pushrules/global/{kind}/{rule_id}/actions", push.set_push_rule_actions),  # M
         PENDING("GET", V3 + "/notifications", "getNotifications"),  # O
     ],
     "Search and event context": [
@@ -195,20 +219,20 @@ CHAPTERS: dict[str, list[Row]] = {
         PENDING("GET", V3 + "/rooms/{room_id}/context/{event_id}", "getEventContext"),  # M
     ],
     "Tagging and account data": [
-        PENDING("GET", V3 + "/user/{user_id}/rooms/{room_id}/tags", "getRoomTags"),  # M
-        PENDING("PUT", V3 + "/user/{user_id}/rooms/{room_id}/tags/{tag}", "setRoomTag"),  # M
-        PENDING("DELETE", V3 + "/user/{user_id}/rooms/{room_id}/tags/{tag}", "deleteRoomTag"),  # M
-        PENDING("PUT", V3 + "/user/{user_id}/account_data/{type}", "setAccountData"),  # M
-        PENDING("GET", V3 + "/user/{user_id}/account_data/{type}", "getAccountData"),  # M
-        PENDING("PUT", V3 + "/user/{user_id}/rooms/{room_id}/account_data/{type}", "setAccountDataPerRoom"),  # M
-        PENDING("GET", V3 + "/user/{user_id}/rooms/{room_id}/account_data/{type}", "getAccountDataPerRoom"),  # M
+        GET(V3 + "/user/{user_id}/rooms/{room_id}/tags", tags.get_room_tags),  # M
+        PUT(V3 + "/user/{user_id}/rooms/{room_id}/tags/{tag}", tags.set_room_tag),  # M
+        DELETE(V3 + "/user/{user_id}/rooms/{room_id}/tags/{tag}", tags.delete_room_tag),  # M
+        PUT(V3 + "/user/{user_id}/account_data/{type}", account_data.set_account_data),  # M
+        GET(V3 + "/user/{user_id}/account_data/{type}", account_data.get_account_data),  # M
+        PUT(V3 + "/user/{user_id}/rooms/{room_id}/account_data/{type}", account_data.set_account_data_per_room),  # M
+        GET(V3 + "/user/{user_id}/rooms/{room_id}/account_data/{type}", account_data.get_account_data_per_room),  # M
     ],
     "Server administration": [
-        PENDING("GET", V3 + "/admin/whois/{user_id}", "getWhoIs"),  # O
-        PENDING("GET", V1 + "/admin/suspend/{user_id}", "getAdminSuspendUser"),  # O
-        PENDING("PUT", V1 + "/admin/suspend/{user_id}", "setAdminSuspendUser"),  # O
-        PENDING("GET", V1 + "/admin/lock/{user_id}", "getAdminLockUser"),  # O
-        PENDING("PUT", V1 + "/admin/lock/{user_id}", "setAdminLockUser"),  # O
+        GET(V3 + "/admin/whois/{user_id}", admin.get_who_is),  # O
+        GET(V1 + "/admin/suspend/{user_id}", admin.get_admin_suspend_user),  # O
+        PUT(V1 + "/admin/suspend/{user_id}", admin.set_admin_suspend_user),  # O
+        GET(V1 + "/admin/lock/{user_id}", admin.get_admin_lock_user),  # O
+        PUT(V1 + "/admin/lock/{user_id}", admin.set_admin_lock_user),  # O
     ],
     "Reporting content": [
         PENDING("POST", V3 + "/rooms/{room_id}/report", "reportRoom"),  # O
@@ -216,25 +240,25 @@ CHAPTERS: dict[str, list[Row]] = {
         PENDING("POST", V3 + "/users/{user_id}/report", "reportUser"),  # O
     ],
     "Third-party networks": [
-        PENDING("GET", V3 + "/thirdparty/protocols", "getProtocols"),  # M
-        PENDING("GET", V3 + "/thirdparty/protocol/{protocol}", "getProtocolMetadata"),  # E
-        PENDING("GET", V3 + "/thirdparty/location/{protocol}", "queryLocationByProtocol"),  # E
-        PENDING("GET", V3 + "/thirdparty/user/{protocol}", "queryUserByProtocol"),  # E
-        PENDING("GET", V3 + "/thirdparty/location", "queryLocationByAlias"),  # E
-        PENDING("GET", V3 + "/thirdparty/user", "queryUserByID"),  # E
+        GET(V3 + "/thirdparty/protocols", discovery.get_protocols, tx=False),  # M
+        REFUSED("GET", V3 + "/thirdparty/protocol/{protocol}", "getProtocolMetadata", NO_LOOKUPS, errors.NotFound),  # E
+        REFUSED("GET", V3 + "/thirdparty/location/{protocol}", "queryLocationByProtocol", NO_LOOKUPS, errors.NotFound),  # E
+        REFUSED("GET", V3 + "/thirdparty/user/{protocol}", "queryUserByProtocol", NO_LOOKUPS, errors.NotFound),  # E
+        REFUSED("GET", V3 + "/thirdparty/location", "queryLocationByAlias", NO_LOOKUPS, errors.NotFound),  # E
+        REFUSED("GET", V3 + "/thirdparty/user", "queryUserByID", NO_LOOKUPS, errors.NotFound),  # E
     ],
     "OpenID": [
-        PENDING("POST", V3 + "/user/{user_id}/openid/request_token", "requestOpenIdToken"),  # E
+        REFUSED("POST", V3 + "/user/{user_id}/openid/request_token", "requestOpenIdToken", "Nobody outside is told who is who."),  # E
     ],
     "Room upgrades, spaces": [
         PENDING("POST", V3 + "/rooms/{room_id}/upgrade", "upgradeRoom"),  # O
         PENDING("GET", V1 + "/rooms/{room_id}/hierarchy", "getSpaceHierarchy"),  # O
     ],
     "Voice over IP": [
-        PENDING("GET", V3 + "/voip/turnServer", "getTurnServer"),  # O
+        GET(V3 + "/voip/turnServer", discovery.get_turn_server, tx=False),  # O
     ],
     "Application services": [
-        PENDING("POST", V1 + "/appservice/{appservice_id}/ping", "pingAppservice"),  # M
+        POST(V1 + "/appservice/{appservice_id}/ping", discovery.ping_appservice, who=APPSERVICE, tx=False),  # M
         PENDING("PUT", V3 + "/directory/list/appservice/{network_id}/{room_id}", "updateAppserviceRoomDirectoryVisibility"),  # O
     ],
 }

@@ -17,36 +17,36 @@ class AccountData(msgspec.Struct, frozen=True):
     pos: int
 
 
-async def get_account_data(tx: Tx, user_id: str, room_id: str | None, type: str) -> bytes | None:
+async def get_account_data(tx: Tx, user_id: str, room_id: str | None, kind: str) -> bytes | None:
     content: bytes | None = await tx.fetchval(
         "SELECT content FROM account_data WHERE user_id = $1 AND room_id = $2 AND type = $3",
         user_id,
         room_id or "",
-        type,
+        kind,
     )
     return content
 
 
-async def lock_account_data(tx: Tx, user_id: str, room_id: str | None, type: str) -> None:
+async def lock_account_data(tx: Tx, user_id: str, room_id: str | None, kind: str) -> None:
     """Lets nobody else read this for changing it until the transaction ends."""
-    name = f"account data {user_id} {room_id or ''} {type}"
+    name = f"account data {user_id} {room_id or ''} {kind}"
     await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", name)
 
 
-async def set_account_data(tx: Tx, user_id: str, room_id: str | None, type: str, content: bytes, pos: int) -> None:
+async def set_account_data(tx: Tx, user_id: str, room_id: str | None, kind: str, content: bytes, pos: int) -> None:
     await tx.execute(
         """INSERT INTO account_data (user_id, room_id, type, content, pos) VALUES ($1, $2, $3, $4, $5)
            ON CONFLICT (user_id, room_id, type) DO UPDATE SET content = excluded.content, pos = excluded.pos""",
         user_id,
         room_id or "",
-        type,
+        kind,
         content,
         pos,
     )
 
 
 async def list_account_data(tx: Tx, user_id: str, after: int, upto: int) -> list[AccountData]:
-    """What changed in (after, upto], push rules among it; with after=0 all there is, the default push rules included."""
+    """What changed in (after, upto], push rules among it; with after=0 all there is, default push rules included."""
     rows = await tx.fetch(
         """SELECT room_id, type, content, pos FROM account_data WHERE user_id = $1 AND pos > $2 AND pos <= $3
            UNION ALL

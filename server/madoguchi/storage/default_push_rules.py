@@ -32,9 +32,10 @@ class RuleSet(msgspec.Struct, frozen=True, kw_only=True):
 
 KINDS = ("override", "content", "room", "sender", "underride")
 
+_LOUD: list[str | Json] = ["notify", {"set_tweak": "sound", "value": "default"}, {"set_tweak": "highlight"}]
 _SOUND: Json = {"set_tweak": "sound", "value": "default"}
 _RING: Json = {"set_tweak": "sound", "value": "ring"}
-_HIGHLIGHT: Json = {"set_tweak": "highlight"}
+_MARKED: list[str | Json] = ["notify", {"set_tweak": "highlight"}]
 
 
 def _match(key: str, pattern: str) -> Json:
@@ -66,11 +67,11 @@ def override(user_id: str) -> list[Rule]:
         _rule(".m.rule.suppress_notices", [_match("content.msgtype", "m.notice")], []),
         _rule(".m.rule.invite_for_me", invited, ["notify", _SOUND]),
         _rule(".m.rule.member_event", [_match("type", "m.room.member")], []),
-        _rule(".m.rule.is_user_mention", [mentioned], ["notify", _SOUND, _HIGHLIGHT]),
-        _rule(".m.rule.contains_display_name", [{"kind": "contains_display_name"}], ["notify", _SOUND, _HIGHLIGHT]),
-        _rule(".m.rule.is_room_mention", [_is(r"content.m\.mentions.room", True), _MAY_CALL_ROOM], ["notify", _HIGHLIGHT]),
-        _rule(".m.rule.roomnotif", [_match("content.body", "@room"), _MAY_CALL_ROOM], ["notify", _HIGHLIGHT]),
-        _rule(".m.rule.tombstone", [_match("type", "m.room.tombstone"), _match("state_key", "")], ["notify", _HIGHLIGHT]),
+        _rule(".m.rule.is_user_mention", [mentioned], _LOUD),
+        _rule(".m.rule.contains_display_name", [{"kind": "contains_display_name"}], _LOUD),
+        _rule(".m.rule.is_room_mention", [_is(r"content.m\.mentions.room", True), _MAY_CALL_ROOM], _MARKED),
+        _rule(".m.rule.roomnotif", [_match("content.body", "@room"), _MAY_CALL_ROOM], _MARKED),
+        _rule(".m.rule.tombstone", [_match("type", "m.room.tombstone"), _match("state_key", "")], _MARKED),
         _rule(".m.rule.reaction", [_match("type", "m.reaction")], []),
         _rule(".m.rule.room.server_acl", [_match("type", "m.room.server_acl"), _match("state_key", "")], []),
         _rule(".m.rule.suppress_edits", [_is(r"content.m\.relates_to.rel_type", "m.replace")], []),
@@ -82,7 +83,7 @@ def content(user_id: str) -> list[Rule]:
         Rule(
             rule_id=".m.rule.contains_user_name",
             pattern=localpart_of(user_id),
-            actions=["notify", _SOUND, _HIGHLIGHT],
+            actions=_LOUD,
             default=True,
             enabled=True,
         )

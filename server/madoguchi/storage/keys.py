@@ -280,3 +280,30 @@ async def list_signature_changes(tx: Tx, signer: str, after: int, upto: int) -> 
         "SELECT target FROM signature_changes WHERE signer = $1 AND pos > $2 AND pos <= $3", signer, after, upto
     )
     return [row["target"] for row in rows]
+
+
+async def list_newly_sharing(tx: Tx, user_id: str, after: int) -> set[str]:
+    """Who shares a room with the user by a join, theirs or the user's, after a position."""
+    rows = await tx.fetch(
+        """SELECT DISTINCT theirs.user_id FROM memberships mine
+             JOIN memberships theirs ON theirs.room_id = mine.room_id AND theirs.membership = 'join'
+            WHERE mine.user_id = $1 AND mine.membership = 'join' AND (mine.pos > $2 OR theirs.pos > $2)""",
+        user_id,
+        after,
+    )
+    return {row["user_id"] for row in rows}
+
+
+async def list_parted(tx: Tx, user_id: str, after: int) -> set[str]:
+    """Who was in a room with the user that one of the two has left after a position. They may share another."""
+    rows = await tx.fetch(
+        """SELECT DISTINCT theirs.user_id FROM memberships mine
+             JOIN memberships theirs ON theirs.room_id = mine.room_id
+            WHERE mine.user_id = $1 AND theirs.user_id <> $1
+              AND ((mine.membership = 'join' AND theirs.membership IN ('leave', 'ban') AND theirs.pos > $2)
+                OR (mine.membership IN ('leave', 'ban') AND mine.pos > $2
+                    AND (theirs.membership = 'join' OR theirs.pos > $2)))""",
+        user_id,
+        after,
+    )
+    return {row["user_id"] for row in rows}

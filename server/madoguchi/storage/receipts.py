@@ -48,6 +48,18 @@ async def get_position(tx: Tx, room_id: str, user_id: str, receipt_type: str, th
     return pos or 0
 
 
+async def get_fully_read(tx: Tx, room_id: str, user_id: str) -> int:
+    """The position of the event that the user's fully read marker points at; 0 if there is none."""
+    pos: int | None = await tx.fetchval(
+        """SELECT events.pos FROM account_data
+             JOIN events ON events.event_id = convert_from(account_data.content, 'UTF8')::json ->> 'event_id'
+            WHERE account_data.user_id = $1 AND account_data.room_id = $2 AND account_data.type = 'm.fully_read'""",
+        user_id,
+        room_id,
+    )
+    return pos or 0
+
+
 async def set_receipt(tx: Tx, receipt: Receipt, event_pos: int) -> None:
     """Moves a receipt forward; one that points at the same or a later event stays."""
     await tx.execute(
@@ -68,7 +80,7 @@ async def set_receipt(tx: Tx, receipt: Receipt, event_pos: int) -> None:
 
 
 async def list_receipts(tx: Tx, room_ids: Sequence[str], after: int, upto: int) -> list[Receipt]:
-    """The receipts of these rooms that moved in (after, upto], private ones of everybody included: the caller filters."""
+    """The receipts of these rooms that moved in (after, upto], everybody's private ones included: the caller filters."""
     rows = await tx.fetch(
         """SELECT room_id, user_id, receipt_type, event_id, nullif(thread_id, '') AS thread_id, ts, pos
              FROM receipts WHERE room_id = ANY($1::text[]) AND pos > $2 AND pos <= $3 ORDER BY pos""",

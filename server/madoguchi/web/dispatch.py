@@ -41,6 +41,8 @@ ANSWERS: dict[type[errors.Refused], tuple[int, str]] = {
     errors.RoomInUse: (400, "M_ROOM_IN_USE"),
     errors.WeakPassword: (400, "M_WEAK_PASSWORD"),
     errors.WrongVersion: (403, "M_WRONG_ROOM_KEYS_VERSION"),
+    errors.ServerControlled: (405, "M_BAD_JSON"),
+    errors.InvalidSignature: (400, "M_INVALID_SIGNATURE"),
     errors.UnsupportedRoomVersion: (400, "M_UNSUPPORTED_ROOM_VERSION"),
     errors.InvalidRoomState: (400, "M_INVALID_ROOM_STATE"),
     errors.GuestNotAllowed: (403, "M_GUEST_ACCESS_FORBIDDEN"),
@@ -62,6 +64,10 @@ ANSWERS: dict[type[errors.Refused], tuple[int, str]] = {
     errors.UnknownDevice: (400, "M_UNKNOWN_DEVICE"),
     errors.ProfileTooLarge: (400, "M_PROFILE_TOO_LARGE"),
     errors.KeyTooLarge: (400, "M_KEY_TOO_LARGE"),
+    errors.UrlNotSet: (400, "M_URL_NOT_SET"),
+    errors.BadStatus: (502, "M_BAD_STATUS"),
+    errors.ConnectionFailed: (502, "M_CONNECTION_FAILED"),
+    errors.ConnectionTimeout: (504, "M_CONNECTION_TIMEOUT"),
     errors.Unavailable: (503, "M_UNKNOWN"),
 }
 
