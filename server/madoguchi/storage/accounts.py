@@ -66,7 +66,7 @@ async def get_account(tx: Tx, user_id: UserID) -> Account | None:
 
 async def get_account_for_update(tx: Tx, user_id: UserID) -> Account | None:
     """The account; whoever else asks for it this way waits for this transaction."""
-    row = await tx.fetchrow(f"SELECT {_ACCOUNT} FROM accounts WHERE user_id = $1 FOR UPDATE", user_id)
+    row = await tx.fetchrow(f"SELECT {_ACCOUNT} FROM accounts WHERE user_id = $1 FOR NO KEY UPDATE", user_id)
     return Account(**row) if row else None
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aiohttp import web
 
 from madoguchi import errors
+from madoguchi.core.chat import appservices
 
 if TYPE_CHECKING:
     from madoguchi.config import Settings
@@ -40,6 +41,7 @@ LIMITS: dict[str, Limit] = {
     "upload": Limit(40, 2.0),
     "room": Limit(30, 0.5),
     "invite": Limit(30, 0.5),
+    "profile": Limit(20, 0.5),
     "search": Limit(20, 2.0),
     "other": Limit(300, 30.0),
 }
@@ -64,13 +66,13 @@ class Limits:
         self._buckets: dict[tuple[str, str], _Bucket] = {}
 
     def check(self, kind: str, call: "Call") -> None:
-        """Counts one call of a kind for its user, or for the address where nobody is logged in. Raises LimitExceeded."""
+        """Counts one call of a kind, for its user or (where nobody is logged in) its address. Raises LimitExceeded."""
         limit = LIMITS.get(kind, LIMITS["other"])
         session = call.caller
         if limit.by_address or session is None:
             self.count(kind, _network_of(call.remote))
-        elif session.appservice is None:
-            # A bridge speaks for many people at once; its own queue paces it.
+        elif session.appservice is None or appservices.by_id(call.ctx, session.appservice).rate_limited:
+            # A bridge speaks for many people at once; where its registration says so, its own queue paces it.
             self.count(kind, session.user_id)
 
     def count(self, kind: str, who: str) -> None:

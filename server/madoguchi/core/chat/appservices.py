@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import aiohttp
 import msgspec
 import yaml
 
@@ -174,6 +175,33 @@ async def authenticate(ctx: "Context", tx: Tx, token: str, query: Mapping[str, s
         kind=account.kind,
         suspended=account.suspended_at is not None,
     )
+
+
+async def ping(ctx: "Context", session: Session, service_id: str, transaction_id: str | None) -> int:
+    """Calls the application service that asks for it; gives how long that took, in ms ("Pinging").
+
+    Raises NotAllowed for anybody but the service itself, UrlNotSet, BadStatus, ConnectionFailed, ConnectionTimeout.
+    """
+    if session.appservice != service_id:
+        raise errors.NotAllowed("Only the application service itself may ask for this.")
+    service = by_id(ctx, service_id)
+    if service.url is None:
+        raise errors.UrlNotSet("The registration of this application service has no URL.")
+    began = ctx.clock.ms()
+    body = {} if transaction_id is None else {"transaction_id": transaction_id}
+    headers = {"Authorization": f"Bearer {service.hs_token}"}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10), headers=headers) as http,
+            http.post(f"{service.url.rstrip('/')}/_matrix/app/v1/ping", json=body, allow_redirects=False) as answer,
+        ):
+            if answer.status != 200:
+                raise errors.BadStatus("The application service answered with an error.", status=answer.status)
+    except TimeoutError:
+        raise errors.ConnectionTimeout("The application service did not answer in time.") from None
+    except aiohttp.ClientError:
+        raise errors.ConnectionFailed("The application service can't be reached.") from None
+    return ctx.clock.ms() - began
 
 
 async def make_accounts(ctx: "Context", tx: Tx) -> None:

@@ -48,7 +48,7 @@ async def require(call: Any, auth: Auth | None, operation: str, *, flows: Flows 
     confirms with m.login.dummy: their token is all they have)
     An application service is never asked.
 
-    What is recorded here must outlast the refusal, so it has a transaction of its own: call it from a row with tx=False.
+    What is recorded here must outlast the refusal, so it has its own transaction: call it from a row with tx=False.
     """
     ctx: Context = call.ctx
     session: Session | None = call.caller

@@ -1,4 +1,4 @@
-"""Files: kept in a store that knows nothing of Matrix, described in the database (client-server API, "Content repository").
+"""Files: kept in a store that knows nothing of Matrix, described in the database ("Content repository").
 
 A store is anything with the three methods of `MediaStore`; `FolderStore` keeps files in a directory. What is encrypted
 stays so: nobody here has the keys.
@@ -41,7 +41,7 @@ class MediaStore(Protocol):
     """Where the bytes are."""
 
     async def put(self, media_id: str, pieces: AsyncIterator[bytes], most: int) -> Stored:
-        """Takes a file in, whole and on disk when this returns. Raises TooLarge beyond `most` bytes, keeping nothing."""
+        """Takes a file in, whole and on disk on return. Raises TooLarge beyond `most` bytes, keeping nothing."""
         ...
 
     def read(self, media_id: str, start: int, length: int) -> AsyncIterator[bytes]:

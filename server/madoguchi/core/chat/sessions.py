@@ -23,7 +23,6 @@ from madoguchi.storage.db import Database, Tx
 
 if TYPE_CHECKING:
     from madoguchi.context import Context
-    from madoguchi.core.chat.hub import Hub
 
 log = structlog.get_logger()
 
@@ -83,11 +82,6 @@ class Sessions:
         self._unsettled: dict[UserID, int] = {}
         self._sightings: dict[tuple[UserID, DeviceID], devices.Sighting] = {}
         self._seen_at: dict[int, int] = {}
-
-    def heed(self, hub: "Hub") -> None:
-        """Forgets on the word of other workers."""
-        hub.on("session", lambda _pos, user_id, _extra: self.forget(user_id))
-        hub.on_reset(self.forget_all)
 
     async def get(self, token: str) -> Session | None:
         """The session of an access token, or None if there is none. Does not wait for anything in the usual case.
@@ -186,6 +180,12 @@ class Sessions:
         if gathered:
             async with self._db.transaction() as tx:
                 await devices.update_last_seen(tx, list(gathered.values()))
+
+    async def write_down_for(self, tx: Tx, user_id: UserID) -> None:
+        """Writes one user's sightings, for somebody who is about to read them."""
+        theirs = [seen for (who, _), seen in self._sightings.items() if who == user_id]
+        if theirs:
+            await devices.update_last_seen(tx, theirs)
 
     async def run(self, every_s: float = 30.0) -> None:
         """Writes sightings down from time to time, until cancelled."""
