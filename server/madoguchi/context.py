@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from madoguchi.core.chat.sessions import Sessions
     from madoguchi.core.chat.typing import Typing
     from madoguchi.core.chat.writer import Writer
+    from madoguchi.core.desk.queue import Boards
     from madoguchi.storage.db import Database
     from madoguchi.web.limits import Limits
 
@@ -33,3 +34,5 @@ class Context:
     limits: "Limits"
     clock: Clock = field(default_factory=Clock)
     appservices: "list[AppService]" = field(default_factory=list)
+    # The desk's queue as it was last read, for all who wait for news of it; made at its first use.
+    boards: "Boards | None" = None

@@ -1,0 +1,90 @@
+"""The Matrix room of a case: who holds which power in it, what its state says, and when it may only be read.
+
+The server speaks in it as the keeper, the room's creator and the only one who may change its rules.
+"""
+
+from madoguchi.context import Context
+from madoguchi.core.chat import events, rooms
+from madoguchi.core.chat.rooms import CreateRoom, StateEvent
+from madoguchi.ids import CaseID, RoomID, UserID
+from madoguchi.storage.cases import State
+from madoguchi.storage.db import Tx
+
+CASE_STATE = "jp.madoguchi.case"
+NAME = "相談"
+# From version 12 on a creator's power has no number; here the keeper's is stated like everybody else's.
+ROOM_VERSION = "11"
+_KEEPER, _COUNSELLOR, _YOUNG_PERSON = 100, 50, 0
+_KEEPERS_ALONE = (
+    CASE_STATE,
+    "m.room.power_levels",
+    "m.room.encryption",
+    "m.room.history_visibility",
+    "m.room.join_rules",
+    "m.room.guest_access",
+    "m.room.server_acl",
+    "m.room.tombstone",
+    "m.room.canonical_alias",
+)
+
+
+def keeper_id(ctx: Context) -> UserID:
+    """The keeper 記録係: a visible member of every case room."""
+    return f"@keeper:{ctx.settings.server_name}"
+
+
+def desk_alias(ctx: Context) -> str:
+    """Joining this alias from any Matrix client opens a case."""
+    return f"#desk:{ctx.settings.server_name}"
+
+
+def power_levels(keeper: UserID, counsellors: list[UserID], *, closed: bool = False) -> dict[str, object]:
+    """The content of m.room.power_levels. In a closed case everybody reads and nobody writes."""
+    return {
+        "users": {keeper: _KEEPER, **dict.fromkeys(sorted(counsellors), _COUNSELLOR)},
+        "users_default": _YOUNG_PERSON,
+        "events": dict.fromkeys(_KEEPERS_ALONE, _KEEPER),
+        "events_default": _KEEPER if closed else _YOUNG_PERSON,
+        "state_default": _KEEPER if closed else _COUNSELLOR,
+        # Only the keeper invites: the history goes with its invitations, and nobody from outside comes in.
+        "invite": _KEEPER,
+        "kick": _KEEPER,
+        "ban": _KEEPER,
+        "redact": _KEEPER if closed else _COUNSELLOR,
+        "notifications": {"room": _COUNSELLOR},
+    }
+
+
+async def open_room(ctx: Context, tx: Tx, case_id: CaseID, user_id: UserID, channel: str) -> RoomID:
+    """Makes the encrypted room of a new case with the keeper and the young person in it."""
+    keeper = keeper_id(ctx)
+    wanted = CreateRoom(
+        name=NAME,
+        preset="private_chat",
+        room_version=ROOM_VERSION,
+        power_level_content_override=power_levels(keeper, []),
+        initial_state=[
+            StateEvent(type="m.room.guest_access", content={"guest_access": "forbidden"}),
+            StateEvent(type=CASE_STATE, content=_case_content(case_id, "waiting", channel)),
+        ],
+    )
+    return await rooms.create_room(ctx, tx, keeper, wanted, joined=[user_id], kind="case", encrypted=True)
+
+
+async def say_state(ctx: Context, tx: Tx, room_id: RoomID, case_id: CaseID, state: State, channel: str) -> None:
+    """Keeps the room's own note of its case current, for clients that know nothing of the desk's API."""
+    content = _case_content(case_id, state, channel)
+    await events.send_state(ctx, tx, room_id, keeper_id(ctx), CASE_STATE, "", content)
+
+
+async def say_powers(
+    ctx: Context, tx: Tx, room_id: RoomID, counsellors: list[UserID], *, closed: bool = False
+) -> None:
+    """Gives those who look after the case their power, and takes it from everybody else."""
+    keeper = keeper_id(ctx)
+    content = power_levels(keeper, counsellors, closed=closed)
+    await events.send_state(ctx, tx, room_id, keeper, "m.room.power_levels", "", content)
+
+
+def _case_content(case_id: CaseID, state: State, channel: str) -> dict[str, object]:
+    return {"case_id": case_id, "state": state, "channel": channel}

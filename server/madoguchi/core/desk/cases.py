@@ -1,0 +1,273 @@
+"""Cases 相談, from arrival to close: every step is one transaction, and of two people who act at once one is refused.
+
+Locks are taken in one order everywhere: person or staff, case, and last the stream (by the room's events).
+"""
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from madoguchi import errors, ids
+from madoguchi.context import Context
+from madoguchi.core.chat import accounts
+from madoguchi.core.desk import case_room, channels, guidance
+from madoguchi.core.desk import settings as desk_settings
+from madoguchi.core.desk.settings import DeskSettings
+from madoguchi.ids import CaseID, RoomID, UserID
+from madoguchi.storage import cases as stored
+from madoguchi.storage import staff as stored_staff
+from madoguchi.storage import stream
+from madoguchi.storage.cases import Case
+from madoguchi.storage.channels import Channel
+from madoguchi.storage.db import Tx
+from madoguchi.storage.staff import Staff
+from madoguchi.storage.stream import Note
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """case: the person's running case; new: it began just now; password: of an account made with one."""
+
+    case: Case
+    new: bool
+    password: str | None = None
+
+
+class Closed(msgspec.Struct, frozen=True):
+    """Why no new case is taken: outside of opening `hours`, or not by this `channel`; next_opening: milliseconds."""
+
+    reason: Literal["hours", "channel"]
+    next_opening: int | None
+
+
+async def arrive(
+    ctx: Context,
+    tx: Tx,
+    user_id: UserID | None,
+    *,
+    channel: str,
+    channel_id: str | None = None,
+    language: str | None = None,
+    with_password: bool = False,
+) -> Arrived:
+    """Opens a case and its room; for somebody who has a running case, gives that.
+
+    user_id: None for somebody without an account: one without a name is made. channel: the kind. Raises DeskClosed with
+    the guidance that is open now, NotAllowed for staff, Invalid for a channel the desk does not have.
+    """
+    way = await channels.of_arrival(tx, channel, channel_id)
+    if user_id is not None:
+        await stored.lock_person(tx, user_id)
+        running = await stored.get_running_case(tx, user_id)
+        if running is not None:
+            return Arrived(running, new=False)
+        if await stored_staff.get_staff(tx, user_id) is not None or user_id == case_room.keeper_id(ctx):
+            raise errors.NotAllowed("Staff don't come to their own desk. Please use an account of your own.")
+    await _let_in(ctx, tx, way)
+    password = secrets.token_urlsafe(24) if with_password and user_id is None else None
+    if user_id is None:
+        user_id = await accounts.create(ctx, tx, None, password=password, kind="youth")
+    case_id = ids.letters(16)
+    room_id = await case_room.open_room(ctx, tx, case_id, user_id, way.kind)
+    at = ctx.clock.now()
+    await stored.insert_case(tx, case_id, room_id, user_id, way.id, language, at)
+    await stored.insert_step(tx, case_id, at, "arrived", user_id)
+    await stream.publish(tx, Note("desk", "queue"))
+    return Arrived(await _existing(tx, case_id), new=True, password=password)
+
+
+async def arrive_by_alias(ctx: Context, tx: Tx, user_id: UserID) -> RoomID:
+    """What joining `#desk:SERVER` from any Matrix client does: gives the room of the asking person's case.
+
+    The person is in the room already. Raises what `arrive` raises.
+    """
+    return (await arrive(ctx, tx, user_id, channel="matrix")).case.room_id
+
+
+async def accept(ctx: Context, tx: Tx, case_id: CaseID, by: UserID) -> Case:
+    """Takes a waiting case. Once it is theirs, asking again gives it again.
+
+    Raises AlreadyTaken with the colleague who was faster, CapacityFull, Conflict for a case that has ended, NotFound.
+    """
+    staff = await _lock_counsellor(tx, by)
+    case = await _lock(tx, case_id)
+    counsellors = await stored.list_counsellors(tx, case_id)
+    if case.running and any(user_id == by for user_id, _ in counsellors):
+        return case
+    if case.running and counsellors:
+        user_id, name = counsellors[0]
+        raise errors.AlreadyTaken("A colleague has taken this case.", by={"user_id": user_id, "name": name})
+    await _has_room(tx, staff)
+    at = ctx.clock.now()
+    if not await stored.update_accepted(tx, case_id, at):
+        raise errors.Conflict("This case has ended.")
+    await stored.insert_counsellor(tx, case_id, by, at)
+    await stored.insert_step(tx, case_id, at, "accepted", by)
+    await case_room.say_powers(ctx, tx, case.room_id, [by])
+    await _tell(ctx, tx, case_id)
+    return await _existing(tx, case_id)
+
+
+async def hand_over(ctx: Context, tx: Tx, case_id: CaseID, by: Staff, to: UserID, reason: str) -> Case:
+    """Gives a case from the hands of `by` (or, done by a supervisor, of all who hold it) into those of a colleague.
+
+    The keeper then invites the colleague with the history; whoever handed over leaves once the colleague is there.
+    reason: why, never what was said. Raises Invalid, CapacityFull, Conflict for a case that is not being talked in,
+    NotAllowed for a case that is not theirs, NotFound.
+    """
+    if not 0 < len(reason.strip()) <= 200:
+        raise errors.Invalid("A handover has a reason of 1 to 200 characters.")
+    receiver = await stored_staff.lock_staff(tx, to)
+    if receiver is None or not may_counsel(receiver):
+        raise errors.Invalid("There is no such colleague who takes cases.")
+    case, holders = await _lock_of(tx, case_id, by)
+    if case.state not in ("talking", "resting"):
+        raise errors.Conflict("Nobody looks after this case now.")
+    if to in holders:
+        raise errors.Invalid("This colleague has the case already.")
+    await _has_room(tx, receiver)
+    at = ctx.clock.now()
+    leaving = [by.user_id] if by.user_id in holders else holders
+    for user_id in leaving:
+        await stored.update_counsellor_ended(tx, case_id, user_id, at, to)
+    await stored.insert_counsellor(tx, case_id, to, at)
+    await stored.insert_step(tx, case_id, at, "handed_over", by.user_id, to, reason.strip())
+    # Whoever hands over goes on talking until the colleague is there, so both have the power.
+    await case_room.say_powers(ctx, tx, case.room_id, [*holders, to])
+    await _tell(ctx, tx, case_id)
+    return await _existing(tx, case_id)
+
+
+async def close(ctx: Context, tx: Tx, case_id: CaseID, by: Staff) -> Case:
+    """Ends a case; its room can be read and no longer written in. Twice does no more.
+
+    Raises NotAllowed for a case that is not theirs, NotFound.
+    """
+    case, _ = await _lock_of(tx, case_id, by)
+    return await _close(ctx, tx, case, by.user_id, "closed")
+
+
+async def leave(ctx: Context, tx: Tx, user_id: UserID) -> Case:
+    """The young person ends their case. Raises NotFound if they never had one; twice does no more."""
+    found = await stored.get_latest_case(tx, user_id)
+    if found is None:
+        raise errors.NotFound("You have no case here.")
+    return await _close(ctx, tx, await _lock(tx, found.id), user_id, "left")
+
+
+async def left_room(ctx: Context, tx: Tx, room_id: RoomID, user_id: UserID) -> None:
+    """What leaving a case's room from any Matrix client means: the young person ends it, a counsellor gives it back.
+
+    To be called before the room's lock is taken. Does nothing for other rooms and people.
+    """
+    found = await stored.get_case_of_room(tx, room_id)
+    if found is None or not found.running:
+        return
+    if user_id == found.user_id:
+        await _close(ctx, tx, await _lock(tx, found.id), user_id, "left")
+        return
+    if await stored_staff.lock_staff(tx, user_id) is not None:
+        case = await _lock(tx, found.id)
+        if case.running and any(holder == user_id for holder, _ in await stored.list_counsellors(tx, case.id)):
+            await release(ctx, tx, user_id, [case], by=user_id)
+
+
+async def hold_all(tx: Tx, user_id: UserID) -> list[Case]:
+    """The running cases in somebody's hands, held until the end of the transaction."""
+    return [await _lock(tx, case_id) for case_id in await stored.list_running_cases_of_staff(tx, user_id)]
+
+
+async def release(ctx: Context, tx: Tx, user_id: UserID, held: list[Case], *, by: str) -> None:
+    """Takes cases out of somebody's hands; those that nobody else holds go back to the queue, at their old place.
+
+    held: locked running cases. The keeper then removes the person from the rooms.
+    """
+    at = ctx.clock.now()
+    for case in held:
+        await stored.update_counsellor_ended(tx, case.id, user_id, at, None)
+        await stored.insert_step(tx, case.id, at, "returned", by)
+        others = [other for other, _ in await stored.list_counsellors(tx, case.id)]
+        if not others:
+            await stored.update_returned(tx, case.id)
+        await case_room.say_powers(ctx, tx, case.room_id, others)
+        await _tell(ctx, tx, case.id)
+
+
+def may_counsel(staff: Staff) -> bool:
+    """Whether a member of staff takes cases at all."""
+    return staff.disabled_at is None and staff.role != "auditor" and staff.capacity > 0
+
+
+def closed_for(settings: DeskSettings, way: Channel, at: datetime) -> Closed | None:
+    """Why no new case is taken on a channel at a moment; None if one is."""
+    last = at + timedelta(minutes=settings.last_acceptance_minutes)
+    if not (settings.hours.open_at(at) and settings.hours.open_at(last)):
+        opening = settings.hours.next_opening(last)
+        return Closed("hours", int(opening.timestamp() * 1000) if opening else None)
+    return None if channels.takes_cases(way) else Closed("channel", None)
+
+
+async def _let_in(ctx: Context, tx: Tx, way: Channel) -> None:
+    at = ctx.clock.now()
+    closed = closed_for(await desk_settings.get(tx), way, at)
+    if closed is not None:
+        raise errors.DeskClosed(
+            "The desk is closed now." if closed.reason == "hours" else "This way is closed. Please come by the web.",
+            reason=closed.reason,
+            next_opening=closed.next_opening,
+            guidance=await guidance.open_now(tx, at),
+            web_url=ctx.settings.base_url + "/",
+        )
+
+
+async def _lock(tx: Tx, case_id: CaseID) -> Case:
+    case = await stored.lock_case(tx, case_id)
+    if case is None or case.state == "purged":
+        raise errors.NotFound("There is no such case.")
+    return case
+
+
+async def _lock_of(tx: Tx, case_id: CaseID, by: Staff) -> tuple[Case, list[UserID]]:
+    """The case, and who holds it: `by` is one of them, or leads the shift."""
+    case = await _lock(tx, case_id)
+    holders = [user_id for user_id, _ in await stored.list_counsellors(tx, case_id)]
+    if by.user_id not in holders and by.role not in ("supervisor", "administrator"):
+        raise errors.NotAllowed("This case is in a colleague's hands.")
+    return case, holders
+
+
+async def _lock_counsellor(tx: Tx, user_id: UserID) -> Staff:
+    staff = await stored_staff.lock_staff(tx, user_id)
+    if staff is None or staff.disabled_at is not None:
+        raise errors.NotAllowed("Only the desk's staff may do this.")
+    return staff
+
+
+async def _has_room(tx: Tx, staff: Staff) -> None:
+    if not may_counsel(staff) or await stored.count_charges(tx, staff.user_id) >= staff.capacity:
+        raise errors.CapacityFull(f"{staff.name} looks after as many cases as they may.", capacity=staff.capacity)
+
+
+async def _close(ctx: Context, tx: Tx, case: Case, by: str, step: stored.Step) -> Case:
+    if not case.running:
+        return case
+    at = ctx.clock.now()
+    await stored.update_closed(tx, case.id, at, by)
+    await stored.insert_step(tx, case.id, at, step, by)
+    counsellors = [user_id for user_id, _ in await stored.list_counsellors(tx, case.id)]
+    await _tell(ctx, tx, case.id)
+    await case_room.say_powers(ctx, tx, case.room_id, counsellors, closed=True)
+    return await _existing(tx, case.id)
+
+
+async def _tell(ctx: Context, tx: Tx, case_id: CaseID) -> None:
+    case = await _existing(tx, case_id)
+    await case_room.say_state(ctx, tx, case.room_id, case.id, case.state, case.channel)
+    await stream.publish(tx, Note("desk", "queue"))
+
+
+async def _existing(tx: Tx, case_id: CaseID) -> Case:
+    case = await stored.get_case(tx, case_id)
+    assert case is not None
+    return case

@@ -1,0 +1,35 @@
+"""だれが読めるの? Who can read what is said at this desk: an answer made from how the desk is really set up."""
+
+import msgspec
+
+from madoguchi.core.desk import channels
+from madoguchi.storage import channels as stored
+from madoguchi.storage.db import Tx
+
+# Names that young people know; any other app is called by its kind.
+_APPS = {"line": "LINE", "telegram": "Telegram"}
+
+
+class Reader(msgspec.Struct, frozen=True):
+    """Somebody who could be thought to read along. kind: counsellor, keeper, app or server; reads: whether they can."""
+
+    who: str
+    kind: str
+    reads: bool
+
+
+async def list_readers(tx: Tx) -> list[Reader]:
+    """Who reads and who does not. An app's company reads if a channel of it relays content, or still drains."""
+    found = [
+        Reader("あなたの相談を受ける相談員", "counsellor", True),
+        Reader("記録係(引きつぎと保管のために、会話の鍵をあずかります)", "keeper", True),
+        Reader("サーバーを管理する人や会社", "server", False),
+    ]
+    apps: dict[str, bool] = {}
+    for channel in await stored.list_channels(tx):
+        if channel.kind not in channels.OWN and channel.mode != "closed":
+            apps[channel.kind] = apps.get(channel.kind, False) or channel.mode in ("relay", "draining")
+    for kind, reads in sorted(apps.items()):
+        app = _APPS.get(kind, kind)
+        found.append(Reader(f"{app}の会社({app}で相談するとき)", "app", reads))
+    return found

@@ -1,0 +1,50 @@
+"""The desk's own settings, which an administrator may change while it runs."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from madoguchi import errors
+from madoguchi.core.desk.hours import ALWAYS, Hours
+from madoguchi.storage import settings as stored
+from madoguchi.storage.db import Tx
+
+
+class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Defaults stand here; the table `desk_settings` holds what differs.
+
+    name: what young people read at the top of the page
+    hours: when new cases are taken; running ones go on at any time
+    last_acceptance_minutes: new cases are taken until so long before closing
+    session_days: an anonymous person without a running case is signed out after so many days without a visit
+    capacity: how many running cases a new counsellor may have at once
+    """
+
+    name: Annotated[str, Meta(min_length=1, max_length=100)] = "相談窓口"
+    hours: Hours = ALWAYS
+    last_acceptance_minutes: Annotated[int, Meta(ge=0, le=720)] = 0
+    session_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+    capacity: Annotated[int, Meta(ge=0, le=100)] = 5
+
+
+_names = {field.name: field for field in msgspec.structs.fields(DeskSettings)}
+
+
+async def get(tx: Tx) -> DeskSettings:
+    """The settings as they stand now."""
+    found = await stored.get_settings(tx)
+    given = {name: msgspec.json.decode(value) for name, value in found.items() if name in _names}
+    return msgspec.convert(given, DeskSettings)
+
+
+async def change(tx: Tx, name: str, value: object, by: str | None) -> DeskSettings:
+    """Sets one setting; gives them all as they stand then. Raises Invalid for a name or value that makes no sense."""
+    if name not in _names:
+        raise errors.Invalid("There is no setting of that name.")
+    try:
+        msgspec.convert({name: value}, DeskSettings)
+    except msgspec.ValidationError as wrong:
+        raise errors.Invalid(f"This is not a value for {name}: {wrong}") from None
+    await stored.update_setting(tx, name, msgspec.json.encode(value).decode(), by)
+    return await get(tx)

@@ -1,0 +1,147 @@
+"""Who works at the desk, in which role, and whether they are there."""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+
+import msgspec
+
+from madoguchi import errors
+from madoguchi.context import Context
+from madoguchi.core.chat import accounts
+from madoguchi.core.desk import cases
+from madoguchi.core.desk import settings as desk_settings
+from madoguchi.storage import cases as stored_cases
+from madoguchi.storage import staff as stored
+from madoguchi.storage import stream
+from madoguchi.storage.db import Tx
+from madoguchi.storage.staff import Role, Staff
+from madoguchi.storage.stream import Note
+
+# A console asks again at the latest after its long poll; a little more than that and nobody sits in front of it.
+PRESENT_FOR = timedelta(seconds=90)
+_SEEN_EVERY = timedelta(seconds=15)
+LINK_LASTS = timedelta(days=7)
+
+
+class Added(msgspec.Struct, frozen=True):
+    """A new member of staff. password: shown this once, kept only as its hash."""
+
+    user_id: str
+    name: str
+    role: Role
+    capacity: int
+    password: str
+
+
+async def member(tx: Tx, user_id: str) -> Staff:
+    """The member of staff with this user id. Raises NotAllowed for anybody else and for disabled ones."""
+    staff = await stored.get_staff(tx, user_id)
+    if staff is None or staff.disabled_at is not None:
+        raise errors.NotAllowed("Only the desk's staff may do this.")
+    return staff
+
+
+async def is_staff(tx: Tx, user_id: str) -> bool:
+    """Whether this is, or ever was, a member of staff."""
+    return await stored.get_staff(tx, user_id) is not None
+
+
+async def add(
+    ctx: Context,
+    tx: Tx,
+    localpart: str,
+    name: str,
+    role: Role,
+    capacity: int | None = None,
+    *,
+    by: str | None,
+    password: str | None = None,
+) -> Added:
+    """Makes an account and a member of staff of it.
+
+    capacity: None takes the desk's default. by: the user id of who adds, or None for the system operator. password:
+    None makes one. Raises UserInUse, InvalidUsername, WeakPassword, Invalid.
+    """
+    name = name.strip()
+    if not 0 < len(name) <= 100:
+        raise errors.Invalid("A name has 1 to 100 characters.")
+    if capacity is None:
+        capacity = (await desk_settings.get(tx)).capacity
+    if not 0 <= capacity <= 100:
+        raise errors.Invalid("A capacity is a number from 0 to 100.")
+    password = password or secrets.token_urlsafe(12)
+    user_id = await accounts.create(ctx, tx, localpart, password=password, kind="staff", display_name=name)
+    await stored.insert_staff(tx, user_id, name, role, capacity, ctx.clock.now(), by)
+    return Added(user_id, name, role, capacity, password)
+
+
+async def disable(ctx: Context, tx: Tx, user_id: str, *, by: str) -> None:
+    """Ends all sessions of a member of staff at once and gives their cases back to the queue. Twice does no more.
+
+    by: the user id of who disables, or a word for the system operator. Raises NotFound, and NotAllowed for the last
+    administrator.
+    """
+    administrators = await stored.lock_administrators(tx)
+    staff = await stored.lock_staff(tx, user_id)
+    if staff is None:
+        raise errors.NotFound("There is no such member of staff.")
+    if staff.disabled_at is not None:
+        return
+    if administrators == [user_id]:
+        raise errors.NotAllowed("The last administrator can't be disabled: nobody could add another.")
+    at = ctx.clock.now()
+    await stored.update_disabled(tx, user_id, at, by)
+    # All locks on cases are taken before the stream's, as everywhere.
+    held = await cases.hold_all(tx, user_id)
+    await accounts.end(ctx, tx, user_id)
+    await cases.release(ctx, tx, user_id, held, by=by)
+    await stored_cases.update_all_ended(tx, user_id, at)
+    await stream.publish(tx, Note("desk", "staff"))
+
+
+async def seen(ctx: Context, tx: Tx, staff: Staff) -> None:
+    """Notes that a console is open. Those who wait are told when the first or another counsellor comes."""
+    at = ctx.clock.now()
+    if staff.last_seen_at is not None and at - staff.last_seen_at < _SEEN_EVERY:
+        return
+    await stored.update_last_seen(tx, staff.user_id, at)
+    if staff.last_seen_at is None or at - staff.last_seen_at > PRESENT_FOR:
+        await stream.publish(tx, Note("desk", "staff"))
+
+
+def is_present(staff: Staff, at: datetime) -> bool:
+    """Whether their console was open just before a moment."""
+    return staff.disabled_at is None and staff.last_seen_at is not None and at - staff.last_seen_at <= PRESENT_FOR
+
+
+async def count_present(ctx: Context, tx: Tx) -> int:
+    """How many who may take cases have their console open."""
+    return await stored.count_present(tx, ctx.clock.now() - PRESENT_FOR)
+
+
+async def make_admin_link(ctx: Context, tx: Tx) -> str:
+    """The token of a new link that makes one administrator; links made before and not used stop working."""
+    token = secrets.token_urlsafe(24)
+    at = ctx.clock.now()
+    await stored.delete_open_admin_links(tx)
+    await stored.insert_admin_link(tx, _hash(token), at, at + LINK_LASTS)
+    return token
+
+
+async def needs_admin_link(ctx: Context, tx: Tx) -> bool:
+    """Whether there is neither an administrator nor a link that could still make one."""
+    return not await stored.count_administrators(tx) and not await stored.count_admin_links(tx, ctx.clock.now())
+
+
+async def redeem_admin_link(ctx: Context, tx: Tx, token: str, localpart: str, name: str, password: str) -> Added:
+    """Makes an administrator. Raises NotAllowed for a link that is unknown, used or expired, and what `add` raises."""
+    user_id = f"@{localpart}:{ctx.settings.server_name}"
+    # The link first: the same link twice at once must not make two accounts.
+    if not await stored.redeem_admin_link(tx, _hash(token), ctx.clock.now(), user_id):
+        raise errors.NotAllowed("This link is not known, has been used, or has expired.")
+    return await add(ctx, tx, localpart, name, "administrator", by=user_id, password=password)
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

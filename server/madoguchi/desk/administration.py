@@ -1,0 +1,208 @@
+"""Administration: staff, channels, the house's health, and the link by which the first administrator comes in."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from madoguchi.core.desk import guidance, staff
+from madoguchi.core.desk import settings as desk_settings
+from madoguchi.core.desk.settings import DeskSettings
+from madoguchi.core.desk.staff import Added
+from madoguchi.storage import channels as stored_channels
+from madoguchi.storage import health, stream
+from madoguchi.storage import staff as stored_staff
+from madoguchi.storage.staff import Role
+from madoguchi.web.endpoint import Call
+
+Name = Annotated[str, Meta(min_length=1, max_length=100)]
+Localpart = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class StaffMember(msgspec.Struct, frozen=True):
+    """Moments are milliseconds since 1970."""
+
+    user_id: str
+    name: str
+    role: str
+    capacity: int
+    present: bool
+    added_at: int
+    last_seen_at: int | None
+    disabled_at: int | None
+
+
+class AddStaff(msgspec.Struct):
+    """capacity: left out, the desk's default."""
+
+    localpart: Localpart
+    name: Name
+    role: Role
+    capacity: Annotated[int, Meta(ge=0, le=100)] | None = None
+
+
+class Redeem(msgspec.Struct):
+    token: Annotated[str, Meta(min_length=1, max_length=200)]
+    localpart: Localpart
+    name: Name
+    password: Annotated[str, Meta(max_length=10_000)]
+
+
+class Redeemed(msgspec.Struct, frozen=True):
+    user_id: str
+    name: str
+    role: str
+
+
+class Change(msgspec.Struct, frozen=True):
+    at: int
+    by: str
+    mode_before: str | None
+    mode_after: str
+    reason: str | None
+
+
+class ChannelSeen(msgspec.Struct, frozen=True):
+    """changes: who switched the mode, when and why, oldest first."""
+
+    id: str
+    kind: str
+    name: str
+    mode: str
+    reason: str | None
+    has_secrets: bool
+    changes: list[Change]
+
+
+class Process(msgspec.Struct, frozen=True):
+    """connections: to the database; last_seen: milliseconds, for processes that say so themselves."""
+
+    name: str
+    connections: int | None
+    last_seen: int | None
+
+
+class NewValue(msgspec.Struct):
+    """value: as it stands in the answer of GET /settings."""
+
+    value: Any
+
+
+class Status(msgspec.Struct, frozen=True):
+    """unchecked_guidance: entries whose number and hours nobody has confirmed in the last 90 days."""
+
+    open: bool
+    staff_present: int
+    counts: health.Counts
+    processes: list[Process]
+    schema: str
+    database: str
+    unchecked_guidance: list[str]
+
+
+async def list_staff(call: Call) -> dict[str, list[StaffMember]]:
+    """Everybody who works or worked at the desk."""
+    now = call.ctx.clock.now()
+    return {
+        "staff": [
+            StaffMember(
+                user_id=person.user_id,
+                name=person.name,
+                role=person.role,
+                capacity=person.capacity,
+                present=staff.is_present(person, now),
+                added_at=_required_ms(person.added_at),
+                last_seen_at=_ms(person.last_seen_at),
+                disabled_at=_ms(person.disabled_at),
+            )
+            for person in await stored_staff.list_staff(call.tx)
+        ]
+    }
+
+
+async def add_staff(call: Call, body: AddStaff) -> Added:
+    """Adds a member of staff; the answer is the only place where their first password stands."""
+    return await staff.add(
+        call.ctx, call.tx, body.localpart, body.name, body.role, body.capacity, by=call.session.user_id
+    )
+
+
+async def disable_staff(call: Call, user_id: str) -> dict[str, str]:
+    """Ends all sessions of a member of staff at once; their cases go back to the queue."""
+    await staff.disable(call.ctx, call.tx, user_id, by=call.session.user_id)
+    return {"user_id": user_id}
+
+
+async def list_channels(call: Call) -> dict[str, list[ChannelSeen]]:
+    """The ways people reach the desk, with the history of their modes."""
+    return {
+        "channels": [
+            ChannelSeen(
+                id=channel.id,
+                kind=channel.kind,
+                name=channel.name,
+                mode=channel.mode,
+                reason=channel.reason,
+                has_secrets=channel.has_secrets,
+                changes=[
+                    Change(
+                        _required_ms(change.at), change.by_whom, change.mode_before, change.mode_after, change.reason
+                    )
+                    for change in await stored_channels.list_changes(call.tx, channel.id)
+                ],
+            )
+            for channel in await stored_channels.list_channels(call.tx)
+        ]
+    }
+
+
+async def get_status(call: Call) -> Status:
+    """How the house is."""
+    ctx, tx = call.ctx, call.tx
+    at = ctx.clock.now()
+    connected = await health.list_connected(tx)
+    alive = await health.list_heartbeats(tx)
+    return Status(
+        open=(await desk_settings.get(tx)).hours.open_at(at),
+        staff_present=await staff.count_present(ctx, tx),
+        counts=await health.get_counts(tx),
+        processes=[
+            *(Process(name, connections, None) for name, connections in connected.items()),
+            *(Process(name, None, _ms(seen)) for name, seen in alive.items()),
+        ],
+        schema=await health.get_schema_version(tx),
+        database=await health.get_database_version(tx),
+        unchecked_guidance=await guidance.list_unchecked(tx, at),
+    )
+
+
+async def get_settings(call: Call) -> DeskSettings:
+    """The desk's settings as they stand now."""
+    return await desk_settings.get(call.tx)
+
+
+async def put_setting(call: Call, name: str, body: NewValue) -> DeskSettings:
+    """Changes one setting. Gives them all as they then stand."""
+    changed = await desk_settings.change(call.tx, name, body.value, call.session.user_id)
+    await stream.publish(call.tx, stream.Note("desk", "settings"))
+    return changed
+
+
+async def confirm_guidance(call: Call, guidance_id: str) -> dict[str, str]:
+    """Notes that number and hours of an entry have been looked at today."""
+    return {"id": guidance_id, "checked_on": await guidance.confirm(call.tx, guidance_id, call.ctx.clock.now())}
+
+
+async def redeem_admin_link(call: Call, body: Redeem) -> Redeemed:
+    """Makes an administrator of whoever has the one-time link."""
+    added = await staff.redeem_admin_link(call.ctx, call.tx, body.token, body.localpart, body.name, body.password)
+    return Redeemed(added.user_id, added.name, added.role)
+
+
+def _ms(at: datetime | None) -> int | None:
+    return None if at is None else _required_ms(at)
+
+
+def _required_ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)

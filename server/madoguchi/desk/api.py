@@ -1,0 +1,42 @@
+"""The desk's own API: the table of contents."""
+
+from madoguchi.desk import administration, arrival, counselling, invitations, keeper
+from madoguchi.desk.permissions import ADMINISTRATOR, KEEPER, MEMBER, STAFF
+from madoguchi.web.endpoint import ANYONE, GET, OPTIONAL, POST, PUT, USER, Row
+
+DESK = "/_madoguchi/desk/v1"
+
+CHAPTERS: dict[str, list[Row]] = {
+    "The way in": [
+        GET(DESK + "/desk", arrival.get_desk, who=ANYONE),
+        POST(DESK + "/cases", arrival.open_case, who=OPTIONAL, limit="arrive"),
+        GET(DESK + "/cases/mine", arrival.get_my_case, who=USER, tx=False),
+        POST(DESK + "/cases/mine/leave", arrival.leave_my_case, who=USER),
+    ],
+    "Counselling": [
+        GET(DESK + "/me", counselling.get_me, who=MEMBER),
+        GET(DESK + "/queue", counselling.get_queue, who=STAFF, tx=False),
+        GET(DESK + "/colleagues", counselling.list_colleagues, who=STAFF),
+        POST(DESK + "/cases/{case_id}/accept", counselling.accept_case, who=STAFF),
+        POST(DESK + "/cases/{case_id}/hand_over", counselling.hand_over_case, who=STAFF),
+        POST(DESK + "/cases/{case_id}/close", counselling.close_case, who=STAFF),
+    ],
+    "Administration": [
+        GET(DESK + "/staff", administration.list_staff, who=ADMINISTRATOR),
+        POST(DESK + "/staff", administration.add_staff, who=ADMINISTRATOR),
+        POST(DESK + "/staff/{user_id}/disable", administration.disable_staff, who=ADMINISTRATOR),
+        GET(DESK + "/channels", administration.list_channels, who=ADMINISTRATOR),
+        GET(DESK + "/status", administration.get_status, who=ADMINISTRATOR),
+        GET(DESK + "/settings", administration.get_settings, who=ADMINISTRATOR),
+        PUT(DESK + "/settings/{name}", administration.put_setting, who=ADMINISTRATOR),
+        POST(DESK + "/guidance/{guidance_id}/confirm", administration.confirm_guidance, who=ADMINISTRATOR),
+        POST(DESK + "/admin/redeem", administration.redeem_admin_link, who=ANYONE, limit="redeem"),
+    ],
+    "The keeper": [
+        GET(DESK + "/keeper/invitations", invitations.list_invitations, who=KEEPER, tx=False),
+        PUT(DESK + "/keeper/vault_keys", keeper.put_vault_keys, who=KEEPER),
+        GET(DESK + "/keeper/vault_key", keeper.get_vault_key, who=KEEPER),
+    ],
+}
+
+ROWS: list[Row] = [row for rows in CHAPTERS.values() for row in rows]

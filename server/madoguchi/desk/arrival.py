@@ -1,0 +1,172 @@
+"""The way in: what anybody may know of the desk, and a young person's own case."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from madoguchi import errors
+from madoguchi.core.chat import sessions
+from madoguchi.core.desk import case_room, cases, channels, guidance, queue, readers
+from madoguchi.core.desk import settings as desk_settings
+from madoguchi.core.desk.estimate import Estimate
+from madoguchi.core.desk.guidance import Guidance
+from madoguchi.core.desk.readers import Reader
+from madoguchi.storage import cases as stored
+from madoguchi.web.endpoint import Call
+
+# A long poll ends before proxies lose patience.
+LONGEST_WAIT_MS = 55_000
+USUAL_WAIT_MS = 30_000
+MOST_POSITION = 2**63 - 1
+
+
+class Desk(msgspec.Struct, frozen=True):
+    """reason: `hours` or `channel` when the web page takes no new cases; next_opening: milliseconds, or None."""
+
+    name: str
+    server_name: str
+    open: bool
+    reason: str | None
+    next_opening: int | None
+    waiting: int
+    staff_present: int
+    estimate_minutes: Estimate | None
+    guidance: list[Guidance]
+    quick_exit_url: str
+    keeper_user_id: str
+    readers: list[Reader]
+
+
+class OpenCase(msgspec.Struct):
+    """channel: the kind of channel the person comes by; channel_id: which one, where there are several of the kind."""
+
+    channel: Annotated[str, Meta(min_length=1, max_length=40)] = "web"
+    channel_id: Annotated[str, Meta(min_length=1, max_length=40)] | None = None
+    language: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,35}$")] | None = None
+    with_password: bool = False
+
+
+class OpenedCase(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where to go on. device_id, access_token, password: of an account that was just made for somebody without one."""
+
+    case_id: str
+    room_id: str
+    user_id: str
+    device_id: str | None = None
+    access_token: str | None = None
+    password: str | None = None
+
+
+class WaitQuery(msgspec.Struct):
+    """after: the `pos` of an earlier answer: wait for something newer; timeout: for so many milliseconds at most."""
+
+    after: Annotated[int, Meta(ge=0, le=MOST_POSITION)] | None = None
+    timeout: Annotated[int, Meta(ge=0)] = USUAL_WAIT_MS
+
+    @property
+    def seconds(self) -> float:
+        return min(self.timeout, LONGEST_WAIT_MS) / 1000
+
+
+class Counsellor(msgspec.Struct, frozen=True):
+    user_id: str
+    name: str
+
+
+class MyCase(msgspec.Struct, frozen=True):
+    """place: 1 = next, ahead: how many wait in front; both None once somebody has come, or the case has ended."""
+
+    case_id: str
+    room_id: str
+    state: str
+    place: int | None
+    ahead: int | None
+    staff_present: int
+    estimate_minutes: Estimate | None
+    counsellor: Counsellor | None
+    pos: int
+
+
+async def get_desk(call: Call) -> Desk:
+    """Whether the desk is open, how many wait, how long it may take, who can read what, and where else to turn."""
+    ctx, tx = call.ctx, call.tx
+    at = ctx.clock.now()
+    settings = await desk_settings.get(tx)
+    closed = cases.closed_for(settings, await channels.of_arrival(tx, "web", None), at)
+    board = await queue.board(ctx, tx)
+    return Desk(
+        name=settings.name,
+        server_name=ctx.settings.server_name,
+        open=closed is None,
+        reason=closed.reason if closed else None,
+        next_opening=closed.next_opening if closed else None,
+        waiting=len(board.tickets),
+        staff_present=board.staff_present,
+        estimate_minutes=board.estimate(len(board.tickets) + 1) if closed is None else None,
+        guidance=await guidance.list_guidance(tx, at),
+        quick_exit_url=ctx.settings.quick_exit_url,
+        keeper_user_id=case_room.keeper_id(ctx),
+        readers=await readers.list_readers(tx),
+    )
+
+
+async def open_case(call: Call, body: OpenCase) -> OpenedCase:
+    """Opens a case. Without a session an account without a name is made; with one, the running case is given again."""
+    session = call.caller
+    bridged = body.channel not in channels.OWN
+    if bridged and (session is None or session.appservice is None):
+        raise errors.NotAllowed("Only the desk's bridges bring people from an app.")
+    if session is not None and session.appservice is not None and "user_id" not in call.query:
+        raise errors.MissingParam("A bridge says for whom, by user_id.")
+    if body.channel == "matrix" and session is None:
+        raise errors.MissingToken("Who comes by Matrix has an account.")
+    arrived = await cases.arrive(
+        call.ctx,
+        call.tx,
+        session.user_id if session else None,
+        channel=body.channel,
+        channel_id=body.channel_id,
+        language=body.language,
+        with_password=body.with_password,
+    )
+    case = arrived.case
+    if session is not None:
+        return OpenedCase(case.id, case.room_id, case.user_id)
+    started = await sessions.start(call.ctx, call.tx, case.user_id)
+    return OpenedCase(
+        case.id, case.room_id, case.user_id, started.device_id, started.access_token, arrived.password
+    )
+
+
+async def get_my_case(call: Call, query: WaitQuery) -> MyCase:
+    """The caller's newest case, with `after` as soon as something has changed at the desk."""
+    ctx, user_id = call.ctx, call.session.user_id
+    board = await queue.next_board(ctx, query.after, query.seconds) if query.after is not None else None
+    async with ctx.db.transaction() as tx:
+        case = await stored.get_latest_case(tx, user_id)
+        if case is None:
+            raise errors.NotFound("You have no case here.")
+        if board is None or (case.state == "waiting" and case.id not in board.places):
+            board = await queue.board(ctx, tx)
+            # Read again: a counsellor may have come between the two.
+            case = await stored.get_case(tx, case.id) or case
+        counsellors = await stored.list_counsellors(tx, case.id) if case.running else []
+    place = board.places.get(case.id) if case.state == "waiting" else None
+    return MyCase(
+        case_id=case.id,
+        room_id=case.room_id,
+        state=case.state,
+        place=place,
+        ahead=None if place is None else place - 1,
+        staff_present=board.staff_present,
+        estimate_minutes=None if place is None else board.estimate(place),
+        counsellor=Counsellor(*counsellors[0]) if counsellors else None,
+        pos=board.pos,
+    )
+
+
+async def leave_my_case(call: Call) -> dict[str, str]:
+    """The young person ends their case."""
+    case = await cases.leave(call.ctx, call.tx, call.session.user_id)
+    return {"case_id": case.id, "state": case.state}

@@ -1,0 +1,155 @@
+"""Counselling: the queue, and what a counsellor does with a case."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from madoguchi.core.desk import cases, channels, queue, staff
+from madoguchi.desk.arrival import WaitQuery
+from madoguchi.desk.permissions import caller
+from madoguchi.storage import cases as stored
+from madoguchi.storage import staff as stored_staff
+from madoguchi.web.endpoint import Call
+
+
+class WaitingCase(msgspec.Struct, frozen=True):
+    """locked: no app stands in between; waiting_since: milliseconds."""
+
+    case_id: str
+    channel: str
+    mode: str
+    waiting_since: int
+    place: int
+    repeat: bool
+    locked: bool
+
+
+class OwnCase(msgspec.Struct, frozen=True):
+    """ghost: the young person is on an app; handing_over: given to a colleague who has not come in yet."""
+
+    case_id: str
+    room_id: str
+    channel: str
+    mode: str
+    state: str
+    accepted_at: int
+    ghost: bool
+    handing_over: bool
+
+
+class Queue(msgspec.Struct, frozen=True):
+    pos: int
+    waiting: list[WaitingCase]
+    mine: list[OwnCase]
+    staff_present: int
+
+
+class Me(msgspec.Struct, frozen=True):
+    user_id: str
+    name: str
+    role: str
+    capacity: int
+
+
+class Colleague(msgspec.Struct, frozen=True):
+    """Somebody to whom a case can be handed. free: how many more cases they may take."""
+
+    user_id: str
+    name: str
+    role: str
+    present: bool
+    free: int
+
+
+class HandOver(msgspec.Struct):
+    """reason: why, in a few words; never what was said, for it is kept unencrypted."""
+
+    to: Annotated[str, Meta(max_length=255)]
+    reason: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+async def get_me(call: Call) -> Me:
+    """Who the caller is at the desk."""
+    me = await caller(call, call.tx)
+    return Me(me.user_id, me.name, me.role, me.capacity)
+
+
+async def get_queue(call: Call, query: WaitQuery) -> Queue:
+    """Who waits, and the caller's own cases; with `after` as soon as something changes. Asking says: I am here."""
+    ctx = call.ctx
+    async with ctx.db.transaction() as tx:
+        await staff.seen(ctx, tx, await caller(call, tx))
+    board = await queue.next_board(ctx, query.after, query.seconds) if query.after is not None else None
+    async with ctx.db.transaction() as tx:
+        if board is None:
+            board = await queue.board(ctx, tx)
+        charges = await stored.list_charges(tx, call.session.user_id)
+    return Queue(
+        pos=board.pos,
+        waiting=[_waiting(ticket) for ticket in board.tickets],
+        mine=[_own(charge) for charge in charges],
+        staff_present=board.staff_present,
+    )
+
+
+async def list_colleagues(call: Call) -> dict[str, list[Colleague]]:
+    """To whom a case can be handed, those who are there first."""
+    now = call.ctx.clock.now()
+    found = [
+        Colleague(
+            user_id=person.user_id,
+            name=person.name,
+            role=person.role,
+            present=staff.is_present(person, now),
+            free=max(0, person.capacity - await stored.count_charges(call.tx, person.user_id)),
+        )
+        for person in await stored_staff.list_staff(call.tx)
+        if cases.may_counsel(person) and person.user_id != call.session.user_id
+    ]
+    return {"colleagues": sorted(found, key=lambda colleague: (not colleague.present, colleague.free == 0))}
+
+
+async def accept_case(call: Call, case_id: str) -> dict[str, str]:
+    """Takes a case out of the queue; of two who do so together exactly one gets it."""
+    case = await cases.accept(call.ctx, call.tx, case_id, call.session.user_id)
+    return {"case_id": case.id, "room_id": case.room_id}
+
+
+async def hand_over_case(call: Call, case_id: str, body: HandOver) -> dict[str, str]:
+    """Gives a case to a colleague, who gets the history from the keeper."""
+    case = await cases.hand_over(
+        call.ctx, call.tx, case_id, await caller(call, call.tx), body.to, body.reason
+    )
+    return {"case_id": case.id, "room_id": case.room_id, "state": case.state}
+
+
+async def close_case(call: Call, case_id: str) -> dict[str, str]:
+    """Ends a case; its room stays readable."""
+    case = await cases.close(call.ctx, call.tx, case_id, await caller(call, call.tx))
+    return {"case_id": case.id, "room_id": case.room_id, "state": case.state}
+
+
+def _waiting(ticket: stored.Ticket) -> WaitingCase:
+    return WaitingCase(
+        case_id=ticket.case_id,
+        channel=ticket.channel,
+        mode=ticket.mode,
+        waiting_since=round(ticket.waiting_since.timestamp() * 1000),
+        place=ticket.place,
+        repeat=ticket.repeat,
+        locked=ticket.channel in channels.OWN,
+    )
+
+
+def _own(charge: stored.Charge) -> OwnCase:
+    return OwnCase(
+        case_id=charge.case_id,
+        room_id=charge.room_id,
+        channel=charge.channel,
+        mode=charge.mode,
+        state=charge.state,
+        accepted_at=round(charge.accepted_at.timestamp() * 1000),
+        ghost=charge.channel not in channels.OWN,
+        handing_over=charge.until is not None,
+    )

@@ -1,0 +1,345 @@
+"""Cases 相談 and who looks after them. Nothing here knows what was said."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from madoguchi.storage.db import Tx
+
+State = Literal["arriving", "waiting", "talking", "resting", "closed", "purged"]
+Step = Literal["arrived", "accepted", "handed_over", "returned", "left", "closed"]
+_RUNNING = "('arriving', 'waiting', 'talking', 'resting')"
+
+
+class Case(msgspec.Struct, frozen=True):
+    """user_id: the young person or their ghost; channel: the kind of their channel; mode: that channel's mode."""
+
+    id: str
+    room_id: str
+    user_id: str
+    channel_id: str
+    channel: str
+    mode: str
+    state: State
+    arrived_at: datetime
+    waiting_since: datetime
+    accepted_at: datetime | None
+    closed_at: datetime | None
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self.state in ("arriving", "waiting", "talking", "resting")
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """A case in the queue. place: 1 = next; repeat: the person has had a case before."""
+
+    case_id: str
+    channel: str
+    mode: str
+    waiting_since: datetime
+    place: int
+    repeat: bool
+
+
+class Charge(msgspec.Struct, frozen=True):
+    """A case in a counsellor's hands. until: set once it has been handed over, while the successor is on the way."""
+
+    case_id: str
+    room_id: str
+    channel: str
+    mode: str
+    state: State
+    accepted_at: datetime
+    until: datetime | None
+
+
+class Seat(msgspec.Struct, frozen=True):
+    """A member of staff who should come into a case's room, or leave it."""
+
+    case_id: str
+    room_id: str
+    user_id: str
+
+
+class PastWait(msgspec.Struct, frozen=True):
+    """until: when a counsellor came; None while the person still waits."""
+
+    since: datetime
+    until: datetime | None
+    place: int
+
+
+_CASE = """
+    SELECT c.id, c.room_id, c.user_id, c.channel_id, h.kind AS channel, h.mode, c.state, c.arrived_at, c.waiting_since,
+           c.accepted_at, c.closed_at
+    FROM cases c JOIN channels h ON h.id = c.channel_id
+"""
+
+
+async def lock_person(tx: Tx, user_id: str) -> None:
+    """Lets one arrival of a person at a time go on; the others wait for the end of its transaction."""
+    await tx.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 4))", user_id)
+
+
+async def get_case(tx: Tx, case_id: str) -> Case | None:
+    """A case by its id."""
+    row = await tx.fetchrow(f"{_CASE} WHERE c.id = $1", case_id)
+    return Case(**row) if row else None
+
+
+async def lock_case(tx: Tx, case_id: str) -> Case | None:
+    """A case, held until the end of the transaction, as it stands once held."""
+    await tx.execute("SELECT 1 FROM cases WHERE id = $1 FOR UPDATE", case_id)
+    return await get_case(tx, case_id)
+
+
+async def get_case_of_room(tx: Tx, room_id: str) -> Case | None:
+    """The case that a room belongs to; None for any other room."""
+    row = await tx.fetchrow(f"{_CASE} WHERE c.room_id = $1", room_id)
+    return Case(**row) if row else None
+
+
+async def get_running_case(tx: Tx, user_id: str) -> Case | None:
+    """The person's case that has not ended."""
+    row = await tx.fetchrow(f"{_CASE} WHERE c.user_id = $1 AND c.state IN {_RUNNING}", user_id)
+    return Case(**row) if row else None
+
+
+async def get_latest_case(tx: Tx, user_id: str) -> Case | None:
+    """The person's newest case, running or not."""
+    row = await tx.fetchrow(
+        f"{_CASE} WHERE c.user_id = $1 AND c.state <> 'purged' ORDER BY c.arrived_at DESC, c.id LIMIT 1", user_id
+    )
+    return Case(**row) if row else None
+
+
+async def insert_case(
+    tx: Tx, case_id: str, room_id: str, user_id: str, channel_id: str, language: str | None, at: datetime
+) -> None:
+    """Puts a new case at the end of the queue."""
+    await tx.execute(
+        """
+        INSERT INTO cases
+            (id, room_id, user_id, channel_id, language, arrived_at, waiting_since, state, place_on_arrival)
+        VALUES ($1, $2, $3, $4, $5, $6, $6, 'waiting', (SELECT count(*) + 1 FROM cases WHERE state = 'waiting'))
+        """,
+        case_id,
+        room_id,
+        user_id,
+        channel_id,
+        language,
+        at,
+    )
+
+
+async def update_accepted(tx: Tx, case_id: str, at: datetime) -> bool:
+    """Takes a case out of the queue; False if it does not wait (any more). Of two at once exactly one gets True."""
+    done = await tx.execute(
+        """
+        UPDATE cases SET state = 'talking', accepted_at = coalesce(accepted_at, $2) WHERE id = $1 AND state = 'waiting'
+        """,
+        case_id,
+        at,
+    )
+    return bool(done == "UPDATE 1")
+
+
+async def update_returned(tx: Tx, case_id: str) -> None:
+    """Puts a case back into the queue, at the place of its arrival."""
+    await tx.execute("UPDATE cases SET state = 'waiting' WHERE id = $1", case_id)
+
+
+async def update_closed(tx: Tx, case_id: str, at: datetime, by: str) -> None:
+    """Ends a case."""
+    await tx.execute(
+        "UPDATE cases SET state = 'closed', closed_at = $2, closed_by = $3 WHERE id = $1", case_id, at, by
+    )
+
+
+async def insert_step(
+    tx: Tx, case_id: str, at: datetime, step: Step, by: str, to: str | None = None, reason: str | None = None
+) -> None:
+    """Writes down what happened to a case."""
+    await tx.execute(
+        "INSERT INTO case_steps (case_id, at, step, by_whom, to_whom, reason) VALUES ($1, $2, $3, $4, $5, $6)",
+        case_id,
+        at,
+        step,
+        by,
+        to,
+        reason,
+    )
+
+
+# Who looks after a case
+
+
+async def list_counsellors(tx: Tx, case_id: str) -> list[tuple[str, str]]:
+    """(user id, name) of those who look after a case now, the newest first."""
+    rows = await tx.fetch(
+        """
+        SELECT s.user_id, s.name FROM case_staff cs JOIN staff s USING (user_id)
+        WHERE cs.case_id = $1 AND cs.until IS NULL ORDER BY cs.since DESC, s.user_id
+        """,
+        case_id,
+    )
+    return [(row["user_id"], row["name"]) for row in rows]
+
+
+async def list_running_cases_of_staff(tx: Tx, user_id: str) -> list[str]:
+    """The ids of the running cases that a member of staff looks after, in one order for all who lock them."""
+    rows = await tx.fetch(
+        f"""
+        SELECT c.id FROM case_staff cs JOIN cases c ON c.id = cs.case_id
+        WHERE cs.user_id = $1 AND cs.until IS NULL AND c.state IN {_RUNNING} ORDER BY c.id
+        """,
+        user_id,
+    )
+    return [row["id"] for row in rows]
+
+
+async def count_charges(tx: Tx, user_id: str) -> int:
+    """How many running cases a member of staff looks after."""
+    count: int = await tx.fetchval(
+        f"""
+        SELECT count(*) FROM case_staff cs JOIN cases c ON c.id = cs.case_id
+        WHERE cs.user_id = $1 AND cs.until IS NULL AND c.state IN {_RUNNING}
+        """,
+        user_id,
+    )
+    return count
+
+
+async def insert_counsellor(tx: Tx, case_id: str, user_id: str, at: datetime) -> None:
+    """Gives a case into somebody's hands."""
+    await tx.execute("INSERT INTO case_staff (case_id, user_id, since) VALUES ($1, $2, $3)", case_id, user_id, at)
+
+
+async def update_counsellor_ended(tx: Tx, case_id: str, user_id: str, at: datetime, successor: str | None) -> None:
+    """Takes a case out of somebody's hands. They leave the room once the successor is in it, or at once without one."""
+    await tx.execute(
+        """
+        UPDATE case_staff SET until = $3, succeeded_by = $4 WHERE case_id = $1 AND user_id = $2 AND until IS NULL
+        """,
+        case_id,
+        user_id,
+        at,
+        successor,
+    )
+
+
+async def update_all_ended(tx: Tx, user_id: str, at: datetime) -> None:
+    """Takes every case out of somebody's hands, closed ones too."""
+    await tx.execute("UPDATE case_staff SET until = $2 WHERE user_id = $1 AND until IS NULL", user_id, at)
+
+
+# The queue
+
+
+async def list_waiting(tx: Tx) -> list[Ticket]:
+    """The queue, in its order."""
+    rows = await tx.fetch(
+        """
+        SELECT c.id AS case_id, h.kind AS channel, h.mode, c.waiting_since,
+               row_number() OVER (ORDER BY c.waiting_since, c.id)::integer AS place,
+               EXISTS (SELECT 1 FROM cases e WHERE e.user_id = c.user_id AND e.arrived_at < c.arrived_at) AS repeat
+        FROM cases c JOIN channels h ON h.id = c.channel_id
+        WHERE c.state = 'waiting' ORDER BY c.waiting_since, c.id
+        """
+    )
+    return [Ticket(**row) for row in rows]
+
+
+async def count_waiting(tx: Tx) -> int:
+    """How many cases wait."""
+    count: int = await tx.fetchval("SELECT count(*) FROM cases WHERE state = 'waiting'")
+    return count
+
+
+async def count_ahead(tx: Tx, case: Case) -> int:
+    """How many cases wait in front of one."""
+    count: int = await tx.fetchval(
+        "SELECT count(*) FROM cases WHERE state = 'waiting' AND (waiting_since, id) < ($1, $2)",
+        case.waiting_since,
+        case.id,
+    )
+    return count
+
+
+async def list_charges(tx: Tx, user_id: str) -> list[Charge]:
+    """The running cases that a member of staff looks after, and those handed over whose room they have not left yet."""
+    rows = await tx.fetch(
+        f"""
+        SELECT c.id AS case_id, c.room_id, h.kind AS channel, h.mode, c.state, cs.since AS accepted_at, cs.until
+        FROM case_staff cs JOIN cases c ON c.id = cs.case_id JOIN channels h ON h.id = c.channel_id
+        WHERE cs.user_id = $1 AND c.state IN {_RUNNING}
+          AND (cs.until IS NULL OR (cs.succeeded_by IS NOT NULL AND NOT EXISTS (
+                 SELECT 1 FROM case_staff later
+                 WHERE later.case_id = cs.case_id AND later.user_id = cs.user_id AND later.since > cs.since)
+               AND EXISTS (
+                 SELECT 1 FROM memberships m
+                 WHERE m.room_id = c.room_id AND m.user_id = cs.user_id AND m.membership = 'join')))
+        ORDER BY cs.since, c.id
+        """,
+        user_id,
+    )
+    return [Charge(**row) for row in rows]
+
+
+async def list_recent_waits(tx: Tx, since: datetime, most: int) -> list[PastWait]:
+    """The newest waits that ended with a counsellor since a moment, and those of everybody who waits now."""
+    rows = await tx.fetch(
+        """
+        (SELECT arrived_at AS since, accepted_at AS until, place_on_arrival AS place FROM cases
+         WHERE accepted_at >= $1 ORDER BY accepted_at DESC LIMIT $2)
+        UNION ALL
+        (SELECT waiting_since, NULL, place_on_arrival FROM cases WHERE state = 'waiting'
+         ORDER BY waiting_since, id LIMIT $2)
+        """,
+        since,
+        most,
+    )
+    return [PastWait(**row) for row in rows]
+
+
+# What the keeper has to bring about in the rooms
+
+
+async def list_invitations(tx: Tx) -> list[Seat]:
+    """Staff who look after an open case and are neither invited to its room nor in it."""
+    rows = await tx.fetch(
+        f"""
+        SELECT c.id AS case_id, c.room_id, cs.user_id
+        FROM case_staff cs JOIN cases c ON c.id = cs.case_id
+        LEFT JOIN memberships m ON m.room_id = c.room_id AND m.user_id = cs.user_id
+        WHERE cs.until IS NULL AND c.state IN {_RUNNING} AND coalesce(m.membership, 'leave') IN ('leave', 'knock')
+        ORDER BY cs.since, c.id
+        """
+    )
+    return [Seat(**row) for row in rows]
+
+
+async def list_removals(tx: Tx) -> list[Seat]:
+    """Staff in the room of a case, or invited to it, who no longer look after it.
+
+    Somebody who has handed a case over stays until one who looks after it now is in the room.
+    """
+    rows = await tx.fetch(
+        """
+        SELECT DISTINCT c.id AS case_id, c.room_id, cs.user_id
+        FROM case_staff cs JOIN cases c ON c.id = cs.case_id
+        JOIN memberships m ON m.room_id = c.room_id AND m.user_id = cs.user_id AND m.membership IN ('invite', 'join')
+        WHERE cs.until IS NOT NULL AND c.state <> 'purged'
+          AND NOT EXISTS (SELECT 1 FROM case_staff again
+                          WHERE again.case_id = cs.case_id AND again.user_id = cs.user_id AND again.since > cs.since)
+          AND (cs.succeeded_by IS NULL OR c.state = 'closed' OR EXISTS (
+                 SELECT 1 FROM case_staff now JOIN memberships n
+                 ON n.room_id = c.room_id AND n.user_id = now.user_id AND n.membership = 'join'
+                 WHERE now.case_id = cs.case_id AND now.until IS NULL))
+        ORDER BY c.id, cs.user_id
+        """
+    )
+    return [Seat(**row) for row in rows]

@@ -1,0 +1,144 @@
+"""Staff of the desk, and the one-time links by which the first administrators come in."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from madoguchi.storage.db import Tx
+
+Role = Literal["counsellor", "supervisor", "administrator", "auditor"]
+
+
+class Staff(msgspec.Struct, frozen=True):
+    """A person who works at the desk. capacity: how many running cases they look after at most."""
+
+    user_id: str
+    name: str
+    role: Role
+    capacity: int
+    added_at: datetime
+    last_seen_at: datetime | None
+    disabled_at: datetime | None
+
+
+_COLUMNS = "user_id, name, role, capacity, added_at, last_seen_at, disabled_at"
+
+
+async def get_staff(tx: Tx, user_id: str) -> Staff | None:
+    """A member of staff, disabled ones too; None for anybody else."""
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM staff WHERE user_id = $1", user_id)
+    return Staff(**row) if row else None
+
+
+async def lock_staff(tx: Tx, user_id: str) -> Staff | None:
+    """A member of staff, held until the end of the transaction: so capacity is counted by one at a time."""
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM staff WHERE user_id = $1 FOR NO KEY UPDATE", user_id)
+    return Staff(**row) if row else None
+
+
+async def list_staff(tx: Tx) -> list[Staff]:
+    """Everybody, in the order in which they came."""
+    rows = await tx.fetch(f"SELECT {_COLUMNS} FROM staff ORDER BY added_at, user_id")
+    return [Staff(**row) for row in rows]
+
+
+async def insert_staff(
+    tx: Tx, user_id: str, name: str, role: Role, capacity: int, at: datetime, by: str | None
+) -> None:
+    """Adds a member of staff whose account exists."""
+    await tx.execute(
+        "INSERT INTO staff (user_id, name, role, capacity, added_at, added_by) VALUES ($1, $2, $3, $4, $5, $6)",
+        user_id,
+        name,
+        role,
+        capacity,
+        at,
+        by,
+    )
+
+
+async def update_disabled(tx: Tx, user_id: str, at: datetime, by: str) -> None:
+    """Disables a member of staff."""
+    await tx.execute(
+        "UPDATE staff SET disabled_at = $2, disabled_by = $3 WHERE user_id = $1 AND disabled_at IS NULL",
+        user_id,
+        at,
+        by,
+    )
+
+
+async def update_last_seen(tx: Tx, user_id: str, at: datetime) -> None:
+    """Notes that the console of a member of staff has just asked for the queue."""
+    await tx.execute("UPDATE staff SET last_seen_at = $2 WHERE user_id = $1", user_id, at)
+
+
+async def count_present(tx: Tx, since: datetime) -> int:
+    """How many who may counsel have been seen since a moment."""
+    count: int = await tx.fetchval(
+        """
+        SELECT count(*) FROM staff
+        WHERE disabled_at IS NULL AND last_seen_at >= $1 AND role <> 'auditor' AND capacity > 0
+        """,
+        since,
+    )
+    return count
+
+
+async def lock_administrators(tx: Tx) -> list[str]:
+    """The user ids of all administrators who are not disabled, held until the end of the transaction."""
+    rows = await tx.fetch(
+        """
+        SELECT user_id FROM staff WHERE role = 'administrator' AND disabled_at IS NULL
+        ORDER BY user_id FOR NO KEY UPDATE
+        """
+    )
+    return [row["user_id"] for row in rows]
+
+
+async def count_administrators(tx: Tx) -> int:
+    """How many administrators are not disabled."""
+    count: int = await tx.fetchval(
+        "SELECT count(*) FROM staff WHERE role = 'administrator' AND disabled_at IS NULL"
+    )
+    return count
+
+
+async def insert_admin_link(tx: Tx, token_hash: bytes, at: datetime, expires_at: datetime) -> None:
+    """Keeps the SHA-256 of a link's token."""
+    await tx.execute(
+        "INSERT INTO admin_links (token_hash, created_at, expires_at) VALUES ($1, $2, $3)", token_hash, at, expires_at
+    )
+
+
+async def redeem_admin_link(tx: Tx, token_hash: bytes, at: datetime, by: str) -> bool:
+    """Uses a link up; False if it is unknown, used or expired. Of two at once the second waits and gets False."""
+    done = await tx.execute(
+        """
+        UPDATE admin_links SET redeemed_at = $2, redeemed_by = $3
+        WHERE token_hash = $1 AND redeemed_at IS NULL AND expires_at > $2
+        """,
+        token_hash,
+        at,
+        by,
+    )
+    return bool(done == "UPDATE 1")
+
+
+async def count_admin_links(tx: Tx, at: datetime) -> int:
+    """How many links could still be redeemed."""
+    count: int = await tx.fetchval(
+        "SELECT count(*) FROM admin_links WHERE redeemed_at IS NULL AND expires_at > $1", at
+    )
+    return count
+
+
+async def delete_open_admin_links(tx: Tx) -> None:
+    """Makes every link that has not been used worthless: a new one takes their place."""
+    await tx.execute("DELETE FROM admin_links WHERE redeemed_at IS NULL")
+
+
+async def delete_expired_admin_links(tx: Tx, before: datetime) -> int:
+    """Forgets links that expired before a moment and were never used. Gives how many."""
+    done: str = await tx.execute("DELETE FROM admin_links WHERE redeemed_at IS NULL AND expires_at < $1", before)
+    return int(done.rpartition(" ")[2])

@@ -1,0 +1,31 @@
+"""The process `madoguchi work`: background jobs, until it is told to stop."""
+
+import asyncio
+import contextlib
+import signal
+
+import structlog
+
+from madoguchi import commands
+from madoguchi.config import Settings
+from madoguchi.work.jobs import Runner
+
+log = structlog.get_logger()
+
+
+async def run(settings: Settings) -> None:
+    """Works until SIGINT or SIGTERM; a job under way is rolled back then, and done after the next start."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with commands.context(settings, name="madoguchi work") as ctx:
+        log.info("working")
+        runner = asyncio.create_task(Runner(ctx).run(), name="jobs")
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((runner, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if runner.done():
+            # Ends the process with the error; the supervisor starts it anew.
+            runner.result()
+        runner.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await runner

@@ -1,0 +1,46 @@
+"""What is done at which time, in Japan's time. Each line puts one job into the table, the next once that is done."""
+
+from collections.abc import Sequence
+from datetime import datetime, time, timedelta
+
+import msgspec
+
+from madoguchi.core.desk.hours import TOKYO
+
+
+class Every(msgspec.Struct, frozen=True):
+    """Again and again, a span after the last time. span: `5m`, `2h`."""
+
+    span: str
+    kind: str
+
+    def next_after(self, at: datetime) -> datetime:
+        """The next time after a moment."""
+        unit = {"m": timedelta(minutes=1), "h": timedelta(hours=1)}[self.span[-1]]
+        return at + int(self.span[:-1]) * unit
+
+
+class Daily(msgspec.Struct, frozen=True):
+    """Once a day, at `HH:MM`."""
+
+    at: str
+    kind: str
+
+    def next_after(self, at: datetime) -> datetime:
+        """The next time after a moment."""
+        here = at.astimezone(TOKYO)
+        today = datetime.combine(here.date(), time.fromisoformat(self.at), TOKYO)
+        return today if today > here else today + timedelta(days=1)
+
+
+Entry = Every | Daily
+
+SCHEDULE: Sequence[Entry] = [
+    # when          what
+    Every("10m",    "forget_interactive_auth"),
+    Every("10m",    "forget_login_tokens"),
+    Every("1h",     "forget_admin_links"),
+    Every("1h",     "forget_reserved_media"),
+    Daily("04:10",  "forget_transactions"),
+    Daily("04:30",  "forget_abandoned_sessions"),
+]  # fmt: skip
