@@ -43,8 +43,7 @@ async def bootstrap(settings: Settings, demo: bool) -> Founded:
     async with commands.context(settings) as ctx, ctx.db.transaction() as tx:
         await _keeper(ctx, tx, settings.keys / "keeper.password")
         await appservices.make_accounts(ctx, tx)
-        # Only the hash of a link is kept, so a start that can't repeat the last one makes a new one.
-        token = None if await stored_staff.count_administrators(tx) else await staff.make_admin_link(ctx, tx)
+        token = await _admin_token(ctx, tx, settings.keys / "admin-link")
         people = await _demo_staff(ctx, tx, settings.keys / "demo-staff.json") if demo else []
     return Founded(token, people)
 
@@ -90,6 +89,16 @@ async def _keeper(ctx: Context, tx: Tx, password_file: Path) -> None:
         await accounts.set_password(ctx, tx, user_id, password)
     else:
         await accounts.create(ctx, tx, KEEPER, password=password, kind="keeper", display_name=KEEPER_NAME)
+
+
+async def _admin_token(ctx: Context, tx: Tx, token_file: Path) -> str | None:
+    """The token of the link for the first administrator: the same at every start until it has been used."""
+    if await stored_staff.count_administrators(tx):
+        token_file.unlink(missing_ok=True)
+        return None
+    if await staff.needs_admin_link(ctx, tx) or not token_file.exists():
+        write_private(token_file, (await staff.make_admin_link(ctx, tx)).encode())
+    return token_file.read_text()
 
 
 async def _demo_staff(ctx: Context, tx: Tx, password_file: Path) -> list[DemoStaff]:

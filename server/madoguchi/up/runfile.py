@@ -19,6 +19,7 @@ class RunFile(msgspec.Struct, omit_defaults=False):
 
     pid: int
     base_url: str
+    local_url: str
     server_name: str
     database_url: str
     bridges_url: str

@@ -93,11 +93,10 @@ async def _run_children(settings: Settings, founded: Founded, stop: asyncio.Even
 async def _wait_until_ready(settings: Settings, children: list[Child]) -> None:
     """Return when `serve` answers and the webhooks' listener is there. Raises Problem when `serve` can't run."""
     serve, *others = children
+    bridges = next(child for child in others if child.verb == "bridges")
     until = time.monotonic() + READY_SECONDS
-    waiting = {"serve": _is_healthy(settings), "bridges": _is_listening(settings)}
-    for verb, ready in waiting.items():
-        child = next(child for child in children if child.verb == verb)
-        while not await ready():
+    for child, url in ((serve, settings.local_url), (bridges, settings.bridges_url)):
+        while not await _is_healthy(url):
             if serve.deaths >= FATAL_DEATHS or time.monotonic() > until:
                 raise Problem(
                     f"`serve` does not come up. The end of {settings.logs / 'serve.log'}:\n{serve.last_words()}"
@@ -111,29 +110,13 @@ async def _wait_until_ready(settings: Settings, children: list[Child]) -> None:
             log.error("does not come up, see its log", child=child.verb, log=str(settings.logs / f"{child.verb}.log"))
 
 
-def _is_healthy(settings: Settings) -> Callable[[], Awaitable[bool]]:
-    async def ask() -> bool:
-        try:
-            timeout = aiohttp.ClientTimeout(total=5)
-            async with aiohttp.ClientSession(timeout=timeout) as http, http.get(settings.local_url + "/health") as got:
-                return got.status == 200
-        except (aiohttp.ClientError, TimeoutError):
-            return False
-
-    return ask
-
-
-def _is_listening(settings: Settings) -> Callable[[], Awaitable[bool]]:
-    async def ask() -> bool:
-        host, port = config.reachable_address(*settings.bridges_address)
-        try:
-            _, writer = await asyncio.open_connection(host, port)
-        except OSError:
-            return False
-        writer.close()
-        return True
-
-    return ask
+async def _is_healthy(url: str) -> bool:
+    try:
+        timeout = aiohttp.ClientTimeout(total=5)
+        async with aiohttp.ClientSession(timeout=timeout) as http, http.get(url + "/health") as got:
+            return got.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False
 
 
 def _describe(settings: Settings, founded: Founded) -> runfile.RunFile:
@@ -141,6 +124,7 @@ def _describe(settings: Settings, founded: Founded) -> runfile.RunFile:
     return runfile.RunFile(
         pid=os.getpid(),
         base_url=base,
+        local_url=settings.local_url,
         server_name=settings.server_name,
         database_url=settings.database_url,
         bridges_url=settings.bridges_url,

@@ -1,0 +1,230 @@
+"""`madoguchi doctor`: looks at everything a desk needs and says how to mend what is wrong."""
+
+import ctypes
+import os
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import aiohttp
+import asyncpg
+import msgspec
+
+from madoguchi import config
+from madoguchi.config import Settings
+from madoguchi.migrate import newest_revision
+from madoguchi.storage import channels, health, vault
+from madoguchi.storage.db import Tx
+from madoguchi.up import Problem, lock, runfile
+from madoguchi.up.database import reachable
+from madoguchi.web.static import find_root
+
+State = Literal["ok", "note", "bad"]
+LEAST_FREE_BYTES = 1024**3
+LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=5)
+# The keeper asks for its work at least every half minute.
+SILENT_AFTER = timedelta(minutes=3)
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What was looked at, how it is, and for a bad one how to mend it."""
+
+    about: str
+    state: State
+    text: str
+    mend: str = ""
+
+    @property
+    def is_bad(self) -> bool:
+        return self.state == "bad"
+
+    def as_line(self) -> str:
+        """For a terminal; the mending stands under it."""
+        line = f"{self.state:<5} {self.about:<10} {self.text}"
+        return f"{line}\n{'':<17}-> {self.mend}" if self.mend else line
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """All checks, in the order in which trouble spreads. Never raises: what can't be looked at is a finding."""
+    running = lock.is_running(settings.data)
+    findings = [*_data(settings), *_keys(settings), _clock(), _pages()]
+    findings += [finding async for finding in _database(settings, running)]
+    findings += [finding async for finding in _listeners(settings, running)]
+    return findings
+
+
+def _data(settings: Settings) -> list[Finding]:
+    if not settings.data.is_dir():
+        return [Finding("data", "bad", f"{settings.data} does not exist.", "Start the desk once: `madoguchi up`.")]
+    found: list[Finding] = []
+    facts = settings.data.stat()
+    if facts.st_uid != os.geteuid():
+        who = f"user {facts.st_uid}"
+        found.append(Finding("data", "bad", f"{settings.data} belongs to {who}.", f"Run as {who}, or chown it."))
+    if facts.st_mode & 0o066:
+        found.append(
+            Finding("data", "bad", f"Others may look into {settings.data}.", f"chmod -R go-rw {settings.data}")
+        )
+    free = shutil.disk_usage(settings.data).free
+    if free < LEAST_FREE_BYTES:
+        text = f"Only {free // 1024**2} MB are free for {settings.data}."
+        found.append(Finding("data", "bad", text, "Make room: a full disk stops every conversation."))
+    name = config.remembered_server_name(settings.data)
+    if name and name != settings.server_name:
+        found.append(
+            Finding(
+                "data",
+                "bad",
+                f"This desk is {name}, the setting says {settings.server_name}.",
+                f"Set server_name to {name}; it can't change.",
+            )
+        )
+    return found or [Finding("data", "ok", f"{settings.data}, {free // 1024**3} GB free")]
+
+
+def _keys(settings: Settings) -> list[Finding]:
+    found: list[Finding] = []
+    for name in ("secret.key", "bridges.key", "bridges.pub", "keeper.password", "registration-bridges.yaml"):
+        path = settings.keys / name
+        if not path.is_file():
+            mend = (
+                "New desk: `madoguchi init` or `madoguchi up` makes it. Old desk: restore it from the backup, because"
+            )
+            lost = " what it opened stays closed without it."
+            found.append(Finding("keys", "bad", f"{path} is missing.", mend + lost))
+        elif path.stat().st_mode & 0o077:
+            found.append(Finding("keys", "bad", f"{path} can be read by others.", f"chmod 600 {path}"))
+    return found or [Finding("keys", "ok", f"all there in {settings.keys}, private")]
+
+
+def _clock() -> Finding:
+    if sys.platform == "linux":
+        # adjtimex(2) with modes = 0 only reads; 5 = TIME_ERROR, the clock is not synchronised.
+        if ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512)) == 5:
+            mend = "Switch time synchronisation on (for example `timedatectl set-ntp true`, or chrony)."
+            return Finding("clock", "note", "The system says that its clock is not synchronised.", mend)
+    return Finding("clock", "ok", datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"))
+
+
+def _pages() -> Finding:
+    root = find_root()
+    if (root / "index.html").is_file():
+        return Finding("pages", "ok", str(root))
+    return Finding("pages", "bad", "The web pages have not been built.", "`make setup` builds them.")
+
+
+async def _database(settings: Settings, running: bool) -> AsyncIterator[Finding]:
+    try:
+        async with reachable(settings) as found:
+            connection = await asyncpg.connect(found.database_url, timeout=10)
+            try:
+                async for finding in _inside_database(connection, settings, running):
+                    yield finding
+            finally:
+                await connection.close()
+    except Problem as problem:
+        yield Finding("database", "bad", "No database.", str(problem))
+    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+        where = config.mask_url(settings.database_url) or "the embedded PostgreSQL"
+        yield Finding(
+            "database", "bad", f"{where} does not answer ({type(error).__name__}).",
+            f"Check database_url and that the server runs; embedded: read {settings.logs / 'postgres.log'}.",
+        )  # fmt: skip
+
+
+async def _inside_database(tx: Tx, settings: Settings, running: bool) -> AsyncIterator[Finding]:
+    version = await health.get_database_version(tx)
+    if int(version.split(".")[0]) < 15:
+        yield Finding("database", "bad", f"PostgreSQL {version} is too old.", "Use PostgreSQL 15 or newer.")
+    else:
+        yield Finding("database", "ok", f"PostgreSQL {version}")
+    try:
+        schema = await health.get_schema_version(tx)
+    except asyncpg.UndefinedTableError:
+        yield Finding("schema", "bad", "The database is empty.", "Run `madoguchi migrate`.")
+        return
+    if schema != newest_revision():
+        text = f"The database is at {schema}, this version needs {newest_revision()}."
+        yield Finding("schema", "bad", text, "Run `madoguchi migrate`.")
+        return
+    yield Finding("schema", "ok", schema)
+    difference = abs(await health.get_database_time(tx) - datetime.now(UTC))
+    if difference > LARGEST_CLOCK_DIFFERENCE:
+        text = f"The database's clock differs by {difference.total_seconds():.0f} s."
+        yield Finding("clock", "bad", text, "Synchronise the clocks of both machines (chrony, ntpd).")
+    if running:
+        yield await _keeper(tx)
+    yield await _vault(tx)
+    yield await _channels(tx)
+
+
+async def _keeper(tx: Tx) -> Finding:
+    seen = (await health.list_heartbeats(tx)).get("keeper")
+    if seen is None or datetime.now(UTC) - seen > SILENT_AFTER:
+        text = (
+            "The keeper has never asked for work." if seen is None else f"The keeper is silent since {seen:%F %T} UTC."
+        )
+        mend = "Read logs/keeper.log; `madoguchi up` starts it again by itself, otherwise run `madoguchi keeper`."
+        return Finding("keeper", "bad", text, mend)
+    return Finding("keeper", "ok", f"last heard of {seen:%F %T} UTC")
+
+
+async def _vault(tx: Tx) -> Finding:
+    found = await vault.get_vault(tx)
+    if found is None:
+        mend = "`madoguchi vault init` makes it; without it nobody can ever open a case whose counsellors are gone."
+        return Finding("vault", "note", "There is no vault yet.", mend)
+    return Finding(
+        "vault", "ok", f"{found.threshold} of {found.shares} holders open it; {await vault.count_keys(tx)} keys"
+    )
+
+
+async def _channels(tx: Tx) -> Finding:
+    known = await channels.list_channels(tx)
+    mute = [channel.id for channel in known if channel.kind not in ("web", "matrix") and not channel.has_secrets]
+    if mute:
+        mend = "`madoguchi channel set ID` with the tokens from the app's console."
+        return Finding("channels", "bad", f"Without tokens: {', '.join(mute)}.", mend)
+    return Finding("channels", "ok", ", ".join(f"{channel.id} ({channel.mode})" for channel in known))
+
+
+async def _listeners(settings: Settings, running: bool) -> AsyncIterator[Finding]:
+    # A running desk may listen elsewhere than these settings say (another --listen, a free port).
+    run = runfile.read(settings.run_file) if running else None
+    web, webhooks = (run.local_url, run.bridges_url) if run else (settings.local_url, settings.bridges_url)
+    for name, url in (("serve", web), ("bridges", webhooks)):
+        status = await _status_of(f"{url}/health")
+        if status == 200:
+            yield Finding(name, "ok", f"answers at {url}")
+        elif status is not None:
+            mend = f"Another program may listen there, or the database is away: see above and logs/{name}.log."
+            yield Finding(name, "bad", f"{url}/health answers {status}.", mend)
+        elif running:
+            mend = f"Read {settings.logs / f'{name}.log'}; the supervisor starts it again by itself."
+            yield Finding(name, "bad", f"Nothing answers at {url}.", mend)
+        elif _is_free(url):
+            yield Finding(name, "note", f"does not run; {url} is free for it")
+        else:
+            mend = "Stop that program, or choose another --listen / --bridges-listen."
+            yield Finding(name, "bad", f"Another program listens at {url}.", mend)
+
+
+async def _status_of(url: str) -> int | None:
+    try:
+        timeout = aiohttp.ClientTimeout(total=5)
+        async with aiohttp.ClientSession(timeout=timeout) as http, http.get(url) as got:
+            return got.status
+    except (aiohttp.ClientError, TimeoutError):
+        return None
+
+
+def _is_free(url: str) -> bool:
+    host, port = config.split_address(url.removeprefix("http://"))
+    try:
+        with socket.create_connection((host, port), timeout=2):
+            return False
+    except OSError:
+        return True
