@@ -57,6 +57,12 @@ async def get_database_version(tx: Tx) -> str:
     return version
 
 
+async def get_database_time(tx: Tx) -> datetime:
+    """What the clock of the database's machine says."""
+    now: datetime = await tx.fetchval("SELECT clock_timestamp()")
+    return now
+
+
 async def update_heartbeat(tx: Tx, process: str, at: datetime) -> None:
     """Notes that a process is alive, at most every ten seconds."""
     await tx.execute(
