@@ -45,7 +45,7 @@ class Postgres:
             self.process = subprocess.Popen(
                 [*identity.prefix, str(bindir() / "postgres"), "-D", str(self.data), "-k", str(self.sockets), *options],
                 stdout=log, stderr=log, cwd="/", start_new_session=True,
-                preexec_fn=die_with_parent(signal.SIGINT, identity.uid, identity.gid),
+                preexec_fn=die_with_parent(signal.SIGINT, identity.uid, identity.gid),  # noqa: PLW1509
             )  # fmt: skip
         ends = time.monotonic() + 30
         ready = [str(bindir() / "pg_isready"), "-q", "-h", str(self.sockets), "-U", "postgres"]
