@@ -37,6 +37,11 @@ _DEVICE_ID_LETTERS = string.ascii_uppercase
 _POLL_MS = 30_000
 
 
+def room_path(room_id: str, rest: str) -> str:
+    """The path of something in a room: room_path("!a:x", "/invite")."""
+    return f"{V3}/rooms/{quote(room_id, safe='')}{rest}"
+
+
 class Refused(Exception):
     """The server said no. `status`: HTTP status; `errcode`: the Matrix error code; `body`: the whole answer."""
 

@@ -4,12 +4,11 @@ import asyncio
 import logging
 import time
 from typing import Any
-from urllib.parse import quote
 
 from aiohttp import ClientError
 
 from madoguchi.crypto import key_bundle
-from madoguchi.crypto.device import V3, AgentDevice, Refused
+from madoguchi.crypto.device import AgentDevice, Refused, room_path
 from madoguchi.keeper.ledger import Guest, Ledger
 
 log = logging.getLogger(__name__)
@@ -69,7 +68,7 @@ class Door:
         await self._stragglers(room_id)
         await self._give(room_id, user_id)
         try:
-            await self._device.call("POST", f"{V3}/rooms/{quote(room_id)}/invite", {"user_id": user_id})
+            await self._device.call("POST", room_path(room_id, "/invite"), {"user_id": user_id})
         except Refused as error:
             # Somebody else was faster, or they are in already; the desk's next answer tells.
             if error.status != 403:
@@ -79,7 +78,7 @@ class Door:
     async def take_out(self, room_id: str, user_id: str) -> None:
         """Remove the user from the room."""
         try:
-            await self._device.call("POST", f"{V3}/rooms/{quote(room_id)}/kick", {"user_id": user_id})
+            await self._device.call("POST", room_path(room_id, "/kick"), {"user_id": user_id})
         except Refused as error:
             if error.status != 403:
                 raise
@@ -97,7 +96,7 @@ class Door:
             log.info("history given: %d sessions to %d devices", given.sessions, len(given.devices))
 
     async def _open_to_newcomers(self, room_id: str) -> bool:
-        path = f"{V3}/rooms/{quote(room_id)}/state/m.room.history_visibility/"
+        path = room_path(room_id, "/state/m.room.history_visibility/")
         try:
             state = await self._device.call("GET", path)
         except Refused as error:

@@ -13,7 +13,6 @@ import signal
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import structlog
 from aiohttp import ClientError
@@ -21,7 +20,7 @@ from nio.crypto import InboundGroupSession
 from nio.crypto.key_request import OutgoingKeyRequest
 
 from madoguchi.config import Settings
-from madoguchi.crypto.device import V3, AgentDevice, Login, Refused
+from madoguchi.crypto.device import V3, AgentDevice, Login, Refused, room_path
 from madoguchi.crypto.key_bundle import MEGOLM
 from madoguchi.keeper.history import Door
 from madoguchi.keeper.ledger import Ledger, Missing
@@ -124,7 +123,7 @@ class Keeper:
             query = {"dir": "b", "from": place, "limit": "100", "filter": json.dumps({"types": ["m.room.encrypted"]})}
             if since:
                 query["to"] = since
-            page = await self.device.call("GET", f"{V3}/rooms/{quote(room_id)}/messages", query=query)
+            page = await self.device.call("GET", room_path(room_id, "/messages"), query=query)
             events += page.get("chunk", [])
             place = page.get("end") if page.get("end") != place else None
         return events

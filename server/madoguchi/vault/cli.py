@@ -30,12 +30,8 @@ def vault() -> None:
 
 @vault.command("init")
 @click.option("--shares", "number", type=click.IntRange(1, 16), default=1, show_default=True, help="How many holders.")
-@click.option(
-    "--threshold", type=click.IntRange(1, 16), default=None, help="How many of them open it. [default: all]"
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Write the words to this new file, show none."
-)
+@click.option("--threshold", type=click.IntRange(1, 16), default=None, help="How many of them open it. [default: all]")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the words to this new file, show none.")
 @with_settings
 def init(settings: Settings, number: int, threshold: int | None, out: Path | None) -> None:
     """Make the vault: its public key stays in the database, its private key leaves as words, once."""
