@@ -18,8 +18,10 @@ from madoguchi.core.chat import accounts, appservices
 from madoguchi.core.desk import staff
 from madoguchi.storage import accounts as stored_accounts
 from madoguchi.storage import staff as stored_staff
+from madoguchi.storage import vault as stored_vault
 from madoguchi.storage.db import Tx
 from madoguchi.up.runfile import DemoStaff, write_private
+from madoguchi.vault import ceremony
 
 KEEPER = "keeper"
 KEEPER_NAME = "記録係"
@@ -45,6 +47,8 @@ async def bootstrap(settings: Settings, demo: bool) -> Founded:
         await appservices.make_accounts(ctx, tx)
         token = await _admin_token(ctx, tx, settings.keys / "admin-link")
         people = await _demo_staff(ctx, tx, settings.keys / "demo-staff.json") if demo else []
+        if demo:
+            await _demo_vault(tx, settings.data / "demo-vault-key.txt")
     return Founded(token, people)
 
 
@@ -120,6 +124,13 @@ async def _demo_staff(ctx: Context, tx: Tx, password_file: Path) -> list[DemoSta
         people.append(DemoStaff(user_id=user_id, password=password, name=name))
     write_private(password_file, msgspec.json.encode(passwords))
     return people
+
+
+async def _demo_vault(tx: Tx, key_file: Path) -> None:
+    """So that a newcomer can try `madoguchi vault open`; only here does a vault's key lie on the desk's own disk."""
+    if await stored_vault.get_vault(tx) is None:
+        made = await ceremony.init(tx)
+        write_private(key_file, made.sheet().encode())
 
 
 def _make(path: Path, content: bytes) -> None:
