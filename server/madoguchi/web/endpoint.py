@@ -130,7 +130,7 @@ def REFUSED(  # noqa: N802
 ) -> Row:
     """An operation of the specification that this server does not offer, and why."""
 
-    async def refuse(call: Call) -> None:
+    async def refuse(call: Call, **_variables: str) -> None:
         raise error(reason)
 
     return Row(method, path, refuse, who=ANYONE, tx=False, refused=reason, operation=operation)
