@@ -36,9 +36,7 @@ class Verdict(NamedTuple):
 QUIET = Verdict(False, False)
 _VERDICTS = {(n, h): Verdict(n, h) for n in (False, True) for h in (False, True)}
 # Deprecated since v1.7: they hold only for events that do not say themselves whom they mention.
-_ONLY_WITHOUT_MENTIONS = frozenset(
-    {".m.rule.contains_display_name", ".m.rule.contains_user_name", ".m.rule.roomnotif"}
-)
+_ONLY_WITHOUT_MENTIONS = frozenset({".m.rule.contains_display_name", ".m.rule.contains_user_name", ".m.rule.roomnotif"})
 _MOST_USERS = 10_000
 _MOST_TYPES = 200
 
