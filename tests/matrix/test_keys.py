@@ -93,7 +93,9 @@ async def test_the_same_upload_again_is_no_change_and_another_key_under_its_name
 
 async def test_a_fallback_key_stands_in_until_it_is_replaced(mio: Person, ken: Person) -> None:
     device = await a_device(mio)
-    await device.uploads(fallback_keys=device.one_time_keys("F", fallback=True), one_time_keys=device.one_time_keys("A"))
+    await device.uploads(
+        fallback_keys=device.one_time_keys("F", fallback=True), one_time_keys=device.one_time_keys("A")
+    )
     assert (await mio.sync())["device_unused_fallback_key_types"] == ["signed_curve25519"]
     assert [await _claimed(ken, mio) for _ in range(3)] == ["A", "F", "F"]
     assert (await mio.sync())["device_unused_fallback_key_types"] == []
