@@ -40,11 +40,13 @@ def upgrade() -> None:
             txn_id    text,
             -- The event id of the state event that this one replaces.
             replaces  text,
+            -- What a client may see beside the event: previous content, the redaction. A JSON object, or empty.
+            unsigned  text NOT NULL DEFAULT '',
             relates_to text,
-            rel_type   text,
-            redacted_by text
+            rel_type   text
         );
         CREATE INDEX events_of_room ON events (room_id, pos);
+        CREATE INDEX events_replaced ON events (replaces) WHERE replaces IS NOT NULL;
         CREATE INDEX events_related ON events (relates_to, pos) WHERE relates_to IS NOT NULL;
         CREATE INDEX state_of_room ON events (room_id, type, state_key, pos) WHERE state_key IS NOT NULL;
         ALTER TABLE events SET (autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);

@@ -10,15 +10,22 @@ from madoguchi.matrix import (
     admin,
     backups,
     devices,
+    directory,
     discovery,
     filters,
     keys,
     login,
     media,
+    membership,
     profile,
     push,
     receipts,
     register,
+    relations,
+    reporting,
+    rooms,
+    send,
+    sync,
     tags,
     to_device,
     typing,
@@ -82,60 +89,64 @@ CHAPTERS: dict[str, list[Row]] = {
         GET(V3 + "/user/{user_id}/filter/{filter_id}", filters.get_filter),  # M
     ],
     "Syncing": [
-        PENDING("GET", V3 + "/sync", "sync"),  # M
-        PENDING("GET", V3 + "/events", "getEvents"),  # E
-        PENDING("GET", V3 + "/initialSync", "initialSync"),  # E
-        PENDING("GET", V3 + "/events/{event_id}", "getOneEvent"),  # E
+        GET(V3 + "/sync", sync.sync, tx=False),
+        REFUSED("GET", V3 + "/events", "getEvents", "replaced by sync"),
+        REFUSED("GET", V3 + "/initialSync", "initialSync", "replaced by sync"),
+        REFUSED("GET", V3 + "/events/{event_id}", "getOneEvent", "replaced by /rooms/{roomId}/event/{eventId}"),
     ],
     "Getting events for a room": [
-        PENDING("GET", V3 + "/rooms/{room_id}/event/{event_id}", "getOneRoomEvent"),  # M
-        PENDING("GET", V3 + "/rooms/{room_id}/state/{event_type}/{state_key}", "getRoomStateWithKey"),  # M
-        PENDING("GET", V3 + "/rooms/{room_id}/state", "getRoomState"),  # M
-        PENDING("GET", V3 + "/rooms/{room_id}/members", "getMembersByRoom"),  # M
-        PENDING("GET", V3 + "/rooms/{room_id}/joined_members", "getJoinedMembersByRoom"),  # M
-        PENDING("GET", V3 + "/rooms/{room_id}/messages", "getRoomEvents"),  # M
-        PENDING("GET", V1 + "/rooms/{room_id}/timestamp_to_event", "getEventByTimestamp"),  # O
-        PENDING("GET", V3 + "/rooms/{room_id}/initialSync", "roomInitialSync"),  # E
+        GET(V3 + "/rooms/{room_id}/event/{event_id}", rooms.get_one_room_event),
+        GET(V3 + "/rooms/{room_id}/state/{event_type}/{state_key}", rooms.get_room_state_with_key),
+        GET(V3 + "/rooms/{room_id}/state/{event_type}", rooms.get_room_state_with_key),
+        GET(V3 + "/rooms/{room_id}/state/{event_type}/", rooms.get_room_state_with_key),
+        GET(V3 + "/rooms/{room_id}/state", rooms.get_room_state),
+        GET(V3 + "/rooms/{room_id}/members", rooms.get_members_by_room),
+        GET(V3 + "/rooms/{room_id}/joined_members", rooms.get_joined_members_by_room),
+        GET(V3 + "/rooms/{room_id}/messages", rooms.get_room_events),
+        GET(V1 + "/rooms/{room_id}/timestamp_to_event", rooms.get_event_by_timestamp),
+        REFUSED("GET", V3 + "/rooms/{room_id}/initialSync", "roomInitialSync", "replaced by sync"),
         ALSO("GET", V3 + "/events", "peekEvents", "answered by getEvents"),  # E
     ],
     "Sending events to a room": [
-        PENDING("PUT", V3 + "/rooms/{room_id}/state/{event_type}/{state_key}", "setRoomStateWithKey"),  # M
-        PENDING("PUT", V3 + "/rooms/{room_id}/send/{event_type}/{txn_id}", "sendMessage"),  # M
+        PUT(V3 + "/rooms/{room_id}/state/{event_type}/{state_key}", send.set_room_state_with_key, limit="message"),
+        PUT(V3 + "/rooms/{room_id}/state/{event_type}", send.set_room_state_with_key, limit="message"),
+        PUT(V3 + "/rooms/{room_id}/state/{event_type}/", send.set_room_state_with_key, limit="message"),
+        PUT(V3 + "/rooms/{room_id}/send/{event_type}/{txn_id}", send.send_message, tx=False, limit="message"),
     ],
     "Redactions": [
-        PENDING("PUT", V3 + "/rooms/{room_id}/redact/{event_id}/{txn_id}", "redactEvent"),  # M
+        PUT(V3 + "/rooms/{room_id}/redact/{event_id}/{txn_id}", send.redact_event, limit="message"),
     ],
     "Relationships": [
-        PENDING("GET", V1 + "/rooms/{room_id}/relations/{event_id}", "getRelatingEvents"),  # M
-        PENDING("GET", V1 + "/rooms/{room_id}/relations/{event_id}/{rel_type}", "getRelatingEventsWithRelType"),  # M
-        PENDING("GET", V1 + "/rooms/{room_id}/relations/{event_id}/{rel_type}/{event_type}", "getRelatingEventsWithRelTypeAndEventType"),  # M
-        PENDING("GET", V1 + "/rooms/{room_id}/threads", "getThreadRoots"),  # M
+        GET(V1 + "/rooms/{room_id}/relations/{event_id}", relations.get_relating_events),
+        GET(V1 + "/rooms/{room_id}/relations/{event_id}/{rel_type}", relations.get_relating_events),
+        GET(V1 + "/rooms/{room_id}/relations/{event_id}/{rel_type}/{event_type}", relations.get_relating_events),
+        GET(V1 + "/rooms/{room_id}/threads", relations.get_thread_roots),
     ],
     "Rooms": [
-        PENDING("POST", V3 + "/createRoom", "createRoom"),  # M
-        PENDING("PUT", V3 + "/directory/room/{room_alias}", "setRoomAlias"),  # O
-        PENDING("GET", V3 + "/directory/room/{room_alias}", "getRoomIdByAlias"),  # M
-        PENDING("DELETE", V3 + "/directory/room/{room_alias}", "deleteRoomAlias"),  # O
-        PENDING("GET", V3 + "/rooms/{room_id}/aliases", "getLocalAliases"),  # O
+        POST(V3 + "/createRoom", rooms.create_room, limit="room"),
+        PUT(V3 + "/directory/room/{room_alias}", directory.set_room_alias),
+        GET(V3 + "/directory/room/{room_alias}", directory.get_room_id_by_alias, who=ANYONE),
+        DELETE(V3 + "/directory/room/{room_alias}", directory.delete_room_alias),
+        GET(V3 + "/rooms/{room_id}/aliases", directory.get_local_aliases),
     ],
     "Room membership": [
-        PENDING("GET", V3 + "/joined_rooms", "getJoinedRooms"),  # M
-        PENDING("POST", V3 + "/rooms/{room_id}/invite", "inviteUser"),  # M
+        GET(V3 + "/joined_rooms", rooms.get_joined_rooms),
+        POST(V3 + "/rooms/{room_id}/invite", membership.invite_user, limit="invite"),
         ALSO("POST", V3 + "/rooms/{room_id}/invite", "inviteBy3PID", "answered by inviteUser, which refuses third-party ids"),  # E
-        PENDING("POST", V3 + "/rooms/{room_id}/join", "joinRoomById"),  # M
-        PENDING("POST", V3 + "/join/{room_id_or_alias}", "joinRoom"),  # M
-        PENDING("POST", V3 + "/knock/{room_id_or_alias}", "knockRoom"),  # E
-        PENDING("POST", V3 + "/rooms/{room_id}/leave", "leaveRoom"),  # M
-        PENDING("POST", V3 + "/rooms/{room_id}/forget", "forgetRoom"),  # M
-        PENDING("POST", V3 + "/rooms/{room_id}/kick", "kick"),  # M
-        PENDING("POST", V3 + "/rooms/{room_id}/ban", "ban"),  # M
-        PENDING("POST", V3 + "/rooms/{room_id}/unban", "unban"),  # M
-        PENDING("GET", V3 + "/directory/list/room/{room_id}", "getRoomVisibilityOnDirectory"),  # O
-        PENDING("PUT", V3 + "/directory/list/room/{room_id}", "setRoomVisibilityOnDirectory"),  # O
-        PENDING("GET", V3 + "/publicRooms", "getPublicRooms"),  # M
-        PENDING("POST", V3 + "/publicRooms", "queryPublicRooms"),  # M
+        POST(V3 + "/rooms/{room_id}/join", membership.join_room_by_id),
+        POST(V3 + "/join/{room_id_or_alias}", membership.join_room),
+        POST(V3 + "/knock/{room_id_or_alias}", membership.knock_room),
+        POST(V3 + "/rooms/{room_id}/leave", membership.leave_room),
+        POST(V3 + "/rooms/{room_id}/forget", membership.forget_room),
+        POST(V3 + "/rooms/{room_id}/kick", membership.kick),
+        POST(V3 + "/rooms/{room_id}/ban", membership.ban),
+        POST(V3 + "/rooms/{room_id}/unban", membership.unban),
+        GET(V3 + "/directory/list/room/{room_id}", directory.get_room_visibility_on_directory, who=ANYONE),
+        PUT(V3 + "/directory/list/room/{room_id}", directory.set_room_visibility_on_directory),
+        GET(V3 + "/publicRooms", directory.get_public_rooms, who=OPTIONAL),
+        POST(V3 + "/publicRooms", directory.query_public_rooms),
         PENDING("GET", V1 + "/room_summary/{room_id_or_alias}", "getRoomSummary"),  # O
-        PENDING("GET", V1 + "/mutual_rooms", "getMutualRooms"),  # E
+        REFUSED("GET", V1 + "/mutual_rooms", "getMutualRooms", "who shares which room is nobody else's business"),
     ],
     "User data": [
         POST(V3 + "/user_directory/search", profile.search_user_directory, limit="search"),  # M
@@ -215,8 +226,8 @@ CHAPTERS: dict[str, list[Row]] = {
         PENDING("GET", V3 + "/notifications", "getNotifications"),  # O
     ],
     "Search and event context": [
-        PENDING("POST", V3 + "/search", "search"),  # E
-        PENDING("GET", V3 + "/rooms/{room_id}/context/{event_id}", "getEventContext"),  # M
+        REFUSED("POST", V3 + "/search", "search", "the server cannot read what it would search"),
+        GET(V3 + "/rooms/{room_id}/context/{event_id}", rooms.get_event_context),
     ],
     "Tagging and account data": [
         GET(V3 + "/user/{user_id}/rooms/{room_id}/tags", tags.get_room_tags),  # M
@@ -235,9 +246,9 @@ CHAPTERS: dict[str, list[Row]] = {
         PUT(V1 + "/admin/lock/{user_id}", admin.set_admin_lock_user),  # O
     ],
     "Reporting content": [
-        PENDING("POST", V3 + "/rooms/{room_id}/report", "reportRoom"),  # O
-        PENDING("POST", V3 + "/rooms/{room_id}/report/{event_id}", "reportEvent"),  # M
-        PENDING("POST", V3 + "/users/{user_id}/report", "reportUser"),  # O
+        POST(V3 + "/rooms/{room_id}/report", reporting.report_room),
+        POST(V3 + "/rooms/{room_id}/report/{event_id}", reporting.report_event),
+        POST(V3 + "/users/{user_id}/report", reporting.report_user),
     ],
     "Third-party networks": [
         GET(V3 + "/thirdparty/protocols", discovery.get_protocols, tx=False),  # M

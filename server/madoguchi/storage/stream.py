@@ -77,8 +77,14 @@ async def publish(tx: Tx, *notes: Note, count: int = 1) -> int:
 
     Call it late: from here to the commit every other writer waits.
     """
-    pos: int = await tx.fetchval("UPDATE stream SET pos = pos + $1 RETURNING pos", count)
+    pos = await take(tx, count)
     await announce(tx, pos - count + 1, pos, [(pos, *note) for note in notes])
+    return pos
+
+
+async def take(tx: Tx, count: int) -> int:
+    """Takes the next `count` positions, which the same transaction must announce. Gives the last."""
+    pos: int = await tx.fetchval("UPDATE stream SET pos = pos + $1 RETURNING pos", count)
     return pos
 
 

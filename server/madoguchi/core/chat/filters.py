@@ -197,7 +197,7 @@ async def get(tx: Tx, user_id: UserID, filter_or_id: str | None) -> Filter:
     if not filter_or_id:
         return EVERYTHING
     if filter_or_id.lstrip().startswith("{"):
-        return _parsed_inline(filter_or_id)
+        return inline(filter_or_id)
     try:
         return _parsed_stored(await get_definition(tx, user_id, filter_or_id))
     except errors.NotFound:
@@ -205,7 +205,7 @@ async def get(tx: Tx, user_id: UserID, filter_or_id: str | None) -> Filter:
 
 
 @lru_cache(maxsize=256)
-def _parsed_inline(filter_json: str) -> Filter:
+def inline(filter_json: str) -> Filter:
     return parse(filter_json)
 
 

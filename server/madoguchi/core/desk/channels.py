@@ -1,5 +1,6 @@
 """Channels 経路: which there are, what mode each is in, and who changed that, when and why."""
 
+import itertools
 import re
 
 from madoguchi import errors
@@ -34,6 +35,13 @@ async def of_arrival(tx: Tx, kind: str, channel_id: str | None) -> Channel:
     if channel is None or channel.kind != kind:
         raise errors.Invalid("The desk has no such channel.")
     return channel
+
+
+async def free_id(tx: Tx, kind: str) -> str:
+    """An id for another channel of a kind: `line`, `line-2`, …"""
+    taken = {channel.id for channel in await stored.list_channels(tx)}
+    number = next(n for n in itertools.count(1) if (kind if n == 1 else f"{kind}-{n}") not in taken)
+    return kind if number == 1 else f"{kind}-{number}"
 
 
 async def add(

@@ -1,0 +1,115 @@
+"""The composition root: builds the parts of a `serve` process, hands them to each other, and runs the web server."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from aiohttp import web
+
+from madoguchi.clock import Clock
+from madoguchi.config import Settings
+from madoguchi.context import Context
+from madoguchi.core.chat import appservices
+from madoguchi.core.chat.hub import Hub
+from madoguchi.core.chat.media import FolderStore
+from madoguchi.core.chat.room_cache import Rooms
+from madoguchi.core.chat.sessions import Sessions
+from madoguchi.core.chat.typing import Typing
+from madoguchi.core.chat.writer import Writer
+from madoguchi.desk import api as desk_api
+from madoguchi.matrix import api as matrix_api
+from madoguchi.storage import stream
+from madoguchi.storage.db import Database
+from madoguchi.web import health
+from madoguchi.web.dispatch import Dispatch
+from madoguchi.web.endpoint import Row
+from madoguchi.web.limits import Limits
+from madoguchi.web.static import Static, find_root
+
+log = structlog.get_logger()
+
+
+
+STOP_SECONDS = 5.0
+
+
+def rows() -> list[Row]:
+    """Every operation of the server: the Matrix Client-Server API, the desk API, and the house's own."""
+    return [
+        *(row for chapter in matrix_api.CHAPTERS.values() for row in chapter),
+        *(row for chapter in desk_api.CHAPTERS.values() for row in chapter),
+        *health.ROWS,
+    ]
+
+
+@asynccontextmanager
+async def open_context(settings: Settings, *, name: str = "madoguchi serve") -> AsyncIterator[Context]:
+    """The parts of a process that speaks to the database, started, and stopped again at the end.
+
+    Raises OSError or asyncpg.PostgresError if the database does not answer, appservices.RegistrationError.
+    """
+    clock = Clock()
+    db = await Database.connect(settings.database_url, connections=settings.database_connections, name=name)
+    room_cache = Rooms(db)
+    hub = Hub(db, room_cache)
+    ctx = Context(
+        settings=settings,
+        db=db,
+        hub=hub,
+        rooms=room_cache,
+        writer=Writer(db, hub, room_cache, clock),
+        sessions=Sessions(db, clock),
+        typing=Typing(db, clock),
+        media=FolderStore(settings.data / "media"),
+        limits=Limits(settings),
+        clock=clock,
+        appservices=appservices.load(settings.registrations, settings.server_name),
+    )
+    hub.on("session", lambda pos, user_id, extra: ctx.sessions.forget(user_id))
+    hub.on("typing", ctx.typing.heard)
+    hub.on_reset(ctx.sessions.forget_all)
+    hub.on_reset(lambda: ctx.typing.forget(hub.pos))
+    await hub.start()
+    await ctx.writer.start()
+    sightings = asyncio.create_task(ctx.sessions.run(), name="sightings")
+    try:
+        async with db.transaction() as tx:
+            await appservices.make_accounts(ctx, tx)
+        yield ctx
+    finally:
+        sightings.cancel()
+        await asyncio.gather(sightings, return_exceptions=True)
+        await ctx.writer.stop()
+        ctx.typing.close()
+        await hub.stop()
+        await db.close()
+
+
+async def run(settings: Settings) -> None:
+    """One `serve` process, until SIGINT or SIGTERM. Stateless: any number may run side by side."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sign, stopping.set)
+    async with open_context(settings) as ctx:
+        dispatch = Dispatch(ctx, rows(), Static(find_root(), settings))
+        server = web.Server(
+            dispatch,
+            access_log=None,
+            max_line_size=16_384,
+            max_field_size=16_384,
+            keepalive_timeout=75,
+        )
+        runner = web.ServerRunner(server)
+        await runner.setup()
+        host, port = settings.listen_address
+        site = web.TCPSite(runner, host, port, backlog=1024, reuse_port=None, shutdown_timeout=STOP_SECONDS)
+        await site.start()
+        log.info("serving", listen=settings.listen, server_name=settings.server_name, origin=stream.ORIGIN)
+        await stopping.wait()
+        log.info("stopping")
+        await site.stop()
+        await ctx.hub.stop()
+        await runner.cleanup()

@@ -1,0 +1,213 @@
+"""What a worker keeps in memory of the rooms it serves: current state, members, and the newest events.
+
+Everything here is a copy that can be dropped at any time. It is as new as `Hub.pos`: the hub tells of each event, and
+events of other workers are read from the database when they are told of.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from madoguchi.ids import RoomID, UserID
+from madoguchi.storage import events as stored_events
+from madoguchi.storage import rooms as stored_rooms
+from madoguchi.storage.db import Database
+from madoguchi.storage.events import Event
+
+# How many of a room's newest events stay in memory, and how many rooms.
+RING = 60
+MOST_ROOMS = 4096
+
+_HasContent = msgspec.defstruct("_HasContent", [("content", dict[str, Any], msgspec.field(default_factory=dict))])
+_content_decoder = msgspec.json.Decoder(_HasContent)
+
+
+def content_of(event: Event) -> dict[str, Any]:
+    """The content of an event, decoded."""
+    content: dict[str, Any] = _content_decoder.decode(event.body).content  # type: ignore[attr-defined]
+    return content
+
+
+class Room:
+    """One room as this worker knows it.
+
+    state: the current state events by (type, state key); members: membership by user id
+    ring: the newest events, oldest first; floor: all events after this position are in the ring
+    head: the position of the newest event known
+    """
+
+    __slots__ = ("_contents", "floor", "head", "kind", "members", "ring", "room_id", "state", "state_pos", "version")
+
+    def __init__(self, stored: stored_rooms.Room) -> None:
+        self.room_id = stored.room_id
+        self.version = stored.version
+        self.kind = stored.kind
+        self.state_pos = 0
+        self.state: dict[tuple[str, str], Event] = {}
+        self.members: dict[UserID, str] = {}
+        self.ring: deque[Event] = deque()
+        self.floor = 0
+        self.head = 0
+        self._contents: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def content(self, type_: str, state_key: str = "") -> dict[str, Any] | None:
+        """The content of a piece of current state, or None."""
+        key = (type_, state_key)
+        known = self._contents.get(key)
+        if known is None:
+            event = self.state.get(key)
+            if event is None:
+                return None
+            known = self._contents[key] = content_of(event)
+        return known
+
+    def member_content(self, user_id: UserID) -> dict[str, Any]:
+        """The content of a user's membership event; empty if there is none."""
+        return self.content("m.room.member", user_id) or {}
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the room has ever been set to be encrypted (which can't be undone)."""
+        return ("m.room.encryption", "") in self.state
+
+    def joined(self) -> list[UserID]:
+        """The joined members."""
+        return [user for user, membership in self.members.items() if membership == "join"]
+
+    def apply_state(self, event: Event) -> None:
+        """Makes a state event current."""
+        key = (event.type, event.state_key or "")
+        self.state[key] = event
+        self._contents.pop(key, None)
+        self.state_pos = max(self.state_pos, event.pos)
+        if event.type == "m.room.member":
+            self.members[key[1]] = str(self.member_content(key[1]).get("membership", "leave"))
+
+    def add(self, event: Event) -> None:
+        """Takes in the next event of the room."""
+        if event.pos <= self.head:
+            return
+        if len(self.ring) >= RING:
+            self.floor = self.ring.popleft().pos
+        self.ring.append(event)
+        self.head = event.pos
+        if event.state_key is not None:
+            self.apply_state(event)
+
+    def replace(self, event: Event) -> None:
+        """Puts in the changed form of an event that has been redacted."""
+        for number, known in enumerate(self.ring):
+            if known.event_id == event.event_id:
+                self.ring[number] = event
+        if event.state_key is not None:
+            key = (event.type, event.state_key)
+            current = self.state.get(key)
+            if current is not None and current.event_id == event.event_id:
+                self.state[key] = event
+                self._contents.pop(key, None)
+
+    def since(self, pos: int) -> list[Event] | None:
+        """The events after a position; None where the ring does not reach back so far."""
+        if pos < self.floor:
+            return None
+        found: list[Event] = []
+        for event in reversed(self.ring):
+            if event.pos <= pos:
+                break
+            found.append(event)
+        found.reverse()
+        return found
+
+
+class Rooms:
+    """The rooms in memory, those used longest ago dropped first."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._rooms: OrderedDict[RoomID, Room] = OrderedDict()
+        # How many events the hub has told of, and in which rooms the latest were.
+        self._told = 0
+        self._recent: deque[RoomID] = deque(maxlen=20_000)
+
+    def peek(self, room_id: RoomID) -> Room | None:
+        """The room, if it is in memory."""
+        room = self._rooms.get(room_id)
+        if room is not None:
+            self._rooms.move_to_end(room_id)
+        return room
+
+    async def get(self, room_id: RoomID) -> Room | None:
+        """The room, or None if there is none."""
+        room = self.peek(room_id)
+        if room is None:
+            room = (await self.get_many([room_id])).get(room_id)
+        return room
+
+    async def get_many(self, room_ids: Sequence[RoomID]) -> dict[RoomID, Room]:
+        """Those of the rooms that exist; the ones not in memory are read with three statements in all."""
+        missing = [room_id for room_id in room_ids if room_id not in self._rooms]
+        if missing:
+            began = self._told
+            loaded = await self._load(missing)
+            # What was told of while the database was read may be missing in what was read.
+            for room_id in self._told_since(began) & loaded.keys():
+                await self._read_on(loaded[room_id])
+            for room_id, room in loaded.items():
+                self._rooms.setdefault(room_id, room)
+        found = {room_id: room for room_id in room_ids if (room := self.peek(room_id)) is not None}
+        while len(self._rooms) > max(MOST_ROOMS, len(room_ids)):
+            self._rooms.popitem(last=False)
+        return found
+
+    def _told_since(self, began: int) -> set[RoomID]:
+        news = self._told - began
+        return {room_id for room_id in list(self._recent)[-news:]} if news else set()
+
+    async def _read_on(self, room: Room) -> None:
+        async with self._db.connection() as connection:
+            for event in await stored_events.list_events_after(connection, room.room_id, room.head, 2**62, RING * 4):
+                room.add(event)
+
+    async def _load(self, room_ids: Sequence[RoomID]) -> dict[RoomID, Room]:
+        async with self._db.transaction() as tx:
+            # One snapshot for the three reads: state and events must speak of the same moment.
+            await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            stored = await stored_rooms.list_rooms(tx, room_ids)
+            state = await stored_events.list_current_state(tx, room_ids)
+            newest = await stored_events.list_newest(tx, room_ids, 2**62, RING)
+        rooms = {room.room_id: Room(room) for room in stored}
+        for event in state:
+            rooms[event.room_id].apply_state(event)
+        for event in newest:
+            room = rooms[event.room_id]
+            room.ring.append(event)
+            room.head = event.pos
+        for room in rooms.values():
+            if len(room.ring) == RING:
+                room.floor = room.ring[0].pos - 1
+        return rooms
+
+    def tell(self, room_id: RoomID, event: Event | None) -> None:
+        """The hub's word that a room has a new event: the event itself where it is at hand, else the room is dropped.
+
+        A redaction drops the room too: what it redacts has changed in the database.
+        """
+        self._told += 1
+        self._recent.append(room_id)
+        room = self._rooms.get(room_id)
+        if room is None:
+            return
+        if event is None or event.type == "m.room.redaction":
+            del self._rooms[room_id]
+        else:
+            room.add(event)
+
+    def drop(self, room_ids: Iterable[RoomID] | None = None) -> None:
+        """Forgets some rooms, or all."""
+        if room_ids is None:
+            self._rooms.clear()
+        else:
+            for room_id in room_ids:
+                self._rooms.pop(room_id, None)

@@ -1,0 +1,258 @@
+"""Sync: what has happened for one device since it last asked (client-server API, "Syncing").
+
+1. Wait until this worker knows what the client may already know of.
+2. Look into the user's inbox. Nothing there: wait, registered before looking.
+3. Fix the position `upto`; take from memory what is there, and ask the database for the rest, never beyond `upto`.
+4. Put the answer together: rooms, then what is the account's, then what is the device's.
+"""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from madoguchi.core.chat import sync_rooms, unread
+from madoguchi.core.chat.filters import EVERYTHING, Filter
+from madoguchi.core.chat.hub import Inbox
+from madoguchi.core.chat.room_cache import Room
+from madoguchi.core.chat.tokens import token
+from madoguchi.ids import DeviceID, RoomID, UserID
+from madoguchi.storage import account_data, keys, receipts, stream, to_device
+from madoguchi.storage import rooms as stored_rooms
+from madoguchi.storage.db import Tx
+
+if TYPE_CHECKING:
+    from madoguchi.context import Context
+
+# To-device messages in one answer; a longer queue is delivered over several.
+MOST_TO_DEVICE = 200
+LONGEST_SECONDS = 300.0
+
+
+class Asked(msgspec.Struct, kw_only=True):
+    """A sync request. since: a position or None for the beginning; state_after: state as of the timeline's end."""
+
+    user_id: UserID
+    device_id: DeviceID
+    since: int | None = None
+    full_state: bool = False
+    state_after: bool = False
+    filter: Filter = EVERYTHING
+
+
+class News(msgspec.Struct):
+    """What the inbox says has happened, sorted by kind. all: it does not reach back far enough; look everywhere."""
+
+    all: bool = False
+    rooms: set[RoomID] = msgspec.field(default_factory=set)
+    receipts: set[RoomID] = msgspec.field(default_factory=set)
+    typing: set[RoomID] = msgspec.field(default_factory=set)
+    devices: set[UserID] = msgspec.field(default_factory=set)
+    kinds: set[str] = msgspec.field(default_factory=set)
+
+    def has(self, kind: str) -> bool:
+        return self.all or kind in self.kinds
+
+
+class Reader:
+    """A database connection that is only taken if something has to be asked."""
+
+    def __init__(self, ctx: "Context", stack: AsyncExitStack) -> None:
+        self._ctx = ctx
+        self._stack = stack
+        self._tx: Tx | None = None
+
+    async def __call__(self) -> Tx:
+        if self._tx is None:
+            self._tx = await self._stack.enter_async_context(self._ctx.db.connection())
+        return self._tx
+
+
+async def sync(ctx: "Context", asked: Asked, timeout: float) -> dict[str, Any]:
+    """The answer to a sync request; waits up to `timeout` seconds for news."""
+    hub = ctx.hub
+    if not await hub.reach(max(hub.committed, asked.since or 0)):
+        async with ctx.db.connection() as connection:
+            if asked.since is not None and asked.since > await stream.position(connection):
+                # A position of another time, say from before a backup was played back: begin anew.
+                asked.since = None
+    inbox = hub.inbox(asked.user_id)
+    loop = asyncio.get_running_loop()
+    end = loop.time() + min(timeout, LONGEST_SECONDS)
+    while True:
+        # Watch before reading: what comes between the two would otherwise sleep until the timeout.
+        waiter = inbox.register()
+        try:
+            must = asked.since is None or asked.full_state or loop.time() >= end
+            if must or inbox.since(asked.since or 0) != []:
+                answer, upto, empty = await _answer(ctx, asked, inbox)
+                if must or not empty:
+                    return answer
+                asked.since = upto
+                if inbox.since(upto):
+                    continue
+            await asyncio.wait((waiter,), timeout=max(0.0, end - loop.time()))
+        finally:
+            waiter.cancel()
+            inbox.unregister(waiter)
+
+
+def _news(inbox: Inbox, since: int | None) -> News:
+    news = News()
+    entries = None if since is None else inbox.since(since)
+    if entries is None:
+        return News(all=True)
+    for _, kind, key in entries:
+        news.kinds.add(kind)
+        if kind == "event":
+            news.rooms.add(key)
+        elif kind == "receipt":
+            news.receipts.add(key)
+        elif kind == "typing":
+            news.typing.add(key)
+        elif kind == "devices":
+            news.devices.add(key)
+    return news
+
+
+async def _answer(ctx: "Context", asked: Asked, inbox: Inbox) -> tuple[dict[str, Any], int, bool]:
+    async with AsyncExitStack() as stack:
+        reader = Reader(ctx, stack)
+        news = _news(inbox, asked.since)
+        upto = ctx.hub.pos
+        _forget_counts(inbox, news)
+        messages, upto = await _to_device(reader, asked, inbox, news, upto)
+        joined = await _load_rooms(ctx, reader, asked, news, upto)
+        data = await _account_data(reader, asked, news, upto)
+        rooms = await sync_rooms.build(ctx, reader, asked, inbox, news, upto, joined, data)
+        changed, left = await _device_lists(reader, asked, news, upto, rooms)
+        counts, unused = await _key_counts(reader, asked, inbox, news)
+        top = [msgspec.Raw(_typed(d)) for d in data if d.room_id is None and asked.filter.account_data.wants(d.type, asked.user_id)]
+        answer = {
+            "next_batch": token(upto),
+            "rooms": {"join": rooms.join, "invite": rooms.invite, "knock": rooms.knock, "leave": rooms.leave},
+            "account_data": {"events": top},
+            "to_device": {"events": [msgspec.Raw(message) for message in messages]},
+            "device_lists": {"changed": sorted(changed), "left": sorted(left)},
+            "device_one_time_keys_count": counts,
+            "device_unused_fallback_key_types": unused,
+            "org.matrix.msc2732.device_unused_fallback_key_types": unused,
+            "presence": {"events": []},
+        }
+        empty = not (rooms.any or top or messages or changed or left or "keys" in news.kinds)
+        return answer, upto, empty
+
+
+def _typed(data: account_data.AccountData) -> bytes:
+    return b'{"type":' + msgspec.json.encode(data.type) + b',"content":' + data.content + b"}"
+
+
+def _forget_counts(inbox: Inbox, news: News) -> None:
+    if news.has("account_data") or news.has("push_rules"):
+        unread.forget(inbox)
+    elif news.receipts:
+        unread.forget(inbox, list(news.receipts))
+    if news.has("keys"):
+        inbox.memo.pop("keys", None)
+
+
+async def _to_device(
+    reader: Reader, asked: Asked, inbox: Inbox, news: News, upto: int
+) -> tuple[list[bytes], int]:
+    """The device's messages, and how far this answer may reach: not beyond the last message of a longer queue."""
+    delivered: dict[DeviceID, int] = inbox.memo.setdefault("to_device", {})
+    # What the client shows to have received goes; unknown after a restart, so then it is tried once.
+    if asked.since is not None and delivered.get(asked.device_id, asked.since) > 0:
+        await to_device.delete_to_device(await reader(), asked.user_id, asked.device_id, asked.since)
+        if delivered.get(asked.device_id, 0) <= asked.since:
+            delivered[asked.device_id] = 0
+    if not news.has("to_device") and asked.device_id in delivered and delivered[asked.device_id] == 0:
+        return [], upto
+    tx = await reader()
+    most = MOST_TO_DEVICE if asked.since is not None else 100_000
+    found = await to_device.list_to_device(tx, asked.user_id, asked.device_id, 0, upto, most)
+    if len(found) == most:
+        upto = found[-1][0]
+        found += [
+            message
+            for message in await to_device.list_to_device(tx, asked.user_id, asked.device_id, upto - 1, upto, 100_000)
+            if message not in found
+        ]
+    delivered[asked.device_id] = found[-1][0] if found else 0
+    return [message for _, message in found], upto
+
+
+async def _load_rooms(
+    ctx: "Context", reader: Reader, asked: Asked, news: News, upto: int
+) -> dict[RoomID, Room]:
+    """The rooms that this answer may speak of, in memory; also sets which rooms of `news` have new events."""
+    if asked.since is None or asked.full_state or news.all:
+        memberships = await stored_rooms.list_memberships(await reader(), asked.user_id)
+        present = [m.room_id for m in memberships if m.membership in ("join", "invite", "knock")]
+        if asked.since is None:
+            gone = [m.room_id for m in memberships if m.membership in ("leave", "ban")] if asked.filter.room.include_leave else []
+            news.rooms.update(present, gone)
+        else:
+            touched = await stored_rooms.list_touched(await reader(), asked.user_id, asked.since, upto)
+            news.rooms.update(set(touched) & {m.room_id for m in memberships})
+            news.receipts.update(present)
+            news.typing.update(present)
+            if asked.full_state:
+                news.rooms.update(present)
+    wanted = news.rooms | news.receipts | news.typing
+    if news.has("account_data"):
+        # Read marks and tags of a room travel with the room.
+        wanted |= {room_id for room_id in await _rooms_with_data(reader, asked, upto)}
+    return await ctx.rooms.get_many(sorted(wanted))
+
+
+async def _rooms_with_data(reader: Reader, asked: Asked, upto: int) -> list[RoomID]:
+    data = await account_data.list_account_data(await reader(), asked.user_id, asked.since or 0, upto)
+    return [d.room_id for d in data if d.room_id is not None]
+
+
+async def _account_data(
+    reader: Reader, asked: Asked, news: News, upto: int
+) -> list[account_data.AccountData]:
+    if not news.has("account_data"):
+        return []
+    return await account_data.list_account_data(await reader(), asked.user_id, asked.since or 0, upto)
+
+
+async def _device_lists(
+    reader: Reader, asked: Asked, news: News, upto: int, rooms: sync_rooms.Rooms
+) -> tuple[set[UserID], set[UserID]]:
+    """Whose devices to look at again, and whom one need not watch any longer. Empty on a first sync."""
+    if asked.since is None:
+        return set(), set()
+    changed = news.devices | rooms.came
+    if news.all:
+        changed |= {user for _, user in await keys.list_device_changes(await reader(), asked.since, upto)}
+    if news.has("signatures"):
+        changed |= set(await keys.list_signature_changes(await reader(), asked.user_id, asked.since, upto))
+    left = set(rooms.went)
+    if not changed and not left:
+        return set(), set()
+    others = (changed | left) - {asked.user_id}
+    if others and (left or news.all):
+        sharing = await stored_rooms.list_shared_users(await reader(), asked.user_id)
+        return changed & (sharing | {asked.user_id}), (left | news.devices) - sharing - {asked.user_id}
+    return changed, left
+
+
+async def _key_counts(
+    reader: Reader, asked: Asked, inbox: Inbox, news: News
+) -> tuple[dict[str, int], list[str]]:
+    known: dict[DeviceID, tuple[dict[str, int], list[str]]] = inbox.memo.setdefault("keys", {})
+    found = known.get(asked.device_id)
+    if found is None:
+        tx = await reader()
+        counts = await keys.count_one_time_keys(tx, asked.user_id, asked.device_id)
+        unused = await keys.list_unused_fallback_types(tx, asked.user_id, asked.device_id)
+        # Clients take a missing count for "unknown"; zero makes them upload.
+        found = known[asked.device_id] = ({"signed_curve25519": 0, **counts}, unused)
+    return found
+
+
+__all__ = ["Asked", "News", "Reader", "receipts", "sync"]

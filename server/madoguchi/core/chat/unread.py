@@ -1,0 +1,89 @@
+"""How much of a room somebody has not read yet, by their own push rules: counted on, not counted anew."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from madoguchi.core.chat import push
+from madoguchi.core.chat.room_cache import Room
+from madoguchi.ids import RoomID, UserID
+from madoguchi.storage import events as stored_events
+from madoguchi.storage import receipts
+from madoguchi.storage.db import Tx
+from madoguchi.storage.events import Event
+
+if TYPE_CHECKING:
+    from madoguchi.core.chat.hub import Inbox
+
+# Beyond so many a number says nothing more to a person.
+MOST = 1000
+_decoder = msgspec.json.Decoder(dict[str, Any])
+
+
+class Unread(msgspec.Struct):
+    """Counts of what notifies and what asks for attention. counted_to: the position up to which they hold."""
+
+    counted_to: int
+    notify: int = 0
+    highlight: int = 0
+
+
+def forget(inbox: "Inbox", room_ids: Sequence[RoomID] | None = None) -> None:
+    """Counts afresh next time: the user has read on (these rooms, or any), or has other rules."""
+    counts: dict[RoomID, Unread] = inbox.memo.setdefault("unread", {})
+    if room_ids is None:
+        counts.clear()
+        inbox.memo.pop("rules", None)
+    else:
+        for room_id in room_ids:
+            counts.pop(room_id, None)
+
+
+async def count(tx: Tx, inbox: "Inbox", user_id: UserID, rooms: Sequence[Room], upto: int) -> Mapping[RoomID, Unread]:
+    """The counts of rooms the user is joined to, as of a position."""
+    counts: dict[RoomID, Unread] = inbox.memo.setdefault("unread", {})
+    fresh = [room for room in rooms if room.room_id not in counts]
+    rules: push.Rules | None = inbox.memo.get("rules")
+    if rules is None:
+        rules = inbox.memo["rules"] = await push.rules_of(tx, user_id)
+    if fresh:
+        read = await receipts.list_read_up_to(tx, user_id, [room.room_id for room in fresh])
+        for room in fresh:
+            joined = room.state.get(("m.room.member", user_id))
+            start = max(read.get(room.room_id, 0), joined.pos if joined is not None else upto)
+            counts[room.room_id] = Unread(start)
+    for room in rooms:
+        unread = counts[room.room_id]
+        if unread.counted_to < min(upto, room.head):
+            news = room.since(unread.counted_to)
+            if news is None:
+                news = await stored_events.list_events_after(tx, room.room_id, unread.counted_to, upto, MOST)
+            _add(unread, rules, room, user_id, [event for event in news if event.pos <= upto])
+            unread.counted_to = max(unread.counted_to, min(upto, room.head))
+    return counts
+
+
+def needs_database(inbox: "Inbox", rooms: Sequence[Room]) -> bool:
+    """Whether `count` would have to ask the database."""
+    counts: dict[RoomID, Unread] = inbox.memo.get("unread", {})
+    if "rules" not in inbox.memo:
+        return True
+    return any(
+        (unread := counts.get(room.room_id)) is None or unread.counted_to < room.floor for room in rooms
+    )
+
+
+def _add(unread: Unread, rules: push.Rules, room: Room, user_id: UserID, news: Sequence[Event]) -> None:
+    theirs = [event for event in news if event.sender != user_id]
+    if not theirs:
+        return
+    facts = push.RoomFacts(
+        member_count=len(room.joined()),
+        power_levels=room.content("m.room.power_levels"),
+        display_name=room.member_content(user_id).get("displayname"),
+    )
+    for event in theirs:
+        verdict = push.evaluate(rules, {**_decoder.decode(event.body), "room_id": room.room_id}, facts, user_id)
+        unread.notify += verdict.notify
+        unread.highlight += verdict.highlight

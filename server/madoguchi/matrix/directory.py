@@ -1,0 +1,151 @@
+"""Chapters "Room aliases" and "Published room directory": both closed by default, as a desk's rooms are nobody's business."""
+
+from typing import Any
+
+import msgspec
+
+from madoguchi import errors
+from madoguchi.core.chat import auth_rules, events, rooms
+from madoguchi.core.chat.room_cache import Room
+from madoguchi.storage import rooms as stored_rooms
+from madoguchi.web.endpoint import Call
+
+
+class AliasBody(msgspec.Struct):
+    room_id: str
+
+
+async def set_room_alias(call: Call, room_alias: str, body: AliasBody) -> dict[str, Any]:
+    rooms.check_alias(call.ctx, room_alias)
+    stands = await events.standing(call.tx, body.room_id, [call.session.user_id])
+    if stands.membership(call.session.user_id) != "join":
+        raise errors.NotAllowed("You are not in this room.")
+    if not await stored_rooms.insert_alias(call.tx, room_alias, body.room_id, call.session.user_id):
+        raise errors.Conflict("This alias is taken.", errcode="M_UNKNOWN")
+    return {}
+
+
+async def get_room_id_by_alias(call: Call, room_alias: str) -> dict[str, Any]:
+    if not room_alias.startswith("#") or ":" not in room_alias:
+        raise errors.Invalid("That is not a room alias.")
+    found = await stored_rooms.get_alias(call.tx, room_alias)
+    if found is None:
+        raise errors.NotFound("There is no room with this alias.")
+    return {"room_id": found[0], "servers": [call.ctx.settings.server_name]}
+
+
+async def delete_room_alias(call: Call, room_alias: str) -> dict[str, Any]:
+    found = await stored_rooms.get_alias(call.tx, room_alias)
+    if found is None:
+        raise errors.NotFound("There is no room with this alias.")
+    room_id, creator = found
+    if creator != call.session.user_id:
+        await _check_may_publish(call, room_id)
+    await stored_rooms.delete_alias(call.tx, room_alias)
+    return {}
+
+
+async def get_local_aliases(call: Call, room_id: str) -> dict[str, Any]:
+    present = await stored_rooms.get_membership(call.tx, room_id, call.session.user_id)
+    if present is None or present.membership != "join":
+        raise errors.NotAllowed("You are not in this room.")
+    return {"aliases": await stored_rooms.list_aliases(call.tx, room_id)}
+
+
+async def _check_may_publish(call: Call, room_id: str) -> None:
+    stands = await events.standing(call.tx, room_id, [call.session.user_id])
+    level = auth_rules.level_of(stands.version, stands.content, stands.room.creator, call.session.user_id)
+    if stands.membership(call.session.user_id) != "join" or level < auth_rules.level_for(
+        stands.content, "m.room.canonical_alias", True
+    ):
+        raise errors.NotAllowed("Your power level does not reach for this.")
+
+
+async def get_room_visibility_on_directory(call: Call, room_id: str) -> dict[str, Any]:
+    room = await stored_rooms.get_room(call.tx, room_id)
+    if room is None:
+        raise errors.NotFound("There is no such room.")
+    return {"visibility": "public" if room.public else "private"}
+
+
+class Visibility(msgspec.Struct):
+    visibility: str = "public"
+
+
+async def set_room_visibility_on_directory(call: Call, room_id: str, body: Visibility) -> dict[str, Any]:
+    if body.visibility not in ("public", "private"):
+        raise errors.Invalid("visibility is public or private.")
+    room = await stored_rooms.get_room(call.tx, room_id)
+    if room is None:
+        raise errors.NotFound("There is no such room.")
+    await _check_may_publish(call, room_id)
+    if room.kind != "plain" and body.visibility == "public":
+        raise errors.NotAllowed("A desk's room is never published.")
+    await stored_rooms.update_public(call.tx, room_id, body.visibility == "public")
+    return {}
+
+
+class PublicFilter(msgspec.Struct):
+    generic_search_term: str | None = None
+    room_types: list[str | None] | None = None
+
+
+class PublicQuery(msgspec.Struct):
+    limit: int | None = None
+    since: str | None = None
+    server: str | None = None
+
+
+class PublicSearch(msgspec.Struct):
+    limit: int | None = None
+    since: str | None = None
+    filter: PublicFilter = msgspec.field(default_factory=PublicFilter)
+    include_all_networks: bool = False
+    third_party_instance_id: str | None = None
+
+
+async def get_public_rooms(call: Call, query: PublicQuery) -> dict[str, Any]:
+    return await _public(call, query.limit, query.since, PublicFilter())
+
+
+async def query_public_rooms(call: Call, body: PublicSearch) -> dict[str, Any]:
+    return await _public(call, body.limit, body.since, body.filter)
+
+
+async def _public(call: Call, limit: int | None, since: str | None, wanted: PublicFilter) -> dict[str, Any]:
+    start = int(since) if since is not None and since.isascii() and since.isdigit() and len(since) < 10 else 0
+    found = await call.ctx.rooms.get_many(await stored_rooms.list_public(call.tx))
+    term = (wanted.generic_search_term or "").casefold()
+    chunk = [summary(room) for room in found.values()]
+    chunk = [r for r in chunk if term in " ".join(str(r.get(k, "")) for k in ("name", "topic", "canonical_alias")).casefold()]
+    if wanted.room_types is not None:
+        chunk = [room for room in chunk if room.get("room_type") in wanted.room_types]
+    chunk.sort(key=lambda room: -room["num_joined_members"])
+    size = max(1, min(limit or 100, 500))
+    answer: dict[str, Any] = {"chunk": chunk[start : start + size], "total_room_count_estimate": len(chunk)}
+    if start + size < len(chunk):
+        answer["next_batch"] = str(start + size)
+    if start:
+        answer["prev_batch"] = str(max(0, start - size))
+    return answer
+
+
+def summary(room: Room) -> dict[str, Any]:
+    """A room as the directory shows it (PublishedRoomsChunk)."""
+
+    def text(type_: str, key: str) -> Any:
+        return (room.content(type_) or {}).get(key)
+
+    answer = {
+        "room_id": room.room_id,
+        "name": text("m.room.name", "name"),
+        "topic": text("m.room.topic", "topic"),
+        "avatar_url": text("m.room.avatar", "url"),
+        "canonical_alias": text("m.room.canonical_alias", "alias"),
+        "num_joined_members": len(room.joined()),
+        "world_readable": text("m.room.history_visibility", "history_visibility") == "world_readable",
+        "guest_can_join": text("m.room.guest_access", "guest_access") == "can_join",
+        "join_rule": text("m.room.join_rules", "join_rule") or "invite",
+        "room_type": text("m.room.create", "type"),
+    }
+    return {key: value for key, value in answer.items() if value is not None}

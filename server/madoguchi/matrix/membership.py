@@ -1,0 +1,94 @@
+"""Chapter "Room membership"."""
+
+from typing import Any
+
+import msgspec
+
+from madoguchi import errors
+from madoguchi.core.chat import membership
+from madoguchi.core.desk import cases
+from madoguchi.ids import RoomID
+from madoguchi.storage import rooms as stored_rooms
+from madoguchi.web.endpoint import Call
+
+
+class Reason(msgspec.Struct):
+    reason: str | None = None
+
+
+class Target(msgspec.Struct):
+    user_id: str
+    reason: str | None = None
+
+
+class Invite(msgspec.Struct):
+    user_id: str | None = None
+    reason: str | None = None
+    id_server: str | None = None
+    medium: str | None = None
+    address: str | None = None
+
+
+async def invite_user(call: Call, room_id: str, body: Invite) -> dict[str, Any]:
+    if body.user_id is None:
+        if body.address is not None:
+            raise errors.NotAllowed("Nobody can be invited by e-mail or telephone here.")
+        raise errors.MissingParam("user_id is missing.")
+    await membership.invite(call.ctx, call.tx, room_id, call.session.user_id, body.user_id, body.reason)
+    return {}
+
+
+async def join_room_by_id(call: Call, room_id: str, body: Reason) -> dict[str, Any]:
+    await membership.join(call.ctx, call.tx, room_id, call.session.user_id, body.reason)
+    return {"room_id": room_id}
+
+
+async def join_room(call: Call, room_id_or_alias: str, body: Reason) -> dict[str, Any]:
+    if room_id_or_alias == f"#desk:{call.ctx.settings.server_name}":
+        # The desk's own alias: whoever joins it from any Matrix client opens a case and is in its room.
+        return {"room_id": await cases.arrive_by_alias(call.ctx, call.tx, call.session.user_id)}
+    room_id = await _room_of(call, room_id_or_alias)
+    await membership.join(call.ctx, call.tx, room_id, call.session.user_id, body.reason)
+    return {"room_id": room_id}
+
+
+async def knock_room(call: Call, room_id_or_alias: str, body: Reason) -> dict[str, Any]:
+    room_id = await _room_of(call, room_id_or_alias)
+    await membership.knock(call.ctx, call.tx, room_id, call.session.user_id, body.reason)
+    return {"room_id": room_id}
+
+
+async def _room_of(call: Call, room_id_or_alias: str) -> RoomID:
+    if room_id_or_alias.startswith("!"):
+        return room_id_or_alias
+    if not room_id_or_alias.startswith("#"):
+        raise errors.Invalid("That is neither a room id nor an alias.")
+    found = await stored_rooms.get_alias(call.tx, room_id_or_alias)
+    if found is None:
+        raise errors.NotFound("There is no room with this alias.")
+    return found[0]
+
+
+async def leave_room(call: Call, room_id: str, body: Reason) -> dict[str, Any]:
+    await membership.leave(call.ctx, call.tx, room_id, call.session.user_id, body.reason)
+    return {}
+
+
+async def forget_room(call: Call, room_id: str) -> dict[str, Any]:
+    await membership.forget(call.tx, room_id, call.session.user_id)
+    return {}
+
+
+async def kick(call: Call, room_id: str, body: Target) -> dict[str, Any]:
+    await membership.kick(call.ctx, call.tx, room_id, call.session.user_id, body.user_id, body.reason)
+    return {}
+
+
+async def ban(call: Call, room_id: str, body: Target) -> dict[str, Any]:
+    await membership.ban(call.ctx, call.tx, room_id, call.session.user_id, body.user_id, body.reason)
+    return {}
+
+
+async def unban(call: Call, room_id: str, body: Target) -> dict[str, Any]:
+    await membership.unban(call.ctx, call.tx, room_id, call.session.user_id, body.user_id, body.reason)
+    return {}

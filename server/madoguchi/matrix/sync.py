@@ -1,0 +1,44 @@
+"""Chapter "Syncing"."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from madoguchi.core.chat import filters
+from madoguchi.core.chat.sync import Asked
+from madoguchi.core.chat.sync import sync as chat_sync
+from madoguchi.core.chat.tokens import maybe
+from madoguchi.web.endpoint import Call
+
+
+class SyncQuery(msgspec.Struct):
+    filter: str | None = None
+    since: str | None = None
+    full_state: bool = False
+    set_presence: Literal["offline", "online", "unavailable"] = "online"
+    timeout: int = 0
+    use_state_after: bool = False
+
+
+async def sync(call: Call, query: SyncQuery) -> dict[str, Any]:
+    """Holds no connection while it waits."""
+    session = call.session
+    wanted = filters.EVERYTHING
+    if query.filter:
+        if query.filter.lstrip().startswith("{"):
+            wanted = filters.inline(query.filter)
+        else:
+            known: dict[str, Any] = call.ctx.hub.inbox(session.user_id).memo.setdefault("filters", {})
+            if query.filter not in known:
+                async with call.ctx.db.transaction() as tx:
+                    known[query.filter] = await filters.get(tx, session.user_id, query.filter)
+            wanted = known[query.filter]
+    asked = Asked(
+        user_id=session.user_id,
+        device_id=session.device_id,
+        since=maybe(query.since),
+        full_state=query.full_state,
+        state_after=query.use_state_after,
+        filter=wanted,
+    )
+    return await chat_sync(call.ctx, asked, max(0, query.timeout) / 1000)

@@ -1,0 +1,136 @@
+"""Rooms, who is in them, and their aliases."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from madoguchi.ids import EventID, RoomID, UserID
+from madoguchi.storage.db import Tx
+from madoguchi.storage.events import Membership
+
+
+class Room(msgspec.Struct, frozen=True):
+    """kind: `plain`, or `case` and `side` for the desk's rooms, where only encrypted content is taken.
+    created_at: milliseconds; state_pos: the position of the newest state event."""
+
+    room_id: RoomID
+    version: str
+    kind: str
+    creator: UserID
+    created_at: int
+    state_pos: int
+    public: bool = False
+
+
+async def insert_room(tx: Tx, room: Room) -> None:
+    await tx.execute(
+        "INSERT INTO rooms (room_id, version, kind, creator, created_at, state_pos, public) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        room.room_id, room.version, room.kind, room.creator, room.created_at, room.state_pos, room.public,
+    )  # fmt: skip
+
+
+async def get_room(tx: Tx, room_id: RoomID) -> Room | None:
+    row = await tx.fetchrow("SELECT room_id, version, kind, creator, created_at, state_pos, public FROM rooms WHERE room_id = $1", room_id)
+    return Room(*row) if row else None
+
+
+async def list_rooms(tx: Tx, room_ids: Sequence[RoomID]) -> list[Room]:
+    rows = await tx.fetch(
+        "SELECT room_id, version, kind, creator, created_at, state_pos, public FROM rooms WHERE room_id = ANY($1)", room_ids
+    )
+    return [Room(*row) for row in rows]
+
+
+async def list_public(tx: Tx) -> list[RoomID]:
+    return [row[0] for row in await tx.fetch("SELECT room_id FROM rooms WHERE public ORDER BY created_at")]
+
+
+async def update_public(tx: Tx, room_id: RoomID, public: bool) -> None:
+    await tx.execute("UPDATE rooms SET public = $2 WHERE room_id = $1", room_id, public)
+
+
+async def get_membership(tx: Tx, room_id: RoomID, user_id: UserID) -> Membership | None:
+    row = await tx.fetchrow(
+        "SELECT room_id, user_id, membership, sender, event_id, pos, forgotten FROM memberships WHERE user_id = $1 AND room_id = $2",
+        user_id, room_id,
+    )  # fmt: skip
+    return Membership(*row) if row else None
+
+
+async def list_memberships(tx: Tx, user_id: UserID) -> list[Membership]:
+    """Every room that the user is or was in and has not forgotten."""
+    rows = await tx.fetch(
+        """
+        SELECT room_id, user_id, membership, sender, event_id, pos, forgotten FROM memberships
+         WHERE user_id = $1 AND NOT forgotten ORDER BY pos
+        """,
+        user_id,
+    )
+    return [Membership(*row) for row in rows]
+
+
+async def list_touched(tx: Tx, user_id: UserID, after: int, upto: int) -> list[RoomID]:
+    """Of the rooms that the user is or was in: those with an event in after < pos <= upto."""
+    rows = await tx.fetch(
+        """
+        SELECT m.room_id FROM memberships m
+         WHERE m.user_id = $1
+           AND EXISTS (SELECT 1 FROM events e WHERE e.room_id = m.room_id AND e.pos > $2 AND e.pos <= $3)
+        """,
+        user_id, after, upto,
+    )  # fmt: skip
+    return [row[0] for row in rows]
+
+
+async def list_joined_rooms(tx: Tx, user_id: UserID) -> list[RoomID]:
+    rows = await tx.fetch("SELECT room_id FROM memberships WHERE user_id = $1 AND membership = 'join' ORDER BY pos", user_id)
+    return [row[0] for row in rows]
+
+
+async def list_shared_users(tx: Tx, user_id: UserID) -> set[UserID]:
+    """Who is joined to a room that the user is joined to; the user too if in any room."""
+    rows = await tx.fetch(
+        """
+        SELECT DISTINCT theirs.user_id FROM memberships mine
+          JOIN memberships theirs ON theirs.room_id = mine.room_id AND theirs.membership = 'join'
+         WHERE mine.user_id = $1 AND mine.membership = 'join'
+        """,
+        user_id,
+    )
+    return {row[0] for row in rows}
+
+
+async def forget(tx: Tx, room_id: RoomID, user_id: UserID) -> None:
+    await tx.execute("UPDATE memberships SET forgotten = true WHERE user_id = $1 AND room_id = $2", user_id, room_id)
+
+
+async def insert_alias(tx: Tx, alias: str, room_id: RoomID, creator: UserID) -> bool:
+    """Whether the alias was free."""
+    kept = await tx.fetchval(
+        "INSERT INTO aliases (alias, room_id, creator) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING alias",
+        alias, room_id, creator,
+    )  # fmt: skip
+    return kept is not None
+
+
+async def get_alias(tx: Tx, alias: str) -> tuple[RoomID, UserID] | None:
+    """The room an alias points at, and who made it."""
+    row = await tx.fetchrow("SELECT room_id, creator FROM aliases WHERE alias = $1", alias)
+    return (row[0], row[1]) if row else None
+
+
+async def delete_alias(tx: Tx, alias: str) -> None:
+    await tx.execute("DELETE FROM aliases WHERE alias = $1", alias)
+
+
+async def list_aliases(tx: Tx, room_id: RoomID) -> list[str]:
+    return [row[0] for row in await tx.fetch("SELECT alias FROM aliases WHERE room_id = $1 ORDER BY alias", room_id)]
+
+
+async def insert_report(
+    tx: Tx, at: int, reporter: UserID, room_id: RoomID | None, event_id: EventID | None, user_id: UserID | None, reason: str
+) -> None:
+    await tx.execute(
+        "INSERT INTO reports (at, reporter, room_id, event_id, user_id, reason) VALUES ($1, $2, $3, $4, $5, $6)",
+        at, reporter, room_id, event_id, user_id, reason,
+    )  # fmt: skip
