@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
+import structlog
 from aiohttp import ClientError
 from nio import AsyncClient, AsyncClientConfig, KeysQueryResponse, RoomSendResponse, SyncResponse
 from nio.crypto import OlmDevice
@@ -28,7 +29,7 @@ from madoguchi.crypto.cross_signing import JSON, CrossSigningKeys
 from madoguchi.crypto.olm import AgentOlm, AgentStore
 from madoguchi.crypto.sealed_file import SealedFile
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 # nio quotes pieces of events (decrypted ones too) in its warnings.
 logging.getLogger("nio").setLevel(logging.CRITICAL)
 
@@ -50,6 +51,11 @@ class Refused(Exception):
         self.errcode = str(body.get("errcode", ""))
         self.body = body
         super().__init__(f"{what}: {status} {self.errcode}")
+
+
+def described(error: BaseException) -> str:
+    """What a log may say of an error of the line: a refusal's path and code, otherwise only its kind."""
+    return str(error) if isinstance(error, Refused) else type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -325,13 +331,13 @@ class AgentDevice(AsyncClient):  # type: ignore[misc]
             except Refused as error:
                 if error.errcode == "M_UNKNOWN_TOKEN":
                     await self._log_in_again()
-                log.warning("sync refused: %s %s", error.status, error.errcode)
+                log.warning("sync refused", status=error.status, errcode=error.errcode)
                 pause = await _rest(stop, pause)
             except (ClientError, TimeoutError, OSError) as error:
-                log.warning("server not reachable: %s", type(error).__name__)
+                log.warning("server not reachable", error=type(error).__name__)
                 pause = await _rest(stop, pause)
             except Exception as error:
-                log.warning("sync could not be taken in: %s", type(error).__name__, exc_info=error)
+                log.warning("sync could not be taken in", exc_info=error)
                 pause = await _rest(stop, pause)
 
     async def _log_in_again(self) -> None:
@@ -339,7 +345,7 @@ class AgentDevice(AsyncClient):  # type: ignore[misc]
             await self._log_in()
             await self._publish_identity()
         except (Refused, ClientError, TimeoutError) as error:
-            log.warning("login did not succeed: %s", type(error).__name__)
+            log.warning("login did not succeed", error=described(error))
 
     async def sync_once(self, timeout_ms: int = _POLL_MS) -> JSON:
         """One sync, taken in whole and only then confirmed; gives the server's JSON. Raises Refused, ClientError."""

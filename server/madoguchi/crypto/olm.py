@@ -8,10 +8,10 @@ asks for), the better of two copies of a Megolm session, forwarded keys from the
 
 import hashlib
 import json
-import logging
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from nio.api import Api
 from nio.crypto import InboundGroupSession, OlmDevice, Session
 from nio.crypto.olm_machine import Olm
@@ -19,7 +19,7 @@ from nio.events import ForwardedRoomKeyEvent, ToDeviceEvent, UnknownToDeviceEven
 from nio.store import SqliteStore
 from unpaddedbase64 import encode_base64
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 BUNDLE = "m.room_key_bundle"
 # Named so until the stable name is understood by every client in use (MSC4268).
@@ -93,7 +93,7 @@ class AgentOlm(Olm):  # type: ignore[misc]
                     with self.store.database.atomic():
                         opened.append(self.handle_to_device_event(event) or event)
                 except Exception as error:
-                    log.warning("to-device message passed over: %s", type(error).__name__)
+                    log.warning("to-device message passed over", error=type(error).__name__)
                 self.store.mark_opened(digest)
             # A one-time key that was used must not come back with the next start.
             self.save_account()

@@ -1,17 +1,17 @@
 """Who comes into a case's room, and who leaves it: as the desk says, with the history for those who come."""
 
 import asyncio
-import logging
 import time
 from typing import Any
 
+import structlog
 from aiohttp import ClientError
 
 from madoguchi.crypto import key_bundle
-from madoguchi.crypto.device import AgentDevice, Refused, room_path
+from madoguchi.crypto.device import AgentDevice, Refused, described, room_path
 from madoguchi.keeper.ledger import Guest, Ledger
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 DESK = "/_madoguchi/desk/v1"
 _POLL_MS = 25_000
@@ -40,7 +40,7 @@ class Door:
                 after = await self._ask(after)
                 pause = 0.2
             except Exception as error:
-                log.warning("the desk's wishes wait: %s", error if isinstance(error, Refused) else type(error).__name__)
+                log.warning("the desk's wishes wait", error=described(error))
                 if not isinstance(error, (Refused, ClientError, TimeoutError, OSError)):
                     log.warning("unexpected", exc_info=error)
                 # Without a position the desk answers at once with all that is open.
@@ -82,7 +82,7 @@ class Door:
             self._ledger.put_guest(room_id, user_id, 0, frozenset())
             given = await key_bundle.give(self._device, room_id, user_id)
             self._ledger.put_guest(room_id, user_id, given.sessions if given.devices else 0, given.devices)
-            log.info("history given: %d sessions to %d devices", given.sessions, len(given.devices))
+            log.info("history given", room_id=room_id, sessions=given.sessions, devices=len(given.devices))
 
     async def _open_to_newcomers(self, room_id: str) -> bool:
         path = room_path(room_id, "/state/m.room.history_visibility/")
@@ -110,7 +110,7 @@ class Door:
                     await self._look_after(guest)
                     pause = 1.0
                 except (Refused, ClientError, TimeoutError, OSError) as error:
-                    log.warning("a guest waits for the history: %s", type(error).__name__)
+                    log.warning("a guest waits for the history", error=described(error))
                     pause = min(pause * 2, 30.0)
             try:
                 await asyncio.wait_for(stop.wait(), pause)

@@ -20,7 +20,7 @@ from nio.crypto import InboundGroupSession
 from nio.crypto.key_request import OutgoingKeyRequest
 
 from madoguchi.config import Settings
-from madoguchi.crypto.device import V3, AgentDevice, Login, Refused, room_path
+from madoguchi.crypto.device import V3, AgentDevice, Login, Refused, described, room_path
 from madoguchi.crypto.key_bundle import MEGOLM
 from madoguchi.keeper.history import Door
 from madoguchi.keeper.ledger import Ledger, Missing
@@ -175,9 +175,7 @@ async def _start(device: AgentDevice, login: Login, stop: asyncio.Event) -> bool
         try:
             await device.start(login)
         except (Refused, ClientError, TimeoutError, OSError) as error:
-            log.warning(
-                "the keeper cannot start yet", reason=str(error) if isinstance(error, Refused) else type(error).__name__
-            )
+            log.warning("the keeper cannot start yet", reason=described(error))
         else:
             return True
         with contextlib.suppress(TimeoutError):

@@ -2,20 +2,20 @@
 
 import asyncio
 import base64
-import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from aiohttp import ClientError
 from nio.crypto import InboundGroupSession
 
-from madoguchi.crypto.device import AgentDevice, Refused
+from madoguchi.crypto.device import AgentDevice, Refused, described
 from madoguchi.keeper.ledger import Ledger
 from madoguchi.vault import sealing
 from madoguchi.vault.sealing import SessionSecret
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 DESK = "/_madoguchi/desk/v1"
 _BATCH = 200
@@ -52,9 +52,7 @@ class Sealer:
             try:
                 await self.seal_waiting()
             except (Refused, ClientError, TimeoutError, OSError) as error:
-                log.warning(
-                    "keys wait for the vault: %s", error if isinstance(error, Refused) else type(error).__name__
-                )
+                log.warning("keys wait for the vault", error=described(error))
                 await _first_of(stop.wait(), timeout=2)
             await _first_of(stop.wait(), self._news.wait(), timeout=_LOOK_AGAIN_S)
 
