@@ -188,9 +188,7 @@ class Bridge:
             await self._notice(person, item, text)
             raise Unreachable from None
 
-    async def _withdraw(
-        self, channel: Channel, person: store.Person, item: store.Intake
-    ) -> tuple[str, str | None]:
+    async def _withdraw(self, channel: Channel, person: store.Person, item: store.Intake) -> tuple[str, str | None]:
         shown = await store.get_shown(self._pool, item.channel_id, item.message_key or "")
         if shown is None or person.case_id is None:
             return "noted", None

@@ -86,9 +86,7 @@ class Counsellor:
         log.warning("message could not be opened", user_id=ghost.user_id)
         return Letter(refuse="unreadable")
 
-    async def _taken_back(
-        self, ghost: DeviceGhost, person: store.Person, room_id: str, event: RedactionEvent
-    ) -> None:
+    async def _taken_back(self, ghost: DeviceGhost, person: store.Person, room_id: str, event: RedactionEvent) -> None:
         if await store.withdraw_leaving(self._pool, event.redacts, milliseconds()):
             return
         if not await store.has_left(self._pool, event.redacts) or person.room_id != room_id:

@@ -55,9 +55,7 @@ class Desk:
     async def open_case(self, user_id: str, kind: str, channel_id: str) -> Case:
         """The ghost's running case, or a new one."""
         body = {"channel": kind, "channel_id": channel_id}
-        return msgspec.convert(
-            await self._call("POST", "/_madoguchi/desk/v1/cases", body, {"user_id": user_id}), Case
-        )
+        return msgspec.convert(await self._call("POST", "/_madoguchi/desk/v1/cases", body, {"user_id": user_id}), Case)
 
     async def list_guidance(self) -> list[dict[str, Any]]:
         """The hotlines, with what is open now; [] when they can't be had, for a notice must not wait for them."""

@@ -67,9 +67,7 @@ class Outbox:
         await self._put(self._pool, person.channel_id, person.person, event_id, room_id, letter)
         self.wake()
 
-    async def put_notice(
-        self, db: store.Connection, channel_id: str, person: str, cause: str, text: str
-    ) -> None:
+    async def put_notice(self, db: store.Connection, channel_id: str, person: str, cause: str, text: str) -> None:
         """Queues a neutral notice, once for each `cause`; wake the outbox after the commit."""
         await self._put(db, channel_id, person, f"notice:{cause}", None, Letter(text))
 

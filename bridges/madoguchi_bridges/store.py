@@ -316,7 +316,7 @@ async def withdraw_leaving(db: Connection, event_key: str, now: int) -> bool:
     """Stops a message that has not begun to leave; gives whether there was one to stop."""
     status: str = await db.execute(
         """
-        UPDATE bridge_outbox SET outcome = 'withdrawn', done_at = $2, told_at = $2, sealed = NULL
+        UPDATE bridge_outbox SET outcome = 'withdrawn', done_at = $2::bigint, told_at = $2::bigint, sealed = NULL
         WHERE event_key = $1 AND outcome IS NULL AND attempts = 0 AND requests_done = 0 AND sealed_reply IS NULL
         """,
         event_key,
@@ -338,8 +338,8 @@ async def finish_leaving(db: Connection, seq: int, outcome: str, now: int) -> No
     """Records what became of a message and destroys its sealed content. Notices need telling to nobody."""
     await db.execute(
         """
-        UPDATE bridge_outbox SET outcome = $2, done_at = $3, sealed = NULL, sealed_reply = NULL,
-               told_at = CASE WHEN room_id IS NULL THEN $3 END
+        UPDATE bridge_outbox SET outcome = $2, done_at = $3::bigint, sealed = NULL, sealed_reply = NULL,
+               told_at = CASE WHEN room_id IS NULL THEN $3::bigint END
         WHERE seq = $1 AND outcome IS NULL
         """,
         seq,

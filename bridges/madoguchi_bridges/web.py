@@ -57,7 +57,6 @@ class Health:
         await self._pool.fetchval("SELECT 1", timeout=3)
 
 
-
 def refusal(status: int, errcode: str, error: str) -> web.Response:
     return web.json_response({"errcode": errcode, "error": error}, status=status)
 

@@ -1,0 +1,209 @@
+"""The bridges without the house: their own tables in a real PostgreSQL, LINE's stand-in, and ghosts made of paper."""
+
+import base64
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+from aiohttp import web
+from hypothesis import HealthCheck, settings
+
+from madoguchi_bridges import store
+from madoguchi_bridges.bridge import Bridge
+from madoguchi_bridges.channels import Channels
+from madoguchi_bridges.config import Config
+from madoguchi_bridges.ghosts import CaseOver
+from madoguchi_bridges.intake import Intake, ReplyTokens
+from madoguchi_bridges.outbox import Letter, Outbox
+from madoguchi_bridges.seals import Seals
+from madoguchi_bridges.web import Health, app
+from tests.standins.line import LineStandin
+
+calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+CHANNEL = "line-1"
+Json = dict[str, Any]
+
+
+@dataclass
+class PaperRoom:
+    """A case room that remembers what was said, once for each transaction id, as the server does."""
+
+    room_id: str
+    user_id: str
+    open: bool = True
+    said: dict[str, tuple[str, str, Json]] = field(default_factory=dict)  # txn id → (event id, kind, content)
+    taken_back: list[str] = field(default_factory=list)
+
+    def bodies(self) -> list[str]:
+        return [content["body"] for _, kind, content in self.said.values() if kind == "m.room.message"]
+
+    def told(self) -> list[Json]:
+        return [content for _, kind, content in self.said.values() if kind == "jp.madoguchi.delivery"]
+
+
+@dataclass
+class PaperGhosts:
+    """In place of Ghosts: rooms in memory. `trouble` is raised by the next calls; `crashes` after the room has it."""
+
+    pool: asyncpg.Pool
+    rooms: dict[str, PaperRoom] = field(default_factory=dict)
+    troubles: list[BaseException] = field(default_factory=list)
+    crashes: list[BaseException] = field(default_factory=list)
+
+    async def present(self, person: store.Person) -> "PaperGhost":
+        self._trouble()
+        return PaperGhost(person.person, person.channel_id, f"@line_{person.person}:desk.test", self)
+
+    async def open_case(self, person: store.Person) -> tuple["PaperGhost", str]:
+        ghost = await self.present(person)
+        if person.case_id is not None and person.room_id is not None:
+            return ghost, person.room_id
+        running = [r for r in self.rooms.values() if r.user_id == ghost.user_id and r.open]
+        room = running[0] if running else PaperRoom(f"!{len(self.rooms)}:desk.test", ghost.user_id)
+        self.rooms[room.room_id] = room
+        await store.update_person(
+            self.pool, person.person, user_id=ghost.user_id, case_id="c" + room.room_id, room_id=room.room_id
+        )
+        return ghost, room.room_id
+
+    async def end(self, person_name: str) -> None:
+        pass
+
+    def _trouble(self) -> None:
+        if self.troubles:
+            raise self.troubles.pop(0)
+
+    def room(self) -> PaperRoom:
+        (room,) = self.rooms.values()
+        return room
+
+
+@dataclass
+class PaperGhost:
+    person: str
+    channel_id: str
+    user_id: str
+    ghosts: PaperGhosts
+
+    async def say(self, room_id: str, content: Json, txn_id: str, kind: str = "m.room.message") -> str:
+        self.ghosts._trouble()
+        room = self.ghosts.rooms[room_id]
+        if txn_id not in room.said:
+            if not room.open:
+                raise CaseOver
+            room.said[txn_id] = (f"${room_id}{len(room.said)}", kind, content)
+        if self.ghosts.crashes:
+            raise self.ghosts.crashes.pop(0)
+        return room.said[txn_id][0]
+
+    async def take_back(self, room_id: str, event_id: str, txn_id: str) -> None:
+        room = self.ghosts.rooms[room_id]
+        if not room.open:
+            raise CaseOver
+        if event_id not in room.taken_back:
+            room.taken_back.append(event_id)
+
+
+class PaperDesk:
+    async def list_guidance(self) -> list[Json]:
+        return [
+            {"name": "24時間子供SOSダイヤル", "phone": "0120-0-78310", "open_now": True},
+            {"name": "チャイルドライン", "phone": "0120-99-7777", "open_now": False},
+        ]
+
+
+@dataclass
+class Bench:
+    """Listener, worker and outbox of one bridges process, and LINE."""
+
+    pool: asyncpg.Pool
+    seals: Seals
+    config: Config
+    line: LineStandin
+    channels: Channels
+    tokens: ReplyTokens
+    outbox: Outbox
+    ghosts: PaperGhosts
+    bridge: Bridge
+    told: list[tuple[str, str]] = field(default_factory=list)
+
+    async def sets(self, mode: str, reason: str | None = "a reason") -> None:
+        await self.pool.execute("UPDATE channels SET mode = $1, reason = $2 WHERE kind = 'line'", mode, reason)
+        await self.channels.read()
+
+    async def works(self) -> None:
+        """Works off all that can be worked off now, as if every rest were over."""
+        for _ in range(200):
+            await self.pool.execute("UPDATE bridge_intake SET next_at = 0 WHERE outcome IS NULL")
+            await self.pool.execute("UPDATE bridge_outbox SET next_at = 0 WHERE outcome IS NULL")
+            waiting = await self.bridge._list_ready()
+            for person in waiting:
+                await self.bridge.work_off(person)
+            leaving = await self.outbox._list_ready()
+            for person in leaving:
+                await self.outbox.work_off(person)
+            if not waiting and not leaving:
+                return
+        raise AssertionError("the work does not come to an end")
+
+    async def counsellor_says(self, text: str, event_id: str, refuse: str = "") -> None:
+        """In the room of the one running case."""
+        (person,) = await store.list_running(self.pool)
+        await self.outbox.put(person, person.room_id or "", event_id, Letter(text, refuse))
+
+    async def outcomes(self) -> dict[str, int]:
+        return {outcome: count for (_, outcome), count in (await store.count_intake(self.pool)).items()}
+
+
+@contextlib.asynccontextmanager
+async def a_bench(database_url: str, key: bytes, tmp_path: Path, mode: str = "relay") -> AsyncIterator[Bench]:
+    """An empty bridges database with one LINE channel, its listener running, nothing worked off by itself."""
+    pool = await asyncpg.create_pool(database_url, min_size=1, max_size=6)
+    await pool.execute("TRUNCATE bridge_intake, bridge_people, bridge_outbox RESTART IDENTITY")
+    await pool.execute("DELETE FROM channel_changes")
+    await pool.execute("DELETE FROM channels WHERE kind NOT IN ('web', 'matrix')")
+    line = LineStandin()
+    await line.start()
+    seals = Seals(key)
+    secrets = {"channel_secret": line.channel_secret, "access_token": line.access_token}
+    await pool.execute(
+        """
+        INSERT INTO channels (id, kind, name, mode, reason, settings, sealed_secrets, added_at, added_by)
+        VALUES ($1, 'line', 'LINE', $2, 'a reason', '{}', $3, now(), 'test')
+        """,
+        CHANNEL,
+        mode,
+        base64.b64encode(seals.seal(msgspec.json.encode(secrets))).decode(),
+    )
+    config = Config(
+        server_name="desk.test", server_url="http://127.0.0.1:1", public_url="https://desk.test", database_url="",
+        address=("127.0.0.1", 0), line_api_base=line.base_url, key_file=tmp_path, store=tmp_path, as_token="t",
+        as_user="@bridges:desk.test",
+    )  # fmt: skip
+    channels = Channels(pool, seals, config)
+    tokens = ReplyTokens()
+    outbox = Outbox(pool, seals, channels, tokens)
+    ghosts = PaperGhosts(pool)
+    bridge = Bridge(pool, seals, config, channels, PaperDesk(), ghosts, outbox)  # type: ignore[arg-type]
+    bench = Bench(pool, seals, config, line, channels, tokens, outbox, ghosts, bridge)
+
+    async def tell(item: store.Leaving, outcome: str) -> None:
+        bench.told.append((item.event_key, outcome))
+
+    outbox.tell = tell
+    runner = web.AppRunner(app(channels, Intake(pool, seals, tokens), Health(pool)), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    line.connect(f"http://127.0.0.1:{runner.addresses[0][1]}", CHANNEL)
+    try:
+        await channels.read()
+        yield bench
+    finally:
+        await runner.cleanup()
+        await channels.close()
+        await pool.close()
+        await line.stop()

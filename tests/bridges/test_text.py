@@ -1,0 +1,80 @@
+"""Long words in parts that an app takes."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from nio import RoomMessageText
+
+from madoguchi_bridges.counsellor import letter_of
+from madoguchi_bridges.text import clean, split, units
+from tests.bridges.parts import calm
+
+TEXT = st.text(st.characters(), max_size=200)
+
+
+@calm
+@given(TEXT, st.integers(2, 50))
+def test_nothing_is_lost_and_no_part_is_too_long_or_empty(text: str, limit: int) -> None:
+    parts = split(text, limit)
+    assert "".join(parts) == text
+    assert all(0 < units(part) <= limit for part in parts)
+
+
+@calm
+@given(TEXT)
+def test_units_are_those_of_utf_16(text: str) -> None:
+    assert units(text) == len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+@calm
+@given(TEXT)
+def test_what_is_clean_can_be_encoded_and_stays_as_it_was(text: str) -> None:
+    clean(text).encode()
+    assert clean(clean(text)) == clean(text)
+
+
+def test_a_pair_of_surrogates_is_the_character_it_means() -> None:
+    assert clean("\ud83d\ude22") == "😢"
+    assert clean("a\ud83d") == "a\ufffd"
+
+
+def test_cuts_fall_where_people_pause() -> None:
+    sentence = "今日は学校に行けた。" * 3
+    assert split(sentence, 12) == ["今日は学校に行けた。"] * 3
+    assert split("one two three four", 10) == ["one two ", "three four"]
+
+
+def test_what_is_seen_as_one_character_stays_one() -> None:
+    family = "👨‍👩‍👧‍👦"
+    assert split("ああああああ" + family, units(family) + 4) == ["ああああああ", family]
+    assert split("ab🇯🇵", 5) == ["ab", "🇯🇵"]
+    assert split("か" * 4 + "か\u3099", 5) == ["か" * 4, "か\u3099"]
+    # A sequence longer than a part has to be cut all the same.
+    assert "".join(split(family * 3, 4)) == family * 3
+
+
+def test_exactly_line_s_limit_is_one_part() -> None:
+    assert [units(part) for part in split("😢" * 2500, 5000)] == [5000]
+    assert [units(part) for part in split("😢" * 2501, 5000)] == [5000, 2]
+
+
+def words_of(content: dict[str, Any]) -> str:
+    source = {"event_id": "$e", "sender": "@ken:x", "origin_server_ts": 1, "type": "m.room.message"}
+    letter = letter_of(RoomMessageText(source | {"content": content}, content["body"], None, None))
+    assert letter is not None
+    return letter.text
+
+
+def test_an_answer_goes_out_without_the_quotation_of_older_clients() -> None:
+    relates = {"m.in_reply_to": {"event_id": "$before"}}
+    body = "> <@mio:x> 眠れない\n> つらい\n\nそうなんだね"
+    assert words_of({"msgtype": "m.text", "body": body, "m.relates_to": relates}) == "そうなんだね"
+    assert words_of({"msgtype": "m.text", "body": "> 引用から始まる言葉"}) == "> 引用から始まる言葉"
+
+
+def test_an_edit_goes_out_as_a_correction() -> None:
+    new = {"msgtype": "m.text", "body": "正しくは木曜"}
+    relates = {"rel_type": "m.replace", "event_id": "$before"}
+    content = {"msgtype": "m.text", "body": "* 正しくは木曜", "m.new_content": new, "m.relates_to": relates}
+    assert words_of(content) == "（訂正）正しくは木曜"

@@ -1,0 +1,299 @@
+"""LINE, played by a small server on this machine: the bridge's SDK calls it, and people on it write to the bridge.
+
+    line = LineStandin()
+    await line.start()                                 # line.base_url goes into MADOGUCHI_LINE_API_BASE
+    line.connect(bridges_url, channel_id)              # where the webhooks go
+    mio = line.person()
+    await mio.says("眠れない")                          # signed and delivered, checked against LINE's webhook.yml
+    await mio.hears("話を聞かせて")                      # what the bridge sent by reply or push
+    await line.stop()
+
+Every request to it and every answer of it is checked against LINE's own documents (../shared/line) where they lie.
+"""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from tests.standins.openapi import Disagreement, line_document
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Bubble:
+    """One message that arrived on somebody's phone."""
+
+    to: str
+    text: str
+    via: str  # "reply" or "push"
+
+
+@dataclass
+class Request:
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+    status: int
+
+
+@dataclass
+class LineStandin:
+    channel_secret: str = field(default_factory=lambda: secrets.token_hex(16))
+    access_token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    client_id: str = "1234567890"
+    destination: str = field(default_factory=lambda: "U" + secrets.token_hex(16))
+    reply_token_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        self.requests: list[Request] = []
+        self.phones: list[Bubble] = []
+        self.groups_left: list[str] = []
+        self.disagreements: list[str] = []
+        self.troubles: list[Callable[[web.Request], Awaitable[web.StreamResponse | None]]] = []
+        self.after_work: list[float] = []
+        self.out_of_quota = False
+        self.stateless_tokens: list[str] = []
+        self.base_url = ""
+        self.webhook_url = ""
+        self._accepted: dict[str, Json] = {}
+        self._reply_tokens: dict[str, tuple[str, float]] = {}
+        self._runner: web.AppRunner | None = None
+        self._http: aiohttp.ClientSession | None = None
+        self._message_ids = iter(range(500_000_000_000_000_000, 600_000_000_000_000_000))
+
+    async def start(self, port: int = 0) -> None:
+        app = web.Application(client_max_size=4 * 1024 * 1024)
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", port).start()
+        self.base_url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self._http = aiohttp.ClientSession()
+
+    async def stop(self) -> None:
+        """Goes, and says so if anything was not as LINE's documents say."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._http is not None:
+            await self._http.close()
+        assert not self.disagreements, "\n".join(self.disagreements)
+
+    def connect(self, bridges_url: str, channel_id: str) -> None:
+        self.webhook_url = f"{bridges_url}/_madoguchi/bridges/line/{channel_id}/webhook"
+
+    def person(self, user_id: str = "") -> "LinePerson":
+        return LinePerson(self, user_id or "U" + secrets.token_hex(16))
+
+    # -- troubles ----------------------------------------------------------------------------------------------------
+    def fails(self, times: int, status: int = 500) -> None:
+        """The next requests are answered with `status`, and nothing is done."""
+
+        async def trouble(request: web.Request) -> web.StreamResponse:
+            return web.json_response({"message": "trouble"}, status=status)
+
+        self.troubles += [trouble] * times
+
+    def loses_answers(self, times: int) -> None:
+        """The next requests are carried out, but the connection is cut before the answer."""
+        self.after_work += [0.0] * times
+
+    # -- webhooks ----------------------------------------------------------------------------------------------------
+    def event(self, user_id: str, type_: str, **more: Any) -> Json:
+        """An event as LINE makes it. `source` and `timestamp` (ms) may be given."""
+        event: Json = {
+            "type": type_,
+            "source": {"type": "user", "userId": user_id},
+            "timestamp": time.time_ns() // 1_000_000,
+            "mode": "active",
+            "webhookEventId": "01" + secrets.token_hex(12).upper(),
+            "deliveryContext": {"isRedelivery": False},
+        }
+        if type_ not in ("unsend", "unfollow", "leave", "memberLeft"):
+            event["replyToken"] = secrets.token_hex(16)
+        event |= more
+        return {key: value for key, value in event.items() if value is not None}
+
+    def text_message(self, text: str) -> Json:
+        return {"id": self.message_id(), "type": "text", "text": text, "quoteToken": secrets.token_urlsafe(12)}
+
+    def message_id(self) -> str:
+        return str(next(self._message_ids))
+
+    def body(self, events: list[Json], *, check: bool = True) -> bytes:
+        """A webhook body; with `check` it must be as webhook.yml says."""
+        body = {"destination": self.destination, "events": events}
+        if check:
+            line_document("webhook").check("CallbackRequest", body)
+        return json.dumps(body, ensure_ascii=False).encode()
+
+    def signature(self, raw: bytes) -> str:
+        return base64.b64encode(hmac.new(self.channel_secret.encode(), raw, hashlib.sha256).digest()).decode()
+
+    async def deliver(self, *events: Json, check: bool = True, redelivery: bool = False) -> int:
+        """Signs and delivers one webhook; gives the bridge's status. Waits 2 s for it, as LINE does."""
+        if redelivery:
+            events = tuple({**event, "deliveryContext": {"isRedelivery": True}} for event in events)
+        for event in events:
+            if token := event.get("replyToken"):
+                known = self._reply_tokens.get(token)
+                self._reply_tokens[token] = known or (event.get("source", {}).get("userId", ""), time.monotonic())
+        return await self.deliver_raw(self.body(list(events), check=check))
+
+    async def deliver_raw(self, raw: bytes, signature: str | None = None) -> int:
+        assert self._http is not None
+        headers = {"x-line-signature": self.signature(raw) if signature is None else signature}
+        headers["Content-Type"] = "application/json; charset=utf-8"
+        timeout = aiohttp.ClientTimeout(total=2)
+        async with self._http.post(self.webhook_url, data=raw, headers=headers, timeout=timeout) as answer:
+            await answer.read()
+            return answer.status
+
+    async def delivers_until_taken(self, *events: Json, within_s: float = 30) -> None:
+        """As LINE with redelivery on: again and again until the bridge answers 200."""
+        ends = time.monotonic() + within_s
+        redelivery = False
+        while True:
+            try:
+                if await self.deliver(*events, redelivery=redelivery) == 200:
+                    return
+            except (aiohttp.ClientError, TimeoutError):
+                pass
+            assert time.monotonic() < ends, "the bridge did not take the webhook"
+            redelivery = True
+            await asyncio.sleep(0.2)
+
+    # -- the Messaging API ------------------------------------------------------------------------------------------
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        raw = await request.read()
+        form = request.content_type == "application/x-www-form-urlencoded"
+        body: Any = dict(await request.post()) if form else json.loads(raw) if raw else None
+        document = line_document("channel-access-token" if "/oauth2/" in request.path else "messaging-api")
+        try:
+            document.check_request(request.method, request.path, request.headers, body)
+        except Disagreement as error:
+            self.disagreements.append(str(error))
+        answer: web.StreamResponse | None = None
+        if self.troubles:
+            answer = await self.troubles.pop(0)(request)
+        if answer is None:
+            status, content = self._work(request, body)
+            try:
+                document.check_answer(request.method, request.path, status, content)
+            except Disagreement as error:
+                self.disagreements.append(str(error))
+            answer = web.json_response(content, status=status, headers={"x-line-request-id": secrets.token_hex(16)})
+        self.requests.append(Request(request.method, request.path, dict(request.headers), body, answer.status))
+        if self.after_work and answer.status == 200:
+            self.after_work.pop(0)
+            assert request.transport is not None
+            request.transport.abort()
+        return answer
+
+    def _work(self, request: web.Request, body: Any) -> tuple[int, Json]:
+        path = request.path
+        if path == "/oauth2/v3/token":
+            if (body.get("client_id"), body.get("client_secret")) != (self.client_id, self.channel_secret):
+                return 400, {"error": "invalid_client"}
+            self.stateless_tokens.append(secrets.token_urlsafe(24))
+            return 200, {"token_type": "Bearer", "access_token": self.stateless_tokens[-1], "expires_in": 900}
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if token not in (self.access_token, *self.stateless_tokens):
+            return 401, {"message": "Authentication failed. Confirm that the access token is valid."}
+        if path == "/v2/bot/message/reply":
+            return self._reply(body)
+        if path == "/v2/bot/message/push":
+            return self._push(body, request.headers.get("X-Line-Retry-Key"))
+        if path.endswith("/leave"):
+            self.groups_left.append(path.split("/")[-2])
+            return 200, {}
+        if path == "/v2/bot/message/quota":
+            return 200, {"type": "limited", "value": 1000}
+        if path == "/v2/bot/message/quota/consumption":
+            return 200, {"totalUsage": sum(bubble.via == "push" for bubble in self.phones)}
+        if path.startswith("/v2/bot/profile/"):
+            return 200, {"displayName": "LINE太郎", "userId": path.split("/")[-1]}
+        return 404, {"message": "Not found"}
+
+    def _reply(self, body: Json) -> tuple[int, Json]:
+        to, born = self._reply_tokens.get(body["replyToken"], ("", 0.0))
+        if not to or time.monotonic() - born > self.reply_token_seconds:
+            return 400, {"message": "Invalid reply token"}
+        self._reply_tokens[body["replyToken"]] = ("", born)
+        return self._carry(to, body["messages"], "reply")
+
+    def _push(self, body: Json, retry_key: str | None) -> tuple[int, Json]:
+        if retry_key is not None and retry_key in self._accepted:
+            told = {"message": "The retry key is already accepted"}
+            return 409, told | self._accepted[retry_key]
+        if self.out_of_quota:
+            return 429, {"message": "You have reached your monthly limit."}
+        status, told = self._carry(body["to"], body["messages"], "push")
+        if status == 200 and retry_key is not None:
+            self._accepted[retry_key] = told
+        return status, told
+
+    def _carry(self, to: str, messages: list[Json], via: str) -> tuple[int, Json]:
+        if len(messages) > 5 or any(len(m["text"].encode("utf-16-le")) > 10_000 for m in messages):
+            return 400, {"message": "The request body has 1 error(s)"}
+        self.phones += [Bubble(to, message["text"], via) for message in messages]
+        return 200, {"sentMessages": [{"id": self.message_id(), "quoteToken": "q"} for _ in messages]}
+
+
+@dataclass
+class LinePerson:
+    """Somebody with LINE on their phone."""
+
+    line: LineStandin
+    user_id: str
+
+    @property
+    def phone(self) -> list[str]:
+        """The texts that have arrived, oldest first."""
+        return [bubble.text for bubble in self.line.phones if bubble.to == self.user_id]
+
+    def event(self, type_: str, **more: Any) -> Json:
+        return self.line.event(self.user_id, type_, **more)
+
+    def said(self, text: str, **more: Any) -> Json:
+        """The event of a text message, not yet delivered."""
+        return self.event("message", message=self.line.text_message(text), **more)
+
+    async def says(self, text: str) -> Json:
+        """Writes, and LINE delivers (again, should the bridge not answer). Gives the event."""
+        event = self.said(text)
+        await self.line.delivers_until_taken(event)
+        return event
+
+    async def sends(self, type_: str, **more: Any) -> Json:
+        """A message of another type: sticker, image, location …"""
+        event = self.event("message", message={"id": self.line.message_id(), "type": type_, **more})
+        await self.line.delivers_until_taken(event)
+        return event
+
+    async def does(self, type_: str, **more: Any) -> Json:
+        """follow, unfollow, unsend, postback …"""
+        event = self.event(type_, **more)
+        await self.line.delivers_until_taken(event)
+        return event
+
+    async def hears(self, text: str, *, within_s: float = 20) -> Bubble:
+        """Waits until a bubble with `text` in it is on the phone."""
+        ends = time.monotonic() + within_s
+        while True:
+            for bubble in self.line.phones:
+                if bubble.to == self.user_id and text in bubble.text:
+                    return bubble
+            assert time.monotonic() < ends, f"{text!r} did not arrive; on the phone: {self.phone}"
+            await asyncio.sleep(0.05)
