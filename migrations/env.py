@@ -7,9 +7,6 @@ from alembic.ddl.postgresql import PostgresqlImpl
 from sqlalchemy import Connection
 from sqlalchemy.util import await_only
 
-# Any constant serves; it only has to be the same in every process that migrates.
-ONE_AT_A_TIME = 0x6D61646F
-
 
 class PlainSql(PostgresqlImpl):
     """Hands a migration's text to PostgreSQL as it stands: several statements, colons and percent signs included."""
@@ -28,8 +25,8 @@ def run() -> None:
     connection: Connection = context.config.attributes["connection"]
     context.configure(connection=connection, version_table="alembic_version")
     with context.begin_transaction():
-        # Also opens the transaction that the plain texts run in.
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ONE_AT_A_TIME})")
+        # SQLAlchemy begins the driver's transaction with the first statement of its own, not with our plain texts.
+        connection.exec_driver_sql("SELECT 1")
         context.run_migrations()
 
 

@@ -49,6 +49,7 @@ def setup(process: str, level: str = "info", stream: TextIO | None = None) -> No
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
+            pass_foreign_args=True,
             foreign_pre_chain=[_only_the_template, *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
         )
@@ -91,7 +92,8 @@ def _name_process(process: str) -> Processor:
 def _only_the_template(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """Of a library's line keep its format string, not what was filled in: nio, for one, quotes events."""
     record: logging.LogRecord = event["_record"]
-    template = record.msg if isinstance(record.msg, str) and record.args else ""
+    filled_in = event.pop("positional_args", None)
+    template = record.msg if isinstance(record.msg, str) and filled_in else ""
     if template:
         event["event"] = template
     else:

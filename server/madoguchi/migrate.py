@@ -1,6 +1,5 @@
 """Brings the database to the schema of this version: alembic with plain-SQL migrations, over asyncpg."""
 
-import asyncio
 from pathlib import Path
 
 import asyncpg
@@ -8,6 +7,9 @@ import asyncpg
 from madoguchi import logs
 
 log = logs.get(__name__)
+
+# Any constant serves; it only has to be the same in every process that migrates.
+ONE_AT_A_TIME = 0x6D61646F
 
 
 def migrations_directory() -> Path:
@@ -36,11 +38,20 @@ async def current_revision(database_url: str) -> str | None:
 
 async def migrate(database_url: str) -> tuple[str | None, str]:
     """Run what is missing, in one transaction, one process at a time. Gives (revision before, revision now)."""
-    before, newest = await current_revision(database_url), newest_revision()
-    if before != newest:
-        log.info("migrating the database", before=before, to=newest)
-        await _upgrade(database_url)
-    return before, newest
+    newest = newest_revision()
+    if await current_revision(database_url) == newest:
+        return newest, newest
+    # Held by a connection of its own, so that who dies in the middle leaves no lock behind.
+    guard = await asyncpg.connect(database_url)
+    try:
+        await guard.execute(f"SELECT pg_advisory_lock({ONE_AT_A_TIME})")
+        before = await current_revision(database_url)
+        if before != newest:
+            log.info("migrating the database", before=before, to=newest)
+            await _upgrade(database_url)
+        return before, newest
+    finally:
+        await guard.close()
 
 
 async def _upgrade(database_url: str) -> None:
@@ -67,8 +78,3 @@ async def _upgrade(database_url: str) -> None:
             await connection.run_sync(run)
     finally:
         await engine.dispose()
-
-
-def main(database_url: str) -> tuple[str | None, str]:
-    """`migrate` for callers without an event loop."""
-    return asyncio.run(migrate(database_url))
