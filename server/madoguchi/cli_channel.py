@@ -1,0 +1,167 @@
+"""`madoguchi channel`: the ways people reach the desk.
+
+Secrets had better not stand in a command line, where every user of the machine can read them: `-` reads them from
+standard input, one a line in the order --secret, --token; else they come from the environment; else the command asks.
+"""
+
+import base64
+import os
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+from nacl.public import PublicKey, SealedBox
+
+from madoguchi.cli_staff import in_transaction, operator
+from madoguchi.config import Settings
+from madoguchi.context import Context
+from madoguchi.core.desk import channels as rules
+from madoguchi.flags import with_settings
+from madoguchi.storage import channels as stored
+from madoguchi.storage.channels import Channel, Mode
+from madoguchi.storage.db import Tx
+from madoguchi.up import runfile
+
+_MODES = ["contact_point", "relay", "draining", "notice_only", "closed"]
+
+
+@click.group()
+def channel() -> None:
+    """The ways people reach the desk."""
+
+
+@channel.command()
+@click.argument("kind", type=click.Choice(["line"]))
+@click.option("--id", "channel_id", help="Name of the channel in addresses (otherwise KIND, KIND-2, …).")
+@click.option("--name", default="LINE", show_default=True, help="What the staff call this channel.")
+@click.option("--secret", help="LINE's channel secret: `-` reads it from standard input. [LINE_CHANNEL_SECRET]")
+@click.option("--token", help="LINE's channel access token: `-` likewise. [LINE_CHANNEL_ACCESS_TOKEN]")
+@click.option("--line-channel-id", help="With it instead of a token, short-lived tokens are taken out as needed.")
+@click.option("--mode", type=click.Choice(["contact_point", "relay"]), default="contact_point", show_default=True)
+@click.option("--reason", help="Why this mode. A relay lets the app's company read what is said, and needs one.")
+@with_settings
+def add(
+    settings: Settings,
+    kind: str,
+    channel_id: str | None,
+    name: str,
+    secret: str | None,
+    token: str | None,
+    line_channel_id: str | None,
+    mode: Mode,
+    reason: str | None,
+) -> None:
+    """Connect a messaging app."""
+    if mode == "relay" and not (reason or "").strip():
+        raise click.UsageError("--mode relay needs --reason: the app's company can then read what is said.")
+    secrets = {"channel_secret": _secret("secret", secret, "LINE_CHANNEL_SECRET", "Channel secret")}
+    if line_channel_id:
+        secrets["channel_id"] = line_channel_id
+    if token or not line_channel_id:
+        secrets["access_token"] = _secret("token", token, "LINE_CHANNEL_ACCESS_TOKEN", "Channel access token")
+    sealed = _sealed(settings, secrets)
+
+    async def act(ctx: Context, tx: Tx) -> Channel:
+        wanted = channel_id or await rules.free_id(tx, kind)
+        return await rules.add(ctx, tx, wanted, kind, name, mode, reason, by=operator(), sealed_secrets=sealed)
+
+    added = in_transaction(settings, act)
+    click.echo(f"channel {added.id}: {added.kind}, {added.mode}, {added.name}")
+    click.echo(f"webhook: {webhook_url(settings, added)}")
+    click.echo(
+        "Next, in the LINE Developers console: enter this address as the webhook URL (it must be reachable by https),\n"
+        "switch on 'Use webhook' and 'Webhook redelivery', press 'Verify'; and in the LINE Official Account Manager\n"
+        "switch off auto-reply messages.",
+        err=True,
+    )
+
+
+@channel.command(name="list")
+@click.option("--changes", is_flag=True, help="Also who changed each mode, when and why.")
+@with_settings
+def list_channels(settings: Settings, changes: bool) -> None:
+    """Show all channels, one a line."""
+
+    async def act(ctx: Context, tx: Tx) -> list[tuple[Channel, list[stored.ChannelChange]]]:
+        return [(found, await stored.list_changes(tx, found.id)) for found in await stored.list_channels(tx)]
+
+    for found, history in in_transaction(settings, act):
+        click.echo("\t".join((found.id, found.kind, found.mode, found.name, found.reason or "")).rstrip())
+        for change in history if changes else ():
+            modes = f"{change.mode_before} → {change.mode_after}" if change.mode_before else change.mode_after
+            click.echo(f"  {change.at:%Y-%m-%d %H:%M:%S%z}  {modes}  {change.by_whom}  {change.reason or ''}".rstrip())
+
+
+@channel.command(name="set")
+@click.argument("channel_id")
+@click.option("--mode", type=click.Choice(["open", *_MODES]))
+@click.option("--reason", help="Why; kept with the change.")
+@click.option("--secret", help="A new channel secret: `-` reads it from standard input.")
+@click.option("--token", help="A new channel access token, given along with --secret.")
+@with_settings
+def set_channel(
+    settings: Settings, channel_id: str, mode: Mode | None, reason: str | None, secret: str | None, token: str | None
+) -> None:
+    """Switch a channel's mode, or renew its secrets. Every change is kept with who, when and why."""
+    if mode is None and secret is None:
+        raise click.UsageError("Say --mode (with --reason), or --secret and --token.")
+    if mode is not None and not (reason or "").strip():
+        raise click.UsageError("A change of mode needs --reason.")
+    sealed = None
+    if secret is not None:
+        secrets = {"channel_secret": _secret("secret", secret, "LINE_CHANNEL_SECRET", "Channel secret")}
+        secrets["access_token"] = _secret("token", token, "LINE_CHANNEL_ACCESS_TOKEN", "Channel access token")
+        sealed = _sealed(settings, secrets)
+
+    async def act(ctx: Context, tx: Tx) -> Channel | None:
+        found = await rules.renew_secrets(ctx, tx, channel_id, sealed) if sealed else None
+        return await rules.switch(ctx, tx, channel_id, mode, reason, by=operator()) if mode else found
+
+    changed = in_transaction(settings, act)
+    assert changed is not None
+    click.echo(f"channel {changed.id}: {changed.mode}" + (", secrets renewed" if sealed else ""))
+
+
+def webhook_url(settings: Settings, found: Channel) -> str:
+    """The address that the app has to call. Behind a proxy, the public address; else the bridges' own listener."""
+    path = f"/_madoguchi/bridges/{found.kind}/{found.id}/webhook"
+    if settings.public_url:
+        return settings.public_url + path
+    running = runfile.read(settings.run_file)
+    return (running.bridges_url if running else settings.bridges_url) + path
+
+
+def _secret(what: str, given: str | None, variable: str, prompt: str) -> str:
+    """A secret from standard input (`-`), the environment, or the terminal."""
+    if given == "-":
+        value = sys.stdin.readline()
+    elif given is not None:
+        click.echo(
+            f"Everybody on this machine can read a command line while it runs. Better: `--{what} -` and the secret on "
+            f"standard input, or {variable} in the environment.",
+            err=True,
+        )
+        value = given
+    elif (from_environment := os.environ.get(variable)) is not None:
+        value = from_environment
+    elif sys.stdin.isatty():
+        value = click.prompt(prompt, hide_input=True)
+    else:
+        raise click.UsageError(f"{prompt}: say `--{what} -` and give it on standard input, or set {variable}.")
+    if not (value := value.strip()):
+        raise click.UsageError(f"{prompt}: nothing was given.")
+    return value
+
+
+def _sealed(settings: Settings, secrets: dict[str, str]) -> str:
+    """The secrets as JSON in a SealedBox that only the bridges open, base64."""
+    path: Path = settings.keys / "bridges.pub"
+    try:
+        key = PublicKey(base64.b64decode(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise click.ClickException(
+            f"{path}: the bridges' public key can't be read ({type(error).__name__}). `madoguchi up` or "
+            "`madoguchi init` makes it."
+        ) from None
+    return base64.b64encode(SealedBox(key).encrypt(msgspec.json.encode(secrets))).decode()
