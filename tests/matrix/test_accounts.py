@@ -177,7 +177,7 @@ async def test_rooms_learn_of_a_new_name(mio: Person, ken: Person) -> None:
     room = await mio.opens_a_room(with_=[ken])
     await ken.catches_up()
     await mio.put(f"{V3}/profile/{segment(mio.user_id)}/displayname", {"displayname": "みお"})
-    event = await ken.waits_for(room, lambda event: event["type"] == "m.room.member")
+    event = await ken.waits_for(room, lambda event: "displayname" in event["content"])
     assert event["content"] == {"membership": "join", "displayname": "みお"}
 
 

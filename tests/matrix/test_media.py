@@ -25,7 +25,8 @@ async def uploads(person: Person, content: bytes, kind: str | None = "applicatio
 
 
 async def raw(person: Person, path: str, **headers: str) -> tuple[int, Any, bytes]:
-    sent = {"Authorization": f"Bearer {person.token}"} | {key.replace("_", "-"): value for key, value in headers.items()}
+    sent = {key.replace("_", "-"): value for key, value in headers.items()}
+    sent["Authorization"] = f"Bearer {person.token}"
     async with person.line.http.get(person.line.base_url + path, headers=sent) as answer:
         return answer.status, answer.headers, await answer.read()
 

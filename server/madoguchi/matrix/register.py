@@ -71,11 +71,10 @@ async def _by_person(call: Call, body: Register) -> Logged:
 
 async def _by_appservice(call: Call, body: Register) -> Logged:
     token = token_of(call.request)
-    if token is None:
-        raise errors.MissingToken("An application service registers with its as_token.")
-    service = appservices.by_token(call.ctx, token)
+    service = appservices.by_token(call.ctx, token) if token is not None else None
     if service is None:
-        raise errors.UnknownToken("This is not the token of an application service.", soft_logout=False)
+        # Not a 401: on this path that is how the stages of interactive authentication are asked for.
+        raise errors.NotAllowed("Only an application service registers in this way, with its as_token.")
     name = body.username if body.username is not None else body.user
     if name is None:
         raise errors.MissingParam("A username is needed.")
