@@ -1,0 +1,179 @@
+"""`madoguchi up`: one command, several processes, and nothing that dies stays dead or leaves anything behind."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.house import MADOGUCHI, House, healthy
+
+VERBS = ("serve", "bridges", "keeper", "work")
+
+
+@pytest.fixture(scope="module")
+def desk() -> Iterator[House]:
+    """A house that may be treated badly: not the one the stories live in."""
+    with tempfile.TemporaryDirectory(prefix="mado-", dir="/tmp") as directory:
+        house = House(Path(directory) / "data")
+        house.opens()
+        try:
+            yield house
+        finally:
+            house.closes()
+
+
+def madoguchi(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([MADOGUCHI, *words], capture_output=True, text=True, timeout=60, check=False)
+
+
+def call(house: House, method: str, path: str, body: dict[str, Any] | None = None, token: str = "") -> dict[str, Any]:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(house.base_url + path, data, method=method)
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
+def sign_in(house: House) -> str:
+    ken = house.staff[0]
+    body = {
+        "type": "m.login.password",
+        "identifier": {"type": "m.id.user", "user": ken.user_id},
+        "password": ken.password,
+    }
+    return str(call(house, "POST", "/_matrix/client/v3/login", body)["access_token"])
+
+
+def until(what: str, happens: Any, within_s: float = 30) -> None:
+    ends = time.monotonic() + within_s
+    while not happens():
+        assert time.monotonic() < ends, what
+        time.sleep(0.1)
+
+
+def test_it_tells_where_it_is(desk: House) -> None:
+    said = desk.log.read_text()
+    assert f"ready {desk.base_url}" in said
+    for name in ("youth_url", "staff_url", "admin_link"):
+        assert desk.facts[name] in said
+    for person in desk.staff:
+        assert person.user_id in said
+        assert person.password in said
+    assert desk.facts["server_name"] == desk.server_name
+    assert desk.facts["database_url"].startswith("postgresql:///madoguchi?host=")
+    assert "#link=" in desk.facts["admin_link"]
+    call(desk, "GET", "/_matrix/client/v3/account/whoami", token=sign_in(desk))
+
+
+def test_what_it_writes_is_private(desk: House) -> None:
+    assert stat.S_IMODE(desk.data.stat().st_mode) & 0o066 == 0
+    for path in [desk.data / "run.json", *(desk.data / "keys").iterdir(), *(desk.data / "logs").iterdir()]:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+def test_a_second_one_is_refused(desk: House) -> None:
+    second = madoguchi("up", "--data", str(desk.data), "--listen", "127.0.0.1:0")
+    assert second.returncode == 1
+    pid = desk.facts["pid"]
+    assert second.stderr.strip() == (
+        f"Error: A desk is already running on {desk.data} (process {pid}). Stop it first, or choose another --data."
+    )
+    assert healthy(desk.base_url)
+
+
+def test_a_taken_port_is_refused(desk: House, tmp_path: Path) -> None:
+    taken = desk.base_url.removeprefix("http://")
+    second = madoguchi("up", "--data", str(tmp_path / "data"), "--listen", taken)
+    assert second.returncode == 1
+    assert f"Cannot listen on {taken}: Address already in use." in second.stderr
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_is_killed_comes_back(desk: House, verb: str) -> None:
+    desk.kills(verb)
+    sign_in(desk)
+
+
+def test_a_killed_database_comes_back(desk: House) -> None:
+    token = sign_in(desk)
+    (postmaster,) = [p for p in psutil.Process(desk.facts["pid"]).children() if p.name() == "postgres"]
+    postmaster.kill()
+    postmaster.wait(10)
+    until("the database comes back", lambda: healthy(desk.base_url))
+    call(desk, "GET", "/_matrix/client/v3/account/whoami", token=token)
+
+
+def test_the_doctor_finds_it_well(desk: House) -> None:
+    # The keeper says so itself, with its first request after the kills above.
+    until("all is well", lambda: madoguchi("doctor", "--data", str(desk.data)).returncode == 0)
+    seen = madoguchi("doctor", "--data", str(desk.data)).stdout
+    for about in ("data", "keys", "clock", "pages", "database", "schema", "keeper", "vault", "channels", *VERBS[:2]):
+        assert any(line.split()[:2] in (["ok", about], ["note", about]) for line in seen.splitlines()), seen
+
+
+def test_the_doctor_says_how_to_mend(desk: House) -> None:
+    key = desk.data / "keys" / "bridges.pub"
+    key.chmod(0o644)
+    try:
+        seen = madoguchi("doctor", "--data", str(desk.data))
+    finally:
+        key.chmod(0o600)
+    assert seen.returncode == 1
+    assert f"bad   keys       {key} can be read by others.\n" in seen.stdout
+    assert f"-> chmod 600 {key}\n" in seen.stdout
+
+
+def test_the_supervisor_killed_takes_all_along_and_up_works_again(desk: House) -> None:
+    token = sign_in(desk)
+    everybody, link = desk.everybody(), desk.facts["admin_link"].partition("#")[2]
+    assert len(everybody) > len(VERBS) + 1
+    os.kill(desk.facts["pid"], signal.SIGKILL)
+    assert desk.supervisor is not None
+    desk.supervisor.wait(10)
+    # Without a pause: the new one has to wait for what is still going.
+    started = time.monotonic()
+    desk.opens()
+    assert time.monotonic() - started < 10
+    assert not [p for p in everybody if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    call(desk, "GET", "/_matrix/client/v3/account/whoami", token=token)
+    assert desk.facts["admin_link"].partition("#")[2] == link
+
+
+def test_another_name_is_refused(desk: House) -> None:
+    desk.closes()
+    renamed = madoguchi("up", "--data", str(desk.data), "--listen", "127.0.0.1:0", "--server-name", "other.example")
+    assert renamed.returncode == 1
+    assert "it can't change" in renamed.stderr
+    desk.opens()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_cleanly(desk: House, number: signal.Signals) -> None:
+    everybody = desk.everybody()
+    assert desk.supervisor is not None
+    desk.supervisor.send_signal(number)
+    assert desk.supervisor.wait(30) == 0
+    assert not [p for p in everybody if p.is_running()]
+    assert not (desk.data / "run.json").exists()
+    log = (desk.data / "logs" / "postgres.log").read_text()
+    assert "database system is shut down" in log.splitlines()[-1]
+    desk.opens(within_s=10)
+
+
+def test_commands_work_while_the_desk_is_closed(desk: House) -> None:
+    desk.closes()
+    done = madoguchi("migrate", "--data", str(desk.data))
+    assert (done.returncode, "as it was." in done.stdout) == (0, True), done.stderr
+    desk.opens()
