@@ -30,6 +30,7 @@ class Invite(msgspec.Struct):
 
 
 async def invite_user(call: Call, room_id: str, body: Invite) -> dict[str, Any]:
+    call.session.must_not_be_suspended()
     if body.user_id is None:
         if body.address is not None:
             raise errors.NotAllowed("Nobody can be invited by e-mail or telephone here.")
@@ -39,11 +40,13 @@ async def invite_user(call: Call, room_id: str, body: Invite) -> dict[str, Any]:
 
 
 async def join_room_by_id(call: Call, room_id: str, body: Reason) -> dict[str, Any]:
+    call.session.must_not_be_suspended()
     await membership.join(call.ctx, call.tx, room_id, call.session.user_id, body.reason)
     return {"room_id": room_id}
 
 
 async def join_room(call: Call, room_id_or_alias: str, body: Reason) -> dict[str, Any]:
+    call.session.must_not_be_suspended()
     if room_id_or_alias == f"#desk:{call.ctx.settings.server_name}":
         # The desk's own alias: whoever joins it from any Matrix client opens a case and is in its room.
         return {"room_id": await cases.arrive_by_alias(call.ctx, call.tx, call.session.user_id)}
@@ -53,6 +56,7 @@ async def join_room(call: Call, room_id_or_alias: str, body: Reason) -> dict[str
 
 
 async def knock_room(call: Call, room_id_or_alias: str, body: Reason) -> dict[str, Any]:
+    call.session.must_not_be_suspended()
     room_id = await _room_of(call, room_id_or_alias)
     await membership.knock(call.ctx, call.tx, room_id, call.session.user_id, body.reason)
     return {"room_id": room_id}
@@ -80,15 +84,18 @@ async def forget_room(call: Call, room_id: str) -> dict[str, Any]:
 
 
 async def kick(call: Call, room_id: str, body: Target) -> dict[str, Any]:
+    call.session.must_not_be_suspended()
     await membership.kick(call.ctx, call.tx, room_id, call.session.user_id, body.user_id, body.reason)
     return {}
 
 
 async def ban(call: Call, room_id: str, body: Target) -> dict[str, Any]:
+    call.session.must_not_be_suspended()
     await membership.ban(call.ctx, call.tx, room_id, call.session.user_id, body.user_id, body.reason)
     return {}
 
 
 async def unban(call: Call, room_id: str, body: Target) -> dict[str, Any]:
+    call.session.must_not_be_suspended()
     await membership.unban(call.ctx, call.tx, room_id, call.session.user_id, body.user_id, body.reason)
     return {}

@@ -21,6 +21,7 @@ MOST_EVENTS = 1000
 
 
 async def create_room(call: Call, body: CreateRoom) -> dict[str, Any]:
+    call.session.must_not_be_suspended()
     room_id = await chat_rooms.create_room(call.ctx, call.tx, call.session.user_id, body)
     return {"room_id": room_id}
 
