@@ -1,0 +1,265 @@
+// The desk API, /_madoguchi/desk/v1, as this page uses it. Field names are the API's own.
+
+export interface Guidance {
+  id: string;
+  name: string;
+  name_easy: string;
+  phone: string;
+  url?: string;
+  hours_text: string;
+  /** Null where the hours cannot be known here. */
+  open_now: boolean | null;
+  checked_on: string | null;
+}
+
+export interface Reader {
+  who: string;
+  kind: "counsellor" | "keeper" | "server" | "app";
+  reads: boolean;
+}
+
+export interface Minutes {
+  low: number;
+  high: number;
+}
+
+export interface DeskFacts {
+  name: string;
+  server_name: string;
+  open: boolean;
+  reason: "hours" | "channel" | null;
+  /** Milliseconds since 1970. */
+  next_opening: number | null;
+  waiting: number;
+  staff_present: number;
+  estimate_minutes: Minutes | null;
+  guidance: Guidance[];
+  quick_exit_url: string;
+  keeper_user_id: string;
+  readers: Reader[];
+}
+
+export interface OpenedCase {
+  case_id: string;
+  room_id: string;
+  user_id: string;
+  device_id?: string;
+  access_token?: string;
+  password?: string;
+}
+
+export type CaseState = "arriving" | "waiting" | "talking" | "resting" | "closed" | "purged";
+
+export interface MyCase {
+  case_id: string;
+  room_id: string;
+  state: CaseState;
+  place: number | null;
+  ahead: number | null;
+  staff_present: number;
+  estimate_minutes: Minutes | null;
+  counsellor: { user_id: string; name: string } | null;
+  pos: number;
+}
+
+export interface WaitingCase {
+  case_id: string;
+  channel: string;
+  mode: string;
+  waiting_since: number;
+  place: number;
+  repeat: boolean;
+  locked: boolean;
+}
+
+export interface OwnCase {
+  case_id: string;
+  room_id: string;
+  channel: string;
+  mode: string;
+  state: CaseState;
+  accepted_at: number;
+  /** The young person is on an app. */
+  ghost: boolean;
+  /** Given to a colleague who has not come in yet. */
+  handing_over: boolean;
+}
+
+export interface Queue {
+  pos: number;
+  waiting: WaitingCase[];
+  mine: OwnCase[];
+  staff_present: number;
+}
+
+export type Role = "counsellor" | "supervisor" | "administrator" | "auditor";
+
+export interface Me {
+  user_id: string;
+  name: string;
+  role: Role;
+  capacity: number;
+}
+
+export interface Colleague {
+  user_id: string;
+  name: string;
+  role: Role;
+  present: boolean;
+  free: number;
+}
+
+export interface StaffMember {
+  user_id: string;
+  name: string;
+  role: Role;
+  capacity: number;
+  present: boolean;
+  added_at: number;
+  last_seen_at: number | null;
+  disabled_at: number | null;
+}
+
+export interface AddedStaff {
+  user_id: string;
+  name: string;
+  role: Role;
+  capacity: number;
+  password: string;
+}
+
+export interface Channel {
+  id: string;
+  kind: string;
+  name: string;
+  mode: string;
+  reason: string | null;
+  has_secrets: boolean;
+  changes: { at: number; by: string; mode_before: string | null; mode_after: string; reason: string | null }[];
+}
+
+export interface DeskStatus {
+  open: boolean;
+  staff_present: number;
+  counts: { waiting: number; talking: number; closed: number; staff: number; jobs: number; failed_jobs: number };
+  processes: { name: string; connections: number | null; last_seen: number | null }[];
+  schema: string;
+  database: string;
+  unchecked_guidance: string[];
+}
+
+/** The desk said no, or could not be reached (`status` 0). `fields` is the answer's JSON. */
+export class DeskError extends Error {
+  constructor(readonly status: number, readonly errcode: string, readonly fields: Record<string, unknown> = {}) {
+    super(errcode);
+  }
+}
+
+type Query = Record<string, string | number | undefined>;
+
+/** Every call raises DeskError. Long polls take a position and wait up to `timeout` milliseconds. */
+export class Desk {
+  token: string | null = null;
+
+  constructor(private readonly fetchNow: typeof fetch = (...request) => fetch(...request)) {}
+
+  facts(): Promise<DeskFacts> {
+    return this.call("GET", "/desk");
+  }
+
+  openCase(language: string): Promise<OpenedCase> {
+    return this.call("POST", "/cases", { body: { channel: "web", language, with_password: true } });
+  }
+
+  myCase(after?: number, timeout?: number, signal?: AbortSignal): Promise<MyCase> {
+    return this.call("GET", "/cases/mine", { query: { after, timeout }, signal });
+  }
+
+  leaveMyCase(): Promise<unknown> {
+    return this.call("POST", "/cases/mine/leave", { body: {} });
+  }
+
+  me(): Promise<Me> {
+    return this.call("GET", "/me");
+  }
+
+  queue(after?: number, timeout?: number, signal?: AbortSignal): Promise<Queue> {
+    return this.call("GET", "/queue", { query: { after, timeout }, signal });
+  }
+
+  accept(caseId: string): Promise<{ case_id: string; room_id: string }> {
+    return this.call("POST", `/cases/${encodeURIComponent(caseId)}/accept`, { body: {} });
+  }
+
+  handOver(caseId: string, to: string, reason: string): Promise<unknown> {
+    return this.call("POST", `/cases/${encodeURIComponent(caseId)}/hand_over`, { body: { to, reason } });
+  }
+
+  close(caseId: string): Promise<unknown> {
+    return this.call("POST", `/cases/${encodeURIComponent(caseId)}/close`, { body: {} });
+  }
+
+  async colleagues(): Promise<Colleague[]> {
+    return (await this.call<{ colleagues: Colleague[] }>("GET", "/colleagues")).colleagues;
+  }
+
+  async staff(): Promise<StaffMember[]> {
+    return (await this.call<{ staff: StaffMember[] }>("GET", "/staff")).staff;
+  }
+
+  addStaff(entry: { localpart: string; name: string; role: Role; capacity: number }): Promise<AddedStaff> {
+    return this.call("POST", "/staff", { body: entry });
+  }
+
+  disableStaff(userId: string): Promise<unknown> {
+    return this.call("POST", `/staff/${encodeURIComponent(userId)}/disable`, { body: {} });
+  }
+
+  async channels(): Promise<Channel[]> {
+    return (await this.call<{ channels: Channel[] }>("GET", "/channels")).channels;
+  }
+
+  confirmGuidance(id: string): Promise<unknown> {
+    return this.call("POST", `/guidance/${encodeURIComponent(id)}/confirm`, { body: {} });
+  }
+
+  status(): Promise<DeskStatus> {
+    return this.call("GET", "/status");
+  }
+
+  redeem(entry: { token: string; localpart: string; name: string; password: string }): Promise<{ user_id: string }> {
+    return this.call("POST", "/admin/redeem", { body: entry });
+  }
+
+  private async call<T>(
+    method: string,
+    path: string,
+    { query = {}, body, signal }: { query?: Query; body?: object; signal?: AbortSignal | undefined } = {},
+  ): Promise<T> {
+    const headers: Record<string, string> = {};
+    if (this.token !== null) headers["Authorization"] = `Bearer ${this.token}`;
+    if (body) headers["Content-Type"] = "application/json";
+    const request: RequestInit = { method, headers };
+    if (body) request.body = JSON.stringify(body);
+    if (signal) request.signal = signal;
+    let response: Response;
+    try {
+      response = await this.fetchNow("/_madoguchi/desk/v1" + path + asQuery(query), request);
+    } catch {
+      throw new DeskError(0, signal?.aborted ? "ABORTED" : "OFFLINE");
+    }
+    const answer: unknown = await response.json().catch(() => ({}));
+    if (!response.ok) {
+      const fields = answer as Record<string, unknown>;
+      throw new DeskError(response.status, String(fields["errcode"] ?? "M_UNKNOWN"), fields);
+    }
+    return answer as T;
+  }
+}
+
+function asQuery(query: Query): string {
+  const pairs = Object.entries(query)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => [key, String(value)]);
+  return pairs.length > 0 ? "?" + new URLSearchParams(pairs).toString() : "";
+}

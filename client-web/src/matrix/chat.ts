@@ -1,0 +1,96 @@
+// What the screens know of Matrix. No import here may reach matrix-js-sdk: models are tested with a stand-in for Chat.
+
+/** An access to one account on one device. Tokens and keys are opaque; `storageKey` is 32 bytes, base64. */
+export interface Session {
+  userId: string;
+  deviceId: string;
+  accessToken: string;
+  storageKey: string;
+}
+
+export type MessageKind = "text" | "unreadable" | "removed" | "other" | "joined" | "left";
+
+/** One line of a conversation in the order of the server. `at` is in milliseconds since 1970. */
+export interface Message {
+  id: string;
+  /** The transaction id this device gave the message, null for everybody else's. */
+  txn: string | null;
+  sender: string;
+  mine: boolean;
+  kind: MessageKind;
+  /** Text for "text"; the person's name for "joined" and "left"; empty otherwise. */
+  body: string;
+  at: number;
+}
+
+export interface Member {
+  userId: string;
+  name: string;
+  joined: boolean;
+}
+
+/** A room as it stands now. A new object for every change, never altered afterwards. */
+export interface Room {
+  id: string;
+  membership: "join" | "invite" | "leave";
+  encrypted: boolean;
+  /** False once the case is closed and only reading is left. */
+  writable: boolean;
+  messages: readonly Message[];
+  members: readonly Member[];
+  /** Others who are typing, by user id. */
+  typing: readonly string[];
+  /** How far each other person has read, as a place in `messages` (-1: nothing). */
+  readUpTo: Readonly<Record<string, number>>;
+  /** Place in `messages` of the last one this account has read (-1: nothing). */
+  ownReadUpTo: number;
+  /** True while earlier messages can still be fetched. */
+  hasEarlier: boolean;
+}
+
+export type Connection = "starting" | "online" | "offline" | "signed_out";
+
+/** A message was not accepted. `final`: trying again cannot help. `afterMs`: the server asked for this pause. */
+export class NotSent extends Error {
+  constructor(readonly final: boolean, readonly afterMs: number | null = null) {
+    super(final ? "The message was refused." : "The message could not be sent now.");
+  }
+}
+
+/** One account's conversations, encrypted on this device. */
+export interface Chat {
+  readonly userId: string;
+  readonly connection: Connection;
+  /** The device's own public key; another one than before means that the old keys are gone. */
+  readonly fingerprint: string;
+  /** True when keys stay in this browser; false where it offers no storage. */
+  readonly remembers: boolean;
+  /** Connects and gives back once the first state of all rooms is there. */
+  start(): Promise<void>;
+  /** Makes sure that this device is cross-signed. The password is only asked for to replace an identity. */
+  crossSign(password: string | null): Promise<void>;
+  stop(): void;
+  /** Stops and removes every key of this device from the browser. */
+  forget(): Promise<void>;
+  room(roomId: string): Room | null;
+  /** Fetches earlier messages until the beginning (or `limit` of them). */
+  loadHistory(roomId: string, limit: number): Promise<void>;
+  /** Gives the event id once the server has accepted it. The same `txn` is never delivered twice. Raises NotSent. */
+  send(roomId: string, body: string, txn: string): Promise<string>;
+  setTyping(roomId: string, typing: boolean): void;
+  markRead(roomId: string, messageId: string): void;
+  /** Accepts invitations from this user as they arrive, with the history that they bring. */
+  acceptInvitationsFrom(userId: string): void;
+  tryNow(): void;
+  /** Calls back after every change, with the room's id or null when the connection changed. */
+  watch(listener: (roomId: string | null) => void): () => void;
+}
+
+export interface ChatOptions {
+  session: Session;
+  /** Names the key store in the browser; one per account. */
+  store: string;
+}
+
+/** Opens the keys of a device. Opening does not yet talk to the server. */
+export type OpenChat = (options: ChatOptions) => Promise<Chat>;

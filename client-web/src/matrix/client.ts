@@ -1,0 +1,250 @@
+// The one file that imports matrix-js-sdk. It is loaded behind the first paint.
+import { initAsync } from "@matrix-org/matrix-sdk-crypto-wasm";
+import {
+  ClientEvent, EventStatus, EventType, HttpApiEvent, MatrixClient, MatrixEventEvent, MemoryStore, MsgType,
+  PendingEventOrdering, ReceiptType, RoomEvent, RoomMemberEvent, RoomStateEvent, SyncState,
+} from "matrix-js-sdk";
+import type { AuthDict, MatrixError, MatrixEvent, Room as SdkRoom, UIAuthCallback } from "matrix-js-sdk";
+import { logger } from "matrix-js-sdk/lib/logger.js";
+import { type Chat, type ChatOptions, type Connection, NotSent, type Room } from "./chat";
+import { snapshot } from "./snapshot";
+
+const TYPING_MS = 20_000;
+const REQUEST_MS = 45_000;
+
+export async function warmUp(): Promise<void> {
+  await initAsync();
+}
+
+export async function openChat({ session, store }: ChatOptions): Promise<Chat> {
+  // The library's log would name rooms and people on a shared computer.
+  (logger as unknown as { setLevel(level: "silent", persist: boolean): void }).setLevel("silent", false);
+  // No scheduler: sending again is the outbox's decision, with the same transaction id.
+  const client = new MatrixClient({
+    baseUrl: location.origin,
+    userId: session.userId,
+    deviceId: session.deviceId,
+    accessToken: session.accessToken,
+    store: new MemoryStore({}),
+    disableVoip: true,
+    localTimeoutMs: REQUEST_MS,
+    logger,
+  });
+  const remembers = await openKeys(client, store, session.storageKey);
+  const keys = await client.getCrypto()?.getOwnDeviceKeys();
+  return new MatrixChat(client, store, keys?.ed25519 ?? "", remembers);
+}
+
+async function openKeys(client: MatrixClient, store: string, storageKey: string): Promise<boolean> {
+  const bytes = Uint8Array.from(atob(storageKey), (char) => char.charCodeAt(0));
+  try {
+    await client.initRustCrypto({ cryptoDatabasePrefix: store, storageKey: bytes });
+    return true;
+  } catch {
+    // Some private windows refuse storage: the conversation works until the page is left.
+    await client.initRustCrypto({ useIndexedDB: false });
+    return false;
+  }
+}
+
+class MatrixChat implements Chat {
+  connection: Connection = "starting";
+  readonly userId: string;
+  private readonly listeners = new Set<(roomId: string | null) => void>();
+  private readonly snapshots = new Map<string, Room>();
+  private readonly stale = new Set<string>();
+  private host: string | null = null;
+  private readonly joining = new Set<string>();
+  private announced = false;
+
+  constructor(
+    private readonly client: MatrixClient,
+    private readonly store: string,
+    readonly fingerprint: string,
+    readonly remembers: boolean,
+  ) {
+    this.userId = client.getSafeUserId();
+  }
+
+  async start(): Promise<void> {
+    this.listen();
+    const first = new Promise<void>((resolve, reject) => {
+      const settle = (state: SyncState): void => {
+        if (state === SyncState.Prepared || state === SyncState.Syncing) resolve();
+        else if (state === SyncState.Stopped) reject(new Error("The connection was ended."));
+        else return;
+        this.client.off(ClientEvent.Sync, settle);
+      };
+      this.client.on(ClientEvent.Sync, settle);
+    });
+    await this.client.startClient({
+      initialSyncLimit: 50,
+      pendingEventOrdering: PendingEventOrdering.Detached,
+      disablePresence: true,
+      pollTimeout: 30_000,
+    });
+    await first;
+  }
+
+  async crossSign(password: string | null): Promise<void> {
+    const crypto = this.client.getCrypto();
+    if (!crypto) throw new Error("The keys are not open.");
+    const status = await crypto.getCrossSigningStatus();
+    if (status.publicKeysOnDevice && status.privateKeysCachedLocally.selfSigningKey) return;
+    const upload: UIAuthCallback<void> = (request) => this.confirm(request, password);
+    await crypto.bootstrapCrossSigning({ authUploadDeviceSigningKeys: upload });
+  }
+
+  // The first upload needs no confirmation. To replace an identity the server asks for the password.
+  private async confirm(request: (auth: AuthDict | null) => Promise<void>, password: string | null): Promise<void> {
+    try {
+      await request(null);
+    } catch (error) {
+      const session = (error as MatrixError).data?.["session"] as string | undefined;
+      if ((error as MatrixError).httpStatus !== 401 || password === null || session === undefined) throw error;
+      const identifier = { type: "m.id.user", user: this.userId };
+      await request({ type: "m.login.password", identifier, password, session });
+    }
+  }
+
+  stop(): void {
+    this.client.stopClient();
+    this.client.removeAllListeners();
+    this.listeners.clear();
+  }
+
+  async forget(): Promise<void> {
+    this.stop();
+    await this.client.clearStores({ cryptoDatabasePrefix: this.store });
+  }
+
+  room(roomId: string): Room | null {
+    const known = this.snapshots.get(roomId);
+    if (known && !this.stale.has(roomId)) return known;
+    const room = this.client.getRoom(roomId);
+    if (!room) return null;
+    const fresh = snapshot(room, this.userId);
+    this.snapshots.set(roomId, fresh);
+    this.stale.delete(roomId);
+    return fresh;
+  }
+
+  async loadHistory(roomId: string, limit: number): Promise<void> {
+    const room = this.client.getRoom(roomId);
+    if (!room) return;
+    const timeline = (): MatrixEvent[] => room.getLiveTimeline().getEvents();
+    while (room.oldState.paginationToken !== null && timeline().length < limit) {
+      const before = timeline().length;
+      await this.client.scrollback(room, 100);
+      if (timeline().length === before && room.oldState.paginationToken !== null) break;
+    }
+    this.changed(roomId);
+  }
+
+  async send(roomId: string, body: string, txn: string): Promise<string> {
+    const room = this.client.getRoom(roomId);
+    if (room?.getMyMembership() !== "join" || !room.hasEncryptionStateEvent()) throw new NotSent(false);
+    try {
+      const tried = room.getPendingEvents().find((event) => event.getTxnId() === txn);
+      if (tried?.status === EventStatus.NOT_SENT) return (await this.client.resendEvent(tried, room)).event_id;
+      const content = { msgtype: MsgType.Text as const, body };
+      return (await this.client.sendEvent(roomId, null, EventType.RoomMessage, content, txn)).event_id;
+    } catch (error) {
+      throw asNotSent(error as Partial<MatrixError>);
+    }
+  }
+
+  setTyping(roomId: string, typing: boolean): void {
+    void this.client.sendTyping(roomId, typing, TYPING_MS).catch(() => undefined);
+  }
+
+  markRead(roomId: string, messageId: string): void {
+    const event = this.client.getRoom(roomId)?.findEventById(messageId);
+    if (event) void this.client.sendReadReceipt(event, ReceiptType.Read, true).catch(() => undefined);
+  }
+
+  acceptInvitationsFrom(userId: string): void {
+    this.host = userId;
+    for (const room of this.client.getRooms()) this.acceptInvitation(room);
+  }
+
+  tryNow(): void {
+    this.client.retryImmediately();
+  }
+
+  watch(listener: (roomId: string | null) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  private listen(): void {
+    const { client } = this;
+    client.on(ClientEvent.Sync, (state) => this.connected(state));
+    client.on(HttpApiEvent.SessionLoggedOut, () => {
+      this.connection = "signed_out";
+      this.announce(null);
+    });
+    client.on(ClientEvent.Room, (room) => {
+      this.changed(room.roomId);
+      this.acceptInvitation(room);
+    });
+    client.on(RoomEvent.MyMembership, (room) => {
+      this.changed(room.roomId);
+      this.acceptInvitation(room);
+    });
+    client.on(RoomEvent.Timeline, (_event, room) => this.changed(room?.roomId));
+    client.on(RoomEvent.TimelineReset, (room) => {
+      this.changed(room?.roomId);
+      if (room) void this.loadHistory(room.roomId, 500).catch(() => undefined);
+    });
+    client.on(RoomEvent.LocalEchoUpdated, (_event, room) => this.changed(room.roomId));
+    client.on(RoomEvent.Redaction, (_event, room) => this.changed(room.roomId));
+    client.on(RoomEvent.Receipt, (_event, room) => this.changed(room.roomId));
+    client.on(MatrixEventEvent.Decrypted, (event) => this.changed(event.getRoomId()));
+    client.on(MatrixEventEvent.Replaced, (event) => this.changed(event.getRoomId()));
+    client.on(RoomStateEvent.Events, (event) => this.changed(event.getRoomId()));
+    client.on(RoomMemberEvent.Typing, (event) => this.changed(event.getRoomId()));
+  }
+
+  private connected(state: SyncState): void {
+    const before = this.connection;
+    if (this.connection === "signed_out") return;
+    if (state === SyncState.Prepared || state === SyncState.Syncing || state === SyncState.Catchup) {
+      this.connection = "online";
+    } else if (state === SyncState.Error || state === SyncState.Reconnecting) this.connection = "offline";
+    if (this.connection !== before) this.announce(null);
+  }
+
+  private acceptInvitation(room: SdkRoom): void {
+    if (this.host === null || room.getMyMembership() !== "invite" || this.joining.has(room.roomId)) return;
+    const invitation = room.getMember(this.userId)?.events.member;
+    if (invitation?.getSender() !== this.host) return;
+    this.joining.add(room.roomId);
+    // Joining accepts the inviter's key bundle by itself (MSC4268), also when it arrives after the join.
+    void this.client.joinRoom(room.roomId)
+      .catch(() => setTimeout(() => this.acceptInvitation(room), 2_000))
+      .finally(() => this.joining.delete(room.roomId));
+  }
+
+  private changed(roomId: string | undefined): void {
+    if (roomId === undefined) return;
+    this.stale.add(roomId);
+    if (this.announced) return;
+    // A sync brings many events at once: the screens hear of them together.
+    this.announced = true;
+    queueMicrotask(() => {
+      this.announced = false;
+      for (const id of [...this.stale]) this.announce(id);
+    });
+  }
+
+  private announce(roomId: string | null): void {
+    for (const listener of this.listeners) listener(roomId);
+  }
+}
+
+function asNotSent(error: Partial<MatrixError>): NotSent {
+  const status = error.httpStatus ?? 0;
+  if (status === 429) return new NotSent(false, error.getRetryAfterMs?.() ?? 2_000);
+  return new NotSent(status >= 400 && status < 500 && status !== 401 && status !== 408);
+}

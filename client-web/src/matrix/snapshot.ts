@@ -1,0 +1,80 @@
+import { EventType, MsgType, RelationType } from "matrix-js-sdk";
+import type { MatrixEvent, Room as SdkRoom } from "matrix-js-sdk";
+import type { Member, Message, Room } from "./chat";
+
+const TEXTS: readonly unknown[] = [MsgType.Text, MsgType.Notice, MsgType.Emote];
+
+/** The library's room as our own plain value. */
+export function snapshot(room: SdkRoom, userId: string): Room {
+  const events = room.getLiveTimeline().getEvents();
+  const lines: Message[] = [];
+  // Where each event stands in `lines`: receipts may point at events that are not shown.
+  const place = new Map<string, number>();
+  for (const event of events) {
+    const line = asMessage(event, room, userId);
+    if (line) lines.push(line);
+    place.set(event.getId() ?? "", lines.length - 1);
+  }
+  const members = room.getMembers().filter(({ membership }) => membership === "join" || membership === "invite");
+  const readUpTo = (who: string): number => place.get(room.getEventReadUpTo(who) ?? "") ?? -1;
+  const others = members.filter((member) => member.userId !== userId);
+  const membership = room.getMyMembership();
+  return {
+    id: room.roomId,
+    membership: membership === "join" || membership === "invite" ? membership : "leave",
+    encrypted: membership === "join" && room.hasEncryptionStateEvent(),
+    writable: membership === "join" && room.maySendMessage(),
+    messages: lines,
+    members: members.map((member): Member => ({
+      userId: member.userId,
+      name: member.name,
+      joined: member.membership === "join",
+    })),
+    typing: others.filter((member) => member.typing).map((member) => member.userId),
+    readUpTo: Object.fromEntries(others.map((member) => [member.userId, readUpTo(member.userId)])),
+    ownReadUpTo: readUpTo(userId),
+    hasEarlier: room.oldState.paginationToken !== null,
+  };
+}
+
+function asMessage(event: MatrixEvent, room: SdkRoom, userId: string): Message | null {
+  const sender = event.getSender() ?? "";
+  const line = (kind: Message["kind"], body = ""): Message => ({
+    id: event.getId() ?? "",
+    txn: (event.getUnsigned().transaction_id as string | undefined) ?? event.getTxnId() ?? null,
+    sender,
+    mine: sender === userId,
+    kind,
+    body,
+    at: event.getTs(),
+  });
+  if (event.getType() === EventType.RoomMember) return asMembership(event, line);
+  if (event.isState()) return null;
+  if (event.isRedacted()) return event.isRedaction() ? null : line("removed");
+  if (event.isDecryptionFailure() || event.getType() === EventType.RoomMessageEncrypted) return line("unreadable");
+  if (event.getType() !== EventType.RoomMessage) return isSilent(event) ? null : line("other");
+  if (event.isRelation(RelationType.Replace)) return null;
+  const content = event.getContent();
+  const known = TEXTS.includes(content.msgtype) && typeof content["body"] === "string";
+  return known ? line("text", content["body"] as string) : line("other");
+}
+
+// What changes other lines or is not said by a person has no line of its own.
+function isSilent(event: MatrixEvent): boolean {
+  const type = event.getType();
+  return type === "m.reaction" || type === "m.room.redaction" || type.startsWith("m.key.verification.") ||
+    type.startsWith("jp.madoguchi.");
+}
+
+function asMembership(event: MatrixEvent, line: (kind: Message["kind"], body: string) => Message): Message | null {
+  const { membership, displayname } = event.getContent();
+  const before = event.getPrevContent()["membership"] as string | undefined;
+  const name = typeof displayname === "string" ? displayname : "";
+  const who = event.getStateKey();
+  const as = (kind: "joined" | "left", text: string): Message => ({ ...line(kind, text), sender: who ?? "" });
+  if (membership === "join" && before !== "join") return as("joined", name);
+  if ((membership === "leave" || membership === "ban") && before === "join") {
+    return as("left", String(event.getPrevContent()["displayname"] ?? name));
+  }
+  return null;
+}

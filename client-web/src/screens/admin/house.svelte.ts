@@ -1,0 +1,173 @@
+// Administration: the one-time link, staff, channels and how the house is.
+import {
+  Desk, DeskError, type AddedStaff, type Channel, type DeskStatus, type Me, type Role, type StaffMember,
+} from "../../desk/api";
+import type { Key } from "../../i18n/staff";
+import type { Session } from "../../matrix";
+import { reasonOf, signInTrouble } from "../trouble";
+
+export interface HouseSurroundings {
+  desk: Desk;
+  load: () => Session | null;
+  save: (session: Session | null) => void;
+  signIn: (user: string, password: string, deviceName: string) => Promise<Session>;
+  signOut: (session: Session) => Promise<void>;
+}
+
+export interface NewStaff {
+  localpart: string;
+  name: string;
+  role: Role;
+  capacity: number;
+}
+
+export class Administration {
+  stage = $state<"opening" | "redeem" | "signed_out" | "ready">("opening");
+  trouble = $state<Key | null>(null);
+  redeemed = $state(false);
+  working = $state(false);
+  me = $state.raw<Me | null>(null);
+  staff = $state.raw<readonly StaffMember[] | null>(null);
+  channels = $state.raw<readonly Channel[] | null>(null);
+  status = $state.raw<DeskStatus | null>(null);
+  added = $state.raw<AddedStaff | null>(null);
+  /** What the desk said about the last refusal. */
+  refusal = $state<string | null>(null);
+  private token: string | null = null;
+  private session: Session | null = null;
+
+  constructor(private readonly around: HouseSurroundings) {}
+
+  /** `link`: the token of a one-time link, from the part of the address that is never sent to a server. */
+  async arrive(link: string | null): Promise<void> {
+    if (link !== null) {
+      this.token = link;
+      this.stage = "redeem";
+      return;
+    }
+    const session = this.around.load();
+    if (session) await this.enter(session);
+    else this.stage = "signed_out";
+  }
+
+  async redeem(localpart: string, name: string, password: string): Promise<void> {
+    if (this.token === null) return;
+    this.working = true;
+    this.trouble = null;
+    try {
+      await this.around.desk.redeem({ token: this.token, localpart, name, password });
+      this.token = null;
+      this.redeemed = true;
+      await this.signIn(localpart, password);
+    } catch (error) {
+      this.trouble = redeemTrouble(error);
+    } finally {
+      this.working = false;
+    }
+  }
+
+  async signIn(user: string, password: string): Promise<void> {
+    this.working = true;
+    this.trouble = null;
+    try {
+      await this.enter(await this.around.signIn(user, password, "窓口の管理"));
+    } catch (error) {
+      this.trouble = signInTrouble(error);
+      this.stage = "signed_out";
+    } finally {
+      this.working = false;
+    }
+  }
+
+  async signOut(): Promise<void> {
+    const { session } = this;
+    this.letGo(null);
+    if (session) await this.around.signOut(session);
+  }
+
+  /** Fetches everything that the page shows. */
+  async look(): Promise<void> {
+    const { desk } = this.around;
+    try {
+      [this.staff, this.channels, this.status] = await Promise.all([desk.staff(), desk.channels(), desk.status()]);
+      this.refusal = null;
+    } catch (error) {
+      if (error instanceof DeskError && error.status === 401) this.letGo("session.ended");
+      else this.refusal = reasonOf(error);
+    }
+  }
+
+  async add(entry: NewStaff): Promise<boolean> {
+    this.added = null;
+    return this.act(async () => {
+      this.added = await this.around.desk.addStaff(entry);
+    });
+  }
+
+  async disable(userId: string): Promise<boolean> {
+    return this.act(() => this.around.desk.disableStaff(userId));
+  }
+
+  async confirmGuidance(id: string): Promise<boolean> {
+    return this.act(() => this.around.desk.confirmGuidance(id));
+  }
+
+  private async act(work: () => Promise<unknown>): Promise<boolean> {
+    this.working = true;
+    this.refusal = null;
+    try {
+      await work();
+      await this.look();
+      return true;
+    } catch (error) {
+      this.refusal = reasonOf(error);
+      return false;
+    } finally {
+      this.working = false;
+    }
+  }
+
+  private async enter(session: Session): Promise<void> {
+    this.session = session;
+    this.around.desk.token = session.accessToken;
+    try {
+      this.me = await this.around.desk.me();
+    } catch (error) {
+      const refused = error instanceof DeskError && error.status === 403;
+      this.letGo(refused ? "signin.notAdministrator" : "session.ended");
+      return;
+    }
+    if (this.me.role !== "administrator") {
+      this.letGo("signin.notAdministrator");
+      void this.around.signOut(session);
+      return;
+    }
+    this.around.save(session);
+    this.stage = "ready";
+    await this.look();
+  }
+
+  private letGo(trouble: Key | null): void {
+    this.around.save(null);
+    this.around.desk.token = null;
+    this.session = null;
+    this.me = null;
+    this.staff = this.channels = this.status = null;
+    this.added = null;
+    this.trouble = trouble;
+    this.stage = "signed_out";
+  }
+}
+
+function redeemTrouble(error: unknown): Key {
+  if (!(error instanceof DeskError) || error.status === 0) return "signin.offline";
+  const known: Record<string, Key> = {
+    M_FORBIDDEN: "redeem.used",
+    M_USER_IN_USE: "redeem.inUse",
+    M_WEAK_PASSWORD: "redeem.weak",
+    M_INVALID_USERNAME: "redeem.invalid",
+    M_INVALID_PARAM: "redeem.invalid",
+    M_LIMIT_EXCEEDED: "signin.wait",
+  };
+  return known[error.errcode] ?? "queue.failed";
+}

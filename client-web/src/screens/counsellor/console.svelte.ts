@@ -1,0 +1,320 @@
+// The counsellor's console: who waits, the own cases, and the conversations that are open side by side.
+import { Desk, DeskError, type Colleague, type Me, type OwnCase, type Queue } from "../../desk/api";
+import type { Key } from "../../i18n/staff";
+import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
+import { Conversation } from "../conversation/conversation.svelte";
+import { signInTrouble } from "../trouble";
+
+export const STORE_PREFIX = "madoguchi-staff-";
+const POLL_MS = 30_000;
+const COLUMNS = 3;
+
+/** What stays in this browser between visits. */
+export interface KeptStaff {
+  session: Session;
+  fingerprint: string;
+}
+
+/** What the console needs from outside; tests bring their own. */
+export interface ConsoleSurroundings {
+  desk: Desk;
+  load: () => KeptStaff | null;
+  save: (kept: KeptStaff | null) => void;
+  openChat: (options: ChatOptions) => Promise<Chat>;
+  signIn: (user: string, password: string, deviceName: string) => Promise<Session>;
+  signOut: (session: Session) => Promise<void>;
+  removeStores: (prefix: string, keep: string | null) => Promise<void>;
+  hold: (name: string, steal: boolean, lost: () => void) => Promise<boolean>;
+  pause: (ms: number) => Promise<void>;
+}
+
+export interface Notice {
+  key: Key;
+  parameters?: Record<string, string | number>;
+}
+
+/** A case of one's own with its conversation. */
+export interface Seat {
+  case: OwnCase;
+  conversation: Conversation;
+  /** It is no longer among the running ones. */
+  ended: boolean;
+}
+
+export class Console {
+  stage = $state<"signed_out" | "opening" | "elsewhere" | "ready">("opening");
+  trouble = $state<Key | null>(null);
+  working = $state(false);
+  me = $state.raw<Me | null>(null);
+  keeper = $state<string | null>(null);
+  queue = $state.raw<Queue | null>(null);
+  seats = $state.raw<readonly Seat[]>([]);
+  /** Rooms of the open columns, left to right. */
+  columns = $state.raw<readonly string[]>([]);
+  active = $state<string | null>(null);
+  notice = $state.raw<Notice | null>(null);
+  accepting = $state<string | null>(null);
+  connection = $state<Connection>("starting");
+  private chat: Chat | null = null;
+  private session: Session | null = null;
+  private polling: AbortController | null = null;
+  private readonly loaded = new Set<string>();
+
+  readonly unread = $derived(this.seats.reduce((sum, seat) => sum + (seat.ended ? 0 : seat.conversation.unread), 0));
+
+  constructor(private readonly around: ConsoleSurroundings) {}
+
+  /** Called once, when the page is there: goes on with what this browser kept, or asks to sign in. */
+  async arrive(steal = false): Promise<void> {
+    const kept = this.around.load();
+    if (!kept) {
+      this.stage = "signed_out";
+      void this.around.removeStores(STORE_PREFIX, null);
+      return;
+    }
+    await this.enter(kept.session, null, kept.fingerprint, steal);
+  }
+
+  async signIn(user: string, password: string): Promise<void> {
+    this.working = true;
+    this.trouble = null;
+    try {
+      const session = await this.around.signIn(user, password, "相談員の画面");
+      await this.enter(session, password, null, false);
+    } catch (error) {
+      this.trouble = signInTrouble(error);
+      this.stage = "signed_out";
+    } finally {
+      this.working = false;
+    }
+  }
+
+  /** Removes the keys from this browser. */
+  async signOut(): Promise<void> {
+    const { session } = this;
+    await this.letGo(null);
+    if (session) await this.around.signOut(session);
+  }
+
+  async accept(caseId: string): Promise<void> {
+    this.accepting = caseId;
+    this.notice = null;
+    try {
+      const taken = await this.around.desk.accept(caseId);
+      await this.lookAgain();
+      this.open(taken.room_id);
+    } catch (error) {
+      this.notice = acceptNotice(error);
+      await this.lookAgain();
+    } finally {
+      this.accepting = null;
+    }
+  }
+
+  /** Opens a conversation: in the active column, or beside the others. */
+  open(roomId: string, beside = false): void {
+    if (!this.columns.includes(roomId)) {
+      if (beside || this.columns.length === 0) this.columns = [...this.columns, roomId].slice(-COLUMNS);
+      else this.columns = this.columns.map((column) => (column === (this.active ?? this.columns[0]) ? roomId : column));
+    }
+    this.active = roomId;
+  }
+
+  /** Closes a column, not the case. */
+  put(roomId: string): void {
+    this.columns = this.columns.filter((column) => column !== roomId);
+    if (this.active === roomId) this.active = this.columns[0] ?? null;
+    const seat = this.seats.find(({ case: own }) => own.room_id === roomId);
+    if (seat?.ended) this.leaveSeat(seat);
+  }
+
+  colleagues(): Promise<Colleague[]> {
+    return this.around.desk.colleagues();
+  }
+
+  /** Raises DeskError. */
+  async handOver(caseId: string, to: string, reason: string): Promise<void> {
+    await this.around.desk.handOver(caseId, to, reason);
+    await this.lookAgain();
+  }
+
+  /** Raises DeskError. */
+  async close(caseId: string): Promise<void> {
+    await this.around.desk.close(caseId);
+    await this.lookAgain();
+  }
+
+  tryNow(): void {
+    this.chat?.tryNow();
+    for (const { conversation } of this.seats) conversation.outbox.wake();
+  }
+
+  private async enter(session: Session, password: string | null, before: string | null, steal: boolean): Promise<void> {
+    const { around } = this;
+    this.stage = "opening";
+    this.session = session;
+    around.desk.token = session.accessToken;
+    const store = STORE_PREFIX + session.deviceId.toLowerCase();
+    if (!(await around.hold("madoguchi " + store, steal, () => this.giveWay()))) {
+      this.stage = "elsewhere";
+      return;
+    }
+    try {
+      this.me = await around.desk.me();
+      this.keeper = (await around.desk.facts()).keeper_user_id;
+      const chat = await around.openChat({ session, store });
+      this.chat = chat;
+      if (before !== null && before !== chat.fingerprint) {
+        // Never go on with a device whose keys are gone: what is sent to it could not be read.
+        await this.dismiss("keys.replaced");
+        return;
+      }
+      around.save({ session, fingerprint: chat.fingerprint });
+      chat.watch((roomId) => this.heard(roomId));
+      await chat.start();
+      // Only a cross-signed device is given the history of the cases it enters.
+      await chat.crossSign(password);
+      chat.acceptInvitationsFrom(this.keeper);
+      this.connection = chat.connection;
+      this.stage = "ready";
+      void this.follow();
+    } catch (error) {
+      await this.failed(error, password !== null);
+    }
+  }
+
+  private async failed(error: unknown, fresh: boolean): Promise<void> {
+    const status = error instanceof DeskError ? error.status : ((error as { httpStatus?: number }).httpStatus ?? 0);
+    if (status === 403) await this.dismiss("signin.notStaff");
+    else if (status === 401) await this.dismiss("session.ended");
+    else if (fresh) await this.dismiss("signin.offline");
+    else {
+      // The keys stay: it is the connection.
+      this.chat?.stop();
+      this.trouble = "keys.failed";
+    }
+  }
+
+  private async dismiss(trouble: Key): Promise<void> {
+    const { session } = this;
+    await this.letGo(trouble);
+    if (session) void this.around.signOut(session);
+  }
+
+  private async letGo(trouble: Key | null): Promise<void> {
+    const { chat } = this;
+    this.stop();
+    this.around.save(null);
+    this.around.desk.token = null;
+    this.session = null;
+    this.seats = [];
+    this.columns = [];
+    this.active = null;
+    this.queue = null;
+    this.me = null;
+    this.loaded.clear();
+    this.trouble = trouble;
+    this.stage = "signed_out";
+    await chat?.forget().catch(() => undefined);
+  }
+
+  private giveWay(): void {
+    this.stop();
+    this.stage = "elsewhere";
+  }
+
+  private stop(): void {
+    this.polling?.abort();
+    for (const { conversation } of this.seats) conversation.detach();
+    this.chat?.stop();
+    this.chat = null;
+  }
+
+  private heard(roomId: string | null): void {
+    if (!this.chat) return;
+    if (roomId === null) {
+      this.connection = this.chat.connection;
+      if (this.connection === "signed_out") void this.letGo("session.ended");
+      return;
+    }
+    const seat = this.seats.find(({ case: own }) => own.room_id === roomId);
+    if (seat) this.loadOnce(seat);
+  }
+
+  // The history is fetched when the room has been joined, once.
+  private loadOnce({ conversation }: Seat): void {
+    if (this.loaded.has(conversation.roomId)) return;
+    if (this.chat?.room(conversation.roomId)?.membership !== "join") return;
+    this.loaded.add(conversation.roomId);
+    void conversation.loadHistory();
+  }
+
+  private async follow(): Promise<void> {
+    this.polling?.abort();
+    const polling = new AbortController();
+    this.polling = polling;
+    let failures = 0;
+    while (!polling.signal.aborted) {
+      try {
+        const pos = this.queue?.pos;
+        const queue = await this.around.desk.queue(pos, pos === undefined ? undefined : POLL_MS, polling.signal);
+        this.take(queue);
+        failures = 0;
+      } catch (error) {
+        if (polling.signal.aborted) return;
+        if (error instanceof DeskError && (error.status === 401 || error.status === 403)) {
+          await this.letGo("session.ended");
+          return;
+        }
+        failures += 1;
+        await this.around.pause(Math.min(15_000, 1_000 * 2 ** failures));
+      }
+    }
+  }
+
+  private async lookAgain(): Promise<void> {
+    try {
+      this.take(await this.around.desk.queue());
+    } catch {
+      // The long poll goes on and will tell.
+    }
+  }
+
+  private take(queue: Queue): void {
+    if (!this.chat || (this.queue && queue.pos < this.queue.pos)) return;
+    this.queue = queue;
+    const running = new Map(queue.mine.map((own) => [own.room_id, own]));
+    const seats = this.seats.map((seat): Seat => {
+      const own = running.get(seat.case.room_id);
+      running.delete(seat.case.room_id);
+      return own ? { ...seat, case: own, ended: false } : { ...seat, ended: true };
+    });
+    for (const own of running.values()) {
+      const conversation = new Conversation({ roomId: own.room_id, silent: this.keeper === null ? [] : [this.keeper] });
+      conversation.attach(this.chat);
+      seats.push({ case: own, conversation, ended: false });
+    }
+    for (const seat of seats) {
+      if (seat.ended && !this.columns.includes(seat.case.room_id)) seat.conversation.detach();
+      else this.loadOnce(seat);
+    }
+    this.seats = seats.filter((seat) => !seat.ended || this.columns.includes(seat.case.room_id));
+  }
+
+  private leaveSeat(seat: Seat): void {
+    seat.conversation.detach();
+    this.seats = this.seats.filter((other) => other !== seat);
+  }
+}
+
+function acceptNotice(error: unknown): Notice {
+  if (!(error instanceof DeskError)) return { key: "queue.failed" };
+  if (error.errcode === "JP_MADOGUCHI_ALREADY_TAKEN") {
+    const by = error.fields["by"] as { name?: string } | undefined;
+    return { key: "queue.taken", parameters: { name: by?.name ?? "?" } };
+  }
+  if (error.errcode === "JP_MADOGUCHI_FULL") {
+    return { key: "queue.full", parameters: { capacity: Number(error.fields["capacity"] ?? 0) } };
+  }
+  return { key: error.status === 409 || error.status === 404 ? "queue.gone" : "queue.failed" };
+}

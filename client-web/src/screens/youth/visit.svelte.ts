@@ -1,0 +1,272 @@
+// The young person's visit: from the start screen through waiting and talking to the end.
+import { Desk, DeskError, type DeskFacts, type MyCase } from "../../desk/api";
+import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
+import { Conversation } from "../conversation/conversation.svelte";
+import { STORE_PREFIX, type Traces, type Visit } from "./traces";
+
+export type Stage = "start" | "beginning" | "room" | "elsewhere" | "lost";
+export type Trouble = "unreachable" | "refused" | "busy" | null;
+
+/** What the visit needs from outside; tests bring their own. */
+export interface Surroundings {
+  desk: Desk;
+  traces: Traces;
+  openChat: (options: ChatOptions) => Promise<Chat>;
+  signIn: (user: string, password: string, deviceName: string) => Promise<Session>;
+  signOut: (session: Session) => Promise<void>;
+  newStorageKey: () => string;
+  removeStores: (prefix: string, keep: string | null) => Promise<void>;
+  /** Only one tab may use a device. Gives false while another one holds it (unless `steal`). */
+  hold: (name: string, steal: boolean, lost: () => void) => Promise<boolean>;
+  pause: (ms: number) => Promise<void>;
+}
+
+const POLL_MS = 25_000;
+
+export class Youth {
+  stage = $state<Stage>("start");
+  facts = $state.raw<DeskFacts | null>(null);
+  factsFailed = $state(false);
+  trouble = $state<Trouble>(null);
+  mine = $state.raw<MyCase | null>(null);
+  conversation = $state.raw<Conversation | null>(null);
+  connection = $state<Connection>("starting");
+  keys = $state<"opening" | "open" | "failed">("opening");
+  renewed = $state(false);
+  ending = $state(false);
+  private visit: Visit | null = null;
+  private chat: Chat | null = null;
+  private polling: AbortController | null = null;
+
+  readonly closed = $derived(this.mine?.state === "closed" || this.mine?.state === "purged");
+
+  constructor(private readonly around: Surroundings) {}
+
+  get ownUserId(): string | null {
+    return this.visit?.session.userId ?? null;
+  }
+
+  /** Called once, when the page is there. */
+  async arrive(): Promise<void> {
+    const { traces } = this.around;
+    this.visit = traces.visit;
+    void this.look();
+    void this.around.removeStores(STORE_PREFIX, this.visit?.store ?? null);
+    if (this.visit) await this.goOn(false);
+  }
+
+  /** Asks how the desk stands; again and again while the start screen is shown. */
+  async look(): Promise<void> {
+    try {
+      this.facts = await this.around.desk.facts();
+      this.factsFailed = false;
+      if (this.conversation) this.conversation.silent = [this.facts.keeper_user_id];
+    } catch {
+      this.factsFailed = true;
+    }
+  }
+
+  /** One tap: a case, a room, a random account. Writing is possible at once, the keys come behind. */
+  async begin(language: string): Promise<void> {
+    if (this.stage === "beginning") return;
+    this.stage = "beginning";
+    this.trouble = null;
+    try {
+      const opened = await this.around.desk.openCase(language);
+      if (opened.access_token === undefined || opened.device_id === undefined) throw new DeskError(500, "NO_SESSION");
+      this.visit = {
+        caseId: opened.case_id,
+        roomId: opened.room_id,
+        session: {
+          userId: opened.user_id,
+          deviceId: opened.device_id,
+          accessToken: opened.access_token,
+          storageKey: this.around.newStorageKey(),
+        },
+        password: opened.password ?? null,
+        store: STORE_PREFIX + opened.device_id.toLowerCase(),
+        fingerprint: null,
+      };
+      this.around.traces.visit = this.visit;
+      await this.goOn(false);
+    } catch (error) {
+      this.stage = "start";
+      this.trouble = asTrouble(error);
+      void this.look();
+    }
+  }
+
+  /** Takes the visit over from another tab. */
+  async takeOver(): Promise<void> {
+    await this.goOn(true);
+  }
+
+  /** Opens the keys (again) and connects. */
+  async connect(): Promise<void> {
+    const { visit } = this;
+    if (!visit) return;
+    this.keys = "opening";
+    try {
+      const chat = await this.open(visit);
+      this.chat = chat;
+      chat.watch((roomId) => {
+        if (roomId === null) this.connection = chat.connection;
+        if (chat.connection === "signed_out") this.lose();
+      });
+      await chat.start();
+      this.connection = chat.connection;
+      this.conversation?.attach(chat);
+      this.keys = "open";
+      void this.conversation?.loadHistory();
+      // Messages need not wait for this: it lets other clients tell this device from a planted one.
+      await chat.crossSign(visit.password).catch(() => undefined);
+    } catch (error) {
+      if (isRefusedToken(error)) this.lose();
+      else this.keys = "failed";
+    }
+  }
+
+  tryNow(): void {
+    this.chat?.tryNow();
+    this.conversation?.outbox.wake();
+  }
+
+  /** The young person ends the case. */
+  async end(): Promise<void> {
+    this.ending = true;
+    try {
+      await this.around.desk.leaveMyCase();
+      if (this.mine) this.mine = { ...this.mine, state: "closed" };
+    } catch (error) {
+      this.trouble = asTrouble(error);
+    } finally {
+      this.ending = false;
+    }
+  }
+
+  /** Back to the start screen with nothing left of this visit. */
+  async startAfresh(): Promise<void> {
+    await this.letGo();
+    this.stage = "start";
+    await this.look();
+  }
+
+  /** For leaving fast: what must be undone, without waiting for any of it. Gives the session that was in use. */
+  vanish(): Session | null {
+    const session = this.visit?.session ?? null;
+    void this.letGo();
+    return session;
+  }
+
+  private async goOn(steal: boolean): Promise<void> {
+    const { visit } = this;
+    if (!visit) return;
+    const held = await this.around.hold("madoguchi " + visit.store, steal, () => this.giveWay());
+    if (!held) {
+      this.stage = "elsewhere";
+      return;
+    }
+    const { traces } = this.around;
+    this.around.desk.token = visit.session.accessToken;
+    this.conversation = new Conversation({
+      roomId: visit.roomId,
+      keep: (drafts) => (traces.drafts = drafts),
+      kept: traces.drafts,
+      silent: this.facts ? [this.facts.keeper_user_id] : [],
+    });
+    this.stage = "room";
+    void this.follow();
+    await this.connect();
+  }
+
+  private async open(visit: Visit): Promise<Chat> {
+    const chat = await this.around.openChat({ session: visit.session, store: visit.store });
+    if (visit.fingerprint === null || visit.fingerprint === chat.fingerprint) {
+      this.keepVisit({ ...visit, fingerprint: chat.remembers ? chat.fingerprint : "gone after this page" });
+      return chat;
+    }
+    // The keys of this device are gone. Its id must never be used again: what others send to it would be unreadable.
+    await chat.forget();
+    if (visit.password === null) throw new DeskError(401, "M_UNKNOWN_TOKEN");
+    const session = await this.around.signIn(visit.session.userId, visit.password, "web");
+    const store = STORE_PREFIX + session.deviceId.toLowerCase();
+    void this.around.signOut(visit.session);
+    const fresh = await this.around.openChat({ session, store });
+    const fingerprint = fresh.remembers ? fresh.fingerprint : "gone after this page";
+    this.keepVisit({ ...visit, session, store, fingerprint });
+    this.around.desk.token = session.accessToken;
+    this.renewed = true;
+    return fresh;
+  }
+
+  private keepVisit(visit: Visit): void {
+    this.visit = visit;
+    this.around.traces.visit = visit;
+  }
+
+  // Follows the case: place, who is there, its end.
+  private async follow(): Promise<void> {
+    this.polling?.abort();
+    const polling = new AbortController();
+    this.polling = polling;
+    let failures = 0;
+    while (!polling.signal.aborted && !this.closed) {
+      try {
+        const known = this.mine;
+        this.mine = await this.around.desk.myCase(known?.pos, known ? POLL_MS : undefined, polling.signal);
+        failures = 0;
+      } catch (error) {
+        if (polling.signal.aborted) return;
+        if (error instanceof DeskError && error.status === 404) {
+          if (this.mine) this.mine = { ...this.mine, state: "closed" };
+          else this.lose();
+          return;
+        }
+        if (isRefusedToken(error) && this.keys !== "opening") return;
+        failures += 1;
+        await this.around.pause(Math.min(20_000, 1_000 * 2 ** failures));
+      }
+    }
+  }
+
+  private giveWay(): void {
+    this.stop();
+    this.stage = "elsewhere";
+  }
+
+  private lose(): void {
+    this.stop();
+    this.stage = "lost";
+  }
+
+  private stop(): void {
+    this.polling?.abort();
+    this.conversation?.detach();
+    this.chat?.stop();
+    this.chat = null;
+  }
+
+  private async letGo(): Promise<void> {
+    const { chat } = this;
+    this.around.traces.clear();
+    this.around.desk.token = null;
+    this.stop();
+    this.visit = null;
+    this.mine = null;
+    this.conversation = null;
+    this.renewed = false;
+    await chat?.forget().catch(() => undefined);
+    void this.around.removeStores(STORE_PREFIX, null);
+  }
+}
+
+function isRefusedToken(error: unknown): boolean {
+  if (error instanceof DeskError) return error.status === 401;
+  const { errcode, httpStatus } = error as { errcode?: string; httpStatus?: number };
+  return errcode === "M_UNKNOWN_TOKEN" || httpStatus === 401;
+}
+
+function asTrouble(error: unknown): Trouble {
+  if (!(error instanceof DeskError) || error.status === 0 || error.status >= 500) return "unreachable";
+  return error.status === 429 ? "busy" : "refused";
+}

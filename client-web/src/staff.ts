@@ -1,0 +1,26 @@
+import { mount } from "svelte";
+import "./ui/base.css";
+import { Desk } from "./desk/api";
+import { rememberedLanguage } from "./screens/remembered";
+import { openChat, removeStores, signIn, signOut, warmUp } from "./matrix";
+import App from "./screens/counsellor/App.svelte";
+import { Console, type KeptStaff } from "./screens/counsellor/console.svelte";
+import { hold } from "./screens/hold";
+
+const KEPT = "madoguchi.staff";
+
+rememberedLanguage();
+const desk = new Console({
+  desk: new Desk(),
+  load: () => JSON.parse(localStorage.getItem(KEPT) ?? "null") as KeptStaff | null,
+  save: (kept) => (kept ? localStorage.setItem(KEPT, JSON.stringify(kept)) : localStorage.removeItem(KEPT)),
+  openChat,
+  signIn,
+  signOut,
+  removeStores,
+  hold,
+  pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+});
+const target = document.getElementById("app");
+if (target) mount(App, { target, props: { desk } });
+void warmUp();

@@ -1,0 +1,40 @@
+import { mount } from "svelte";
+import "./ui/base.css";
+import { preferred, speak, type Language, NAMES } from "./i18n/language.svelte";
+import { Desk } from "./desk/api";
+import { newStorageKey, openChat, removeStores, signIn, signOut, warmUp } from "./matrix";
+import App from "./screens/youth/App.svelte";
+import { hold } from "./screens/hold";
+import { Traces } from "./screens/youth/traces";
+import { Youth } from "./screens/youth/visit.svelte";
+
+const OFFERED: readonly Language[] = ["ja-x-easy", "ja", "en"];
+
+function tabStorage(): Storage | null {
+  try {
+    return sessionStorage;
+  } catch {
+    return null;
+  }
+}
+
+const traces = new Traces(tabStorage());
+const chosen = traces.language;
+speak(chosen !== null && chosen in NAMES ? (chosen as Language) : preferred(OFFERED, navigator.languages));
+
+const youth = new Youth({
+  desk: new Desk(),
+  traces,
+  openChat,
+  signIn,
+  signOut,
+  newStorageKey,
+  removeStores,
+  hold,
+  pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+});
+const target = document.getElementById("app");
+if (target) mount(App, { target, props: { youth, traces, languages: OFFERED } });
+
+// The encryption is large: it loads behind the first paint, while the start screen is read.
+requestAnimationFrame(() => setTimeout(() => void warmUp(), 0));
