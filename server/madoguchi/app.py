@@ -70,7 +70,7 @@ async def open_context(settings: Settings, *, name: str = "madoguchi serve") -> 
     hub.on("session", lambda pos, user_id, extra: ctx.sessions.forget(user_id))
     hub.on("typing", ctx.typing.heard)
     hub.on_reset(ctx.sessions.forget_all)
-    hub.on_reset(lambda: ctx.typing.forget(hub.pos))
+    hub.on_reset(ctx.typing.forget)
     await hub.start()
     await ctx.writer.start()
     sightings = asyncio.create_task(ctx.sessions.run(), name="sightings")

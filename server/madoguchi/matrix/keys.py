@@ -1,12 +1,11 @@
 """Key management and cross-signing (client-server API, "End-to-end encryption")."""
 
-import re
 from typing import Any
 
 import msgspec
 
 from madoguchi import errors
-from madoguchi.core.chat import cross_signing, device_lists, keys
+from madoguchi.core.chat import cross_signing, device_lists, keys, tokens
 from madoguchi.core.chat.cross_signing import Usage
 from madoguchi.core.chat.interactive_auth import Auth, require
 from madoguchi.storage import stream
@@ -67,17 +66,9 @@ class Between(msgspec.Struct):
 
 async def get_keys_changes(call: Call, query: Between) -> Json:
     """`to` is a hint that the specification lets a server pass over: what is newer is told too."""
-    after = _position(query.from_)
+    after = tokens.position(query.from_)
     changed, left = await device_lists.changes(call.tx, call.session.user_id, after, await stream.position(call.tx))
     return {"changed": changed, "left": left}
-
-
-def _position(token: str) -> int:
-    # A token of sync begins with a letter and the position; what may follow is sync's own.
-    digits = re.match(r"[a-z]?([0-9]{1,18})", token)
-    if digits is None:
-        raise errors.Invalid("This is not a token of sync.")
-    return int(digits[1])
 
 
 class UploadCrossSigningKeys(msgspec.Struct):

@@ -206,6 +206,7 @@ async def get(tx: Tx, user_id: UserID, filter_or_id: str | None) -> Filter:
 
 @lru_cache(maxsize=256)
 def inline(filter_json: str) -> Filter:
+    """The same as `parse`, remembered: clients send the same filter with each sync."""
     return parse(filter_json)
 
 

@@ -102,8 +102,6 @@ class Hub:
         self._taking = 0
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self.pos = 0
-        # The newest position that this process itself has seen committed: its clients may ask for it at once.
-        self.committed = 0
         # Events of this worker's own batches, by position, from their commit until they are told.
         self.pending: dict[int, Event] = {}
         self.batch_settled = asyncio.Event()
@@ -239,6 +237,9 @@ class Hub:
                     event = fetched.get(pos)
                 self._rooms.tell(key, event)
                 await self._tell_event(pos, key, event, touched)
+            elif kind == "receipt" and extra:
+                # A private one: it concerns nobody but its user.
+                self._put(extra, pos, kind, key, touched)
             elif kind in ("receipt", "typing"):
                 await self._tell_room(pos, kind, key, touched)
             elif kind == "devices":

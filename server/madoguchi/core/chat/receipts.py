@@ -50,8 +50,7 @@ async def set_receipt(
     if await storage.get_position(tx, room_id, user_id, receipt_type, thread_id) >= target.pos:
         return
     # Nobody else may learn of a private receipt, not even that there is one.
-    note = Note("receipt", room_id) if receipt_type == READ else Note("account_data", user_id)
-    pos = await stream.publish(tx, note)
+    pos = await stream.publish(tx, Note("receipt", room_id, "" if receipt_type == READ else user_id))
     receipt = Receipt(room_id, user_id, receipt_type, event_id, thread_id, at, pos)
     await storage.set_receipt(tx, receipt, target.pos)
 

@@ -29,26 +29,16 @@ class Typed(msgspec.Struct, array_like=True):
     by: str
 
 
-class _Room:
-    __slots__ = ("pos", "until")
-
-    def __init__(self) -> None:
-        self.until: dict[str, int] = {}
-        self.pos = 0
-
-
 _decoder = msgspec.json.Decoder(Typed)
 
 
 class Typing:
-    """started_pos: the stream position at which this process began to listen. What was said before it is not known
-    here, so a reader who last looked before it is told anew."""
+    """What this process has heard of typing. `heard` and `forget` are fed by the hub."""
 
-    def __init__(self, db: Database, clock: Clock | None = None, started_pos: int = 0) -> None:
+    def __init__(self, db: Database, clock: Clock | None = None) -> None:
         self._db = db
         self._clock = clock or Clock()
-        self.started_pos = started_pos
-        self._rooms: dict[str, _Room] = {}
+        self._until: dict[str, dict[str, int]] = {}
         self._ends: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._announcing: set[asyncio.Task[None]] = set()
 
@@ -67,41 +57,31 @@ class Typing:
     def heard(self, pos: int, room_id: str, extra: str) -> None:
         """Takes in a note of kind `typing`, in the order of positions."""
         typed = _decoder.decode(extra)
-        room = self._rooms.setdefault(room_id, _Room())
-        room.pos = pos
         key = (room_id, typed.user_id)
         if (end := self._ends.pop(key, None)) is not None:
             end.cancel()
         if typed.timeout_ms <= 0:
-            room.until.pop(typed.user_id, None)
+            if (until := self._until.get(room_id)) is not None:
+                until.pop(typed.user_id, None)
+                if not until:
+                    del self._until[room_id]
             return
-        room.until[typed.user_id] = self._clock.ms() + typed.timeout_ms
+        self._until.setdefault(room_id, {})[typed.user_id] = self._clock.ms() + typed.timeout_ms
         wait_s = typed.timeout_ms / 1000
         if typed.by != stream.ORIGIN:
             wait_s += _GRACE_S * (1 + random.random())
         self._ends[key] = asyncio.get_running_loop().call_later(wait_s, self._end, room_id, typed.user_id)
 
-    def forget(self, pos: int) -> None:
-        """Begins anew after a gap in what was heard (a lost connection): everybody is told again."""
-        for end in self._ends.values():
-            end.cancel()
-        self._ends.clear()
-        self._rooms.clear()
-        self.started_pos = pos
+    def forget(self) -> None:
+        """Begins anew after a gap in what was heard (a lost connection)."""
+        self.close()
+        self._until.clear()
 
     # -- asked by sync ------------------------------------------------------------------------------------------------
     def users(self, room_id: str) -> list[str]:
         """Who is typing in the room now, the first to begin first."""
-        room = self._rooms.get(room_id)
-        if room is None:
-            return []
         now = self._clock.ms()
-        return [user_id for user_id, until in room.until.items() if until > now]
-
-    def changed_since(self, room_id: str, pos: int) -> bool:
-        """Whether a reader who last looked at `pos` must be told who is typing."""
-        room = self._rooms.get(room_id)
-        return (room.pos if room is not None else self.started_pos) > pos
+        return [user_id for user_id, until in self._until.get(room_id, {}).items() if until > now]
 
     def close(self) -> None:
         """Stops the clocks."""
@@ -117,6 +97,8 @@ class Typing:
         task.add_done_callback(self._announcing.discard)
 
     async def _announce_end(self, room_id: str, user_id: str) -> None:
+        if user_id in self.users(room_id):
+            return  # they began anew in the meantime
         extra = msgspec.json.encode(Typed(user_id, 0, stream.ORIGIN)).decode()
         try:
             async with self._db.transaction() as tx:
