@@ -262,12 +262,17 @@ async def test_an_administrator_locks_and_suspends(crowd: Crowd) -> None:
     await admin.put(lock, {"locked": False})
     await mio.get(f"{V3}/account/whoami")
 
+    room = await mio.opens_a_room()
     await admin.put(suspend, {"suspended": True})
     assert await admin.get(suspend) == {"suspended": True}
     name = f"{V3}/profile/{who}/displayname"
     await refused(mio.put(name, {"displayname": "x"}), 403, "M_USER_SUSPENDED")
     await refused(mio.call("POST", "/_matrix/media/v3/upload", raw=b"x"), 403, "M_USER_SUSPENDED")
-    await mio.get(f"{V3}/account/whoami")
+    await refused(mio.says(room, "x"), 403, "M_USER_SUSPENDED")
+    await refused(mio.opens_a_room(), 403, "M_USER_SUSPENDED")
+    await refused(mio.invites(room, other), 403, "M_USER_SUSPENDED")
+    await mio.sync()
+    await mio.leaves(room)
     await admin.put(suspend, {"suspended": False})
     await mio.put(name, {"displayname": "みお"})
 
