@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeAlias
 
 import asyncpg
@@ -14,12 +15,18 @@ else:
     Pool = asyncpg.Pool
 
 
+# The newest stream position that the transaction under way has taken (storage/stream.py); 0 for none.
+taken: ContextVar[int] = ContextVar("taken", default=0)
+
+
 class Database:
     """A pool of connections to one PostgreSQL (15 or newer)."""
 
     def __init__(self, pool: Pool, url: str) -> None:
         self._pool = pool
         self.url = url
+        # The newest stream position that this process has committed: its clients may ask for it at once.
+        self.committed = 0
 
     @classmethod
     async def connect(cls, url: str, *, connections: int = 10, name: str = "madoguchi") -> "Database":
@@ -44,8 +51,11 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
         """A connection in a transaction: returning commits, raising rolls back."""
+        mark = taken.set(0)
         async with self._pool.acquire() as connection, connection.transaction():
             yield connection
+        self.committed = max(self.committed, taken.get())
+        taken.reset(mark)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Tx]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from madoguchi.storage.db import Tx
+from madoguchi.storage.db import Tx, taken
 
 CHANNEL = "madoguchi_stream"
 # PostgreSQL takes less than 8,000 bytes a notification.
@@ -85,6 +85,7 @@ async def publish(tx: Tx, *notes: Note, count: int = 1) -> int:
 async def take(tx: Tx, count: int) -> int:
     """Takes the next `count` positions, which the same transaction must announce. Gives the last."""
     pos: int = await tx.fetchval("UPDATE stream SET pos = pos + $1 RETURNING pos", count)
+    taken.set(pos)
     return pos
 
 

@@ -72,7 +72,7 @@ class Reader:
 async def sync(ctx: "Context", asked: Asked, timeout: float) -> dict[str, Any]:
     """The answer to a sync request; waits up to `timeout` seconds for news."""
     hub = ctx.hub
-    if not await hub.reach(max(hub.committed, asked.since or 0)):
+    if not await hub.reach(max(ctx.db.committed, asked.since or 0)):
         async with ctx.db.connection() as connection:
             if asked.since is not None and asked.since > await stream.position(connection):
                 # A position of another time, say from before a backup was played back: begin anew.

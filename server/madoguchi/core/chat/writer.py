@@ -156,7 +156,7 @@ class Writer:
             else:
                 for number, item in enumerate(batch, base + 1):
                     self._hub.pending[number] = msgspec.structs.replace(item.event, pos=number)
-                self._hub.committed = max(self._hub.committed, base + len(batch))
+                self._db.committed = max(self._db.committed, base + len(batch))
                 for item in batch:
                     if not item.done.done():
                         item.done.set_result(item.event.event_id)
