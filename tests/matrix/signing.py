@@ -3,9 +3,9 @@
 import secrets
 from typing import Any
 
-from madoguchi.crypto.cross_signing import CrossSigningKeys, encode_base64, public, sign
 from nacl.signing import SigningKey
 
+from madoguchi.crypto.cross_signing import CrossSigningKeys, encode_base64, public, sign
 from tests.cast import V3, Person
 
 Json = dict[str, Any]

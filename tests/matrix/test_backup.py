@@ -5,9 +5,9 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from madoguchi.core.chat.backups import is_better
 from madoguchi.storage.backups import BackedUpKey
-
 from tests.cast import V3, Person, refused, segment
 
 Json = dict[str, Any]

@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from madoguchi.crypto.cross_signing import CrossSigningKeys, is_signed, public, sign
 
+from madoguchi.crypto.cross_signing import CrossSigningKeys, is_signed, public, sign
 from tests.cast import V3, Cast, Person, a_cast, refused
 from tests.house import Workers
 from tests.matrix.signing import Device, a_cross_signed, a_device, queried

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from typing import Any
 
-from tests.cast import V3, Person, a_cast, refused, segment
+from tests.cast import V3, Line, Person, a_cast, refused, segment
 from tests.house import Workers
 
 Json = dict[str, Any]
@@ -77,6 +77,12 @@ async def test_the_same_transaction_sends_once_over_all_processes(workers: Worke
         assert [event["content"]["txn"] for event in await gets(ken)] == ["a", "b", "type", "device"]
 
 
+async def _sends_twenty(sender: Person, number: int, receiver: Person, other: Line) -> None:
+    for n in range(20):
+        through = sender if n % 2 else sender.through(other)
+        await sends(through, {receiver.user_id: {"*": {"from": number, "n": n}}})
+
+
 async def test_many_senders_at_once_lose_and_double_nothing(workers: Workers) -> None:
     async for cast in a_cast(workers.base_urls[0]):
         ken = await cast.person("ken")
@@ -84,12 +90,7 @@ async def test_many_senders_at_once_lose_and_double_nothing(workers: Workers) ->
         other = cast.line_to(workers.base_urls[1])
         await ken.catches_up()
 
-        async def all_of(sender: Person, number: int) -> None:
-            for n in range(20):
-                through = sender if n % 2 else sender.through(other)
-                await sends(through, {ken.user_id: {"*": {"from": number, "n": n}}})
-
-        sending = asyncio.gather(*(all_of(sender, number) for number, sender in enumerate(senders)))
+        sending = asyncio.gather(*(_sends_twenty(sender, n, ken, other) for n, sender in enumerate(senders)))
         seen: list[Json] = []
         reader = ken
         while len(seen) < 60:
