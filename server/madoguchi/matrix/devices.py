@@ -82,11 +82,10 @@ async def delete_devices(call: Call, body: DeleteDevices) -> dict[str, Any]:
 
 
 def _shown(device: Device) -> dict[str, Any]:
-    shown: dict[str, Any] = {"device_id": device.device_id}
-    if device.display_name is not None:
-        shown["display_name"] = device.display_name
-    if device.last_seen_at is not None:
-        shown["last_seen_ts"] = device.last_seen_at
-    if device.last_seen_address is not None:
-        shown["last_seen_ip"] = device.last_seen_address
-    return shown
+    # Every key, every time: matrix-nio takes no list with one missing. Empty text stands for what is not known.
+    return {
+        "device_id": device.device_id,
+        "display_name": device.display_name or "",
+        "last_seen_ts": device.last_seen_at or device.created_at,
+        "last_seen_ip": device.last_seen_address or "",
+    }

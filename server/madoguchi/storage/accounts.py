@@ -87,9 +87,7 @@ async def update_suspended(tx: Tx, user_id: UserID, suspended_at: int | None) ->
 
 async def update_deactivated(tx: Tx, user_id: UserID, now: int) -> None:
     """Closes the account for good: the row stays, so that nobody else gets the user id."""
-    await tx.execute(
-        "UPDATE accounts SET deactivated_at = $2, password_hash = NULL WHERE user_id = $1", user_id, now
-    )
+    await tx.execute("UPDATE accounts SET deactivated_at = $2, password_hash = NULL WHERE user_id = $1", user_id, now)
 
 
 async def insert_session(

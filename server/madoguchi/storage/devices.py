@@ -14,6 +14,7 @@ class Device(msgspec.Struct, frozen=True):
     user_id: UserID
     device_id: DeviceID
     display_name: str | None
+    created_at: int
     last_seen_at: int | None
     last_seen_address: str | None
     last_seen_agent: str | None
@@ -29,7 +30,7 @@ class Sighting(msgspec.Struct, frozen=True):
     agent: str | None
 
 
-_COLUMNS = "user_id, device_id, display_name, last_seen_at, last_seen_address, last_seen_agent"
+_COLUMNS = "user_id, device_id, display_name, created_at, last_seen_at, last_seen_address, last_seen_agent"
 
 
 async def insert_device(tx: Tx, user_id: UserID, device_id: DeviceID, display_name: str | None, now: int) -> bool:
@@ -46,17 +47,13 @@ async def insert_device(tx: Tx, user_id: UserID, device_id: DeviceID, display_na
 
 async def get_device(tx: Tx, user_id: UserID, device_id: DeviceID) -> Device | None:
     """One device of a user."""
-    row = await tx.fetchrow(
-        f"SELECT {_COLUMNS} FROM devices WHERE user_id = $1 AND device_id = $2", user_id, device_id
-    )
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM devices WHERE user_id = $1 AND device_id = $2", user_id, device_id)
     return Device(**row) if row else None
 
 
 async def list_devices(tx: Tx, user_id: UserID) -> list[Device]:
     """All devices of a user, oldest first."""
-    rows = await tx.fetch(
-        f"SELECT {_COLUMNS} FROM devices WHERE user_id = $1 ORDER BY created_at, device_id", user_id
-    )
+    rows = await tx.fetch(f"SELECT {_COLUMNS} FROM devices WHERE user_id = $1 ORDER BY created_at, device_id", user_id)
     return [Device(**row) for row in rows]
 
 

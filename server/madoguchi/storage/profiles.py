@@ -19,9 +19,7 @@ class Profile(msgspec.Struct, frozen=True):
 
 async def get_profile(tx: Tx, user_id: UserID) -> Profile:
     """The profile; an empty one for somebody who has set nothing (or does not exist)."""
-    row = await tx.fetchrow(
-        "SELECT user_id, displayname, avatar_url, fields FROM profiles WHERE user_id = $1", user_id
-    )
+    row = await tx.fetchrow("SELECT user_id, displayname, avatar_url, fields FROM profiles WHERE user_id = $1", user_id)
     return Profile(**row) if row else Profile(user_id)
 
 
