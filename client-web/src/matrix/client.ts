@@ -5,12 +5,17 @@ import {
   PendingEventOrdering, ReceiptType, RoomEvent, RoomMemberEvent, RoomStateEvent, SyncState,
 } from "matrix-js-sdk";
 import type { AuthDict, MatrixError, MatrixEvent, Room as SdkRoom, UIAuthCallback } from "matrix-js-sdk";
-import { logger } from "matrix-js-sdk/lib/logger.js";
+import { type Logger, logger } from "matrix-js-sdk/lib/logger.js";
 import { type Chat, type ChatOptions, type Connection, NotSent, type Room } from "./chat";
 import { snapshot } from "./snapshot";
 
 const TYPING_MS = 20_000;
 const REQUEST_MS = 45_000;
+
+const nothing = (): void => undefined;
+const SILENT: Logger = {
+  trace: nothing, debug: nothing, info: nothing, warn: nothing, error: nothing, getChild: () => SILENT,
+};
 
 export async function warmUp(): Promise<void> {
   await initAsync();
@@ -18,7 +23,7 @@ export async function warmUp(): Promise<void> {
 
 export async function openChat({ session, store }: ChatOptions): Promise<Chat> {
   // The library's log would name rooms and people on a shared computer.
-  (logger as unknown as { setLevel(level: "silent", persist: boolean): void }).setLevel("silent", false);
+  silence();
   // No scheduler: sending again is the outbox's decision, with the same transaction id.
   const client = new MatrixClient({
     baseUrl: location.origin,
@@ -28,11 +33,18 @@ export async function openChat({ session, store }: ChatOptions): Promise<Chat> {
     store: new MemoryStore({}),
     disableVoip: true,
     localTimeoutMs: REQUEST_MS,
-    logger,
+    logger: SILENT,
   });
   const remembers = await openKeys(client, store, session.storageKey);
   const keys = await client.getCrypto()?.getOwnDeviceKeys();
   return new MatrixChat(client, store, keys?.ed25519 ?? "", remembers);
+}
+
+// Children of the library's own logger take over its method factory, but not its level.
+function silence(): void {
+  const own = logger as unknown as { methodFactory: () => () => void; rebuild: () => void };
+  own.methodFactory = () => nothing;
+  own.rebuild();
 }
 
 async function openKeys(client: MatrixClient, store: string, storageKey: string): Promise<boolean> {
@@ -179,19 +191,17 @@ class MatrixChat implements Chat {
 
   private listen(): void {
     const { client } = this;
-    client.on(ClientEvent.Sync, (state) => this.connected(state));
+    client.on(ClientEvent.Sync, (state) => {
+      this.connected(state);
+      // Only now the library knows who invited: before, it would join without taking the history along.
+      for (const room of client.getRooms()) this.acceptInvitation(room);
+    });
     client.on(HttpApiEvent.SessionLoggedOut, () => {
       this.connection = "signed_out";
       this.announce(null);
     });
-    client.on(ClientEvent.Room, (room) => {
-      this.changed(room.roomId);
-      this.acceptInvitation(room);
-    });
-    client.on(RoomEvent.MyMembership, (room) => {
-      this.changed(room.roomId);
-      this.acceptInvitation(room);
-    });
+    client.on(ClientEvent.Room, (room) => this.changed(room.roomId));
+    client.on(RoomEvent.MyMembership, (room) => this.changed(room.roomId));
     client.on(RoomEvent.Timeline, (_event, room) => this.changed(room?.roomId));
     client.on(RoomEvent.TimelineReset, (room) => {
       this.changed(room?.roomId);
