@@ -1,7 +1,7 @@
 """A desk: PostgreSQL and two `serve` processes with keeper, first administrator and staff, without bridges."""
 
+import asyncio
 import itertools
-import re
 import secrets
 import subprocess
 import tempfile
@@ -14,15 +14,15 @@ from tests.cast import DESK, Cast, Json, Line, Person
 from tests.house import MADOGUCHI, SERVER_NAME, Workers, _environment
 
 KEEPER = f"@keeper:{SERVER_NAME}"
+ADMIN_PASSWORD = secrets.token_urlsafe(12)
 
 
 class Desk(Cast):
     """The people of one desk, spread over its two workers."""
 
-    def __init__(self, workers: Workers, link: str) -> None:
+    def __init__(self, workers: Workers) -> None:
         super().__init__(workers.base_urls[0])
         self.workers = workers
-        self.link = link
         self._lines = itertools.cycle([self.line, self.line_to(workers.base_urls[1])])
         self._administrator: Person | None = None
 
@@ -31,21 +31,9 @@ class Desk(Cast):
         return next(self._lines)
 
     async def administrator(self) -> Person:
-        """The administrator who came in by the one-time link (or by an earlier test's)."""
+        """The administrator who came in by the one-time link."""
         if self._administrator is None:
-            await self.run("staff", "list")
-            name, password = f"admin-{secrets.token_hex(4)}", secrets.token_urlsafe(12)
-            link = (await self.run("init")).rpartition("#link=")[2].strip() or None
-            if link is None:
-                told = await self.run("staff", "add", name, "--name", "管理", "--role", "administrator")
-                password = told.rpartition("password: ")[2].strip()
-            else:
-                await self.line.call(
-                    "POST",
-                    DESK + "/admin/redeem",
-                    {"token": link, "localpart": name, "name": "管理", "password": password},
-                )
-            self._administrator = await self.enters(f"@{name}:{SERVER_NAME}", password, name)
+            self._administrator = await self.enters(f"@admin:{SERVER_NAME}", ADMIN_PASSWORD, "admin")
         return self._administrator
 
     async def staff(self, name: str, role: str = "counsellor", capacity: int = 5) -> Person:
@@ -67,39 +55,55 @@ class Desk(Cast):
 
     async def run(self, *words: str, input_: str | None = None) -> str:
         """`madoguchi …` beside the running desk; its standard output. Raises CalledProcessError."""
-        told = subprocess.run(
-            [MADOGUCHI, *words],
-            input=input_,
-            capture_output=True,
-            text=True,
-            check=True,
-            env=_environment(self.workers.env),
-        )
-        return told.stdout
+        return await asyncio.to_thread(_run, self.workers, words, input_)
+
+
+def _run(workers: Workers, words: tuple[str, ...], input_: str | None = None) -> str:
+    told = subprocess.run(
+        [MADOGUCHI, *words],
+        input=input_,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=_environment(workers.env),
+    )
+    return told.stdout
 
 
 @pytest.fixture(scope="session")
-def desk_workers() -> Iterator[tuple[Workers, str]]:
+def desk_workers() -> Iterator[Workers]:
     with tempfile.TemporaryDirectory(prefix="mado-", dir="/tmp") as directory:
         workers = Workers(Path(directory), count=2)
         workers.start()
         try:
-            told = subprocess.run(
-                [MADOGUCHI, "init"], capture_output=True, text=True, check=True, env=_environment(workers.env)
-            ).stdout
-            found = re.search(r"#link=(\S+)", told)
-            assert found, told
-            yield workers, found[1]
+            link = _run(workers, ("init",)).rpartition("#link=")[2].split()[0]
+            for index in range(2):
+                # They learn of the bridges' registration, which the first start has just made.
+                workers.kills(index)
+                workers.opens(index)
+            asyncio.run(_redeem(workers.base_urls[0], link))
+            yield workers
         finally:
             workers.stop()
 
 
+async def _redeem(base_url: str, link: str) -> None:
+    cast = Cast(base_url)
+    body = {"token": link, "localpart": "admin", "name": "管理", "password": ADMIN_PASSWORD}
+    await cast.line.call("POST", DESK + "/admin/redeem", body)
+    await cast.leave_the_stage()
+
+
 @pytest.fixture
-async def desk(desk_workers: tuple[Workers, str]) -> AsyncIterator[Desk]:
-    desk = Desk(*desk_workers)
-    # Every test begins with an empty queue; the cases of earlier ones stay where they are.
-    desk.workers.postgres.psql("UPDATE cases SET state = 'closed', accepted_at = NULL", "madoguchi")
-    desk.workers.postgres.psql("UPDATE staff SET last_seen_at = NULL", "madoguchi")
+async def desk(desk_workers: Workers) -> AsyncIterator[Desk]:
+    desk = Desk(desk_workers)
+    # Every test begins with an empty queue and no app connected; earlier cases stay where they are.
+    for statement in (
+        "UPDATE cases SET state = 'closed', accepted_at = NULL",
+        "UPDATE staff SET last_seen_at = NULL",
+        "UPDATE channels SET mode = 'closed' WHERE kind = 'line'",
+    ):
+        desk.workers.postgres.psql(statement, "madoguchi")
     try:
         yield desk
     finally:

@@ -41,8 +41,8 @@ class Desk(msgspec.Struct, frozen=True):
 class OpenCase(msgspec.Struct):
     """channel: the kind of channel the person comes by; channel_id: which one, where there are several of the kind."""
 
-    channel: Annotated[str, Meta(min_length=1, max_length=40)] = "web"
-    channel_id: Annotated[str, Meta(min_length=1, max_length=40)] | None = None
+    channel: Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")] = "web"
+    channel_id: Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")] | None = None
     language: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,35}$")] | None = None
     with_password: bool = False
 

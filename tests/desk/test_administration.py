@@ -1,0 +1,163 @@
+"""The administrator's part: links, staff, settings, guidance, health."""
+
+import asyncio
+import re
+import secrets
+
+from tests.cast import DESK, Json, refused
+from tests.desk.conftest import Desk
+
+
+async def new_link(desk: Desk) -> str:
+    """A link that has not been used: made the way the first start makes it, with the other administrators away."""
+    psql = desk.workers.postgres.psql
+    psql("UPDATE staff SET role = 'auditor' WHERE role = 'administrator'", "madoguchi")
+    try:
+        found = re.search(r"#link=(\S+)", await desk.run("init"))
+        assert found
+        return found[1]
+    finally:
+        psql("UPDATE staff SET role = 'administrator' WHERE role = 'auditor' AND name = '管理'", "madoguchi")
+
+
+def redeeming(token: str) -> Json:
+    return {
+        "token": token,
+        "localpart": f"admin-{secrets.token_hex(4)}",
+        "name": "管理",
+        "password": secrets.token_urlsafe(12),
+    }
+
+
+async def test_a_link_makes_one_administrator_and_no_second(desk: Desk) -> None:
+    link = await new_link(desk)
+    path = DESK + "/admin/redeem"
+    answers = await asyncio.gather(
+        *(desk.some_line().call("POST", path, redeeming(link)) for _ in range(4)), return_exceptions=True
+    )
+    [made] = [answer for answer in answers if isinstance(answer, dict)]
+    assert made["role"] == "administrator"
+    await refused(desk.line.call("POST", path, redeeming(link)), 403, "M_FORBIDDEN")
+    await refused(desk.line.call("POST", path, redeeming("guessed")), 403, "M_FORBIDDEN")
+
+
+async def test_a_refused_redeeming_leaves_the_link_as_it_was(desk: Desk) -> None:
+    link = await new_link(desk)
+    path = DESK + "/admin/redeem"
+    await refused(desk.line.call("POST", path, redeeming(link) | {"password": "short"}), 400, "M_WEAK_PASSWORD")
+    await refused(desk.line.call("POST", path, redeeming(link) | {"localpart": "Not Allowed"}), 400)
+    await refused(desk.line.call("POST", path, redeeming(link) | {"localpart": "keeper"}), 400)
+    await desk.line.call("POST", path, redeeming(link))
+
+
+async def test_a_new_link_ends_the_one_before(desk: Desk) -> None:
+    first = await new_link(desk)
+    # The operator has lost it: without its file the next start makes another.
+    (desk.workers.directory / "data" / "keys" / "admin-link").unlink()
+    second = await new_link(desk)
+    await refused(desk.line.call("POST", DESK + "/admin/redeem", redeeming(first)), 403)
+    await desk.line.call("POST", DESK + "/admin/redeem", redeeming(second))
+
+
+async def test_the_database_does_not_know_the_link(desk: Desk) -> None:
+    link = await new_link(desk)
+    assert link not in desk.workers.postgres.psql("SELECT * FROM admin_links", "madoguchi")
+
+
+async def test_staff_are_added_with_a_password_shown_once(desk: Desk) -> None:
+    admin = await desk.administrator()
+    body = {"localpart": f"staff-{secrets.token_hex(4)}", "name": "美咲", "role": "supervisor"}
+    added = await admin.post(DESK + "/staff", body)
+    assert (added["capacity"], added["role"]) == (5, "supervisor")
+    misaki = await desk.enters(added["user_id"], added["password"])
+    assert await misaki.get(DESK + "/me") == {
+        "user_id": added["user_id"],
+        "name": "美咲",
+        "role": "supervisor",
+        "capacity": 5,
+    }
+    await refused(admin.post(DESK + "/staff", body), 400, "M_USER_IN_USE")
+    [listed] = [one for one in (await admin.get(DESK + "/staff"))["staff"] if one["user_id"] == added["user_id"]]
+    assert (listed["disabled_at"], listed["present"]) == (None, False)
+    assert "password" not in listed
+    await misaki.get(DESK + "/queue")
+    [listed] = [one for one in (await admin.get(DESK + "/staff"))["staff"] if one["user_id"] == added["user_id"]]
+    assert listed["present"] is True
+
+
+async def test_the_last_administrator_can_not_be_disabled(desk: Desk) -> None:
+    admin = await desk.administrator()
+    psql = desk.workers.postgres.psql
+    others = psql(
+        f"UPDATE staff SET role = 'auditor' WHERE role = 'administrator' AND user_id <> '{admin.user_id}' "
+        "RETURNING user_id",
+        "madoguchi",
+    )
+    try:
+        await refused(admin.post(f"{DESK}/staff/{admin.user_id}/disable"), 403, "M_FORBIDDEN")
+    finally:
+        for user_id in re.findall(r"@\S+", others):
+            psql(f"UPDATE staff SET role = 'administrator' WHERE user_id = '{user_id}'", "madoguchi")
+    await refused(admin.post(f"{DESK}/staff/@nobody:madoguchi.test/disable"), 404, "M_NOT_FOUND")
+
+
+async def test_opening_hours_close_the_door_with_a_way_out(desk: Desk) -> None:
+    admin, mio = await desk.administrator(), await desk.person("mio")
+    running, opened = await desk.arrives()
+    path = DESK + "/settings/hours"
+    before = (await admin.get(DESK + "/settings"))["hours"]
+    try:
+        await admin.put(path, {"value": {"weekly": [], "exceptions": []}})
+        told = await desk.line.call("GET", DESK + "/desk")
+        assert (told["open"], told["reason"], told["next_opening"]) == (False, "hours", None)
+        assert told["estimate_minutes"] is None
+        no = await refused(mio.post(DESK + "/cases", {"channel": "web"}), 403, "JP_MADOGUCHI_CLOSED")
+        assert "kodomo_sos" in [entry["id"] for entry in no.body["guidance"]]
+        assert all(entry["open_now"] for entry in no.body["guidance"])
+        # Whoever has a case keeps it.
+        assert (await running.post(DESK + "/cases", {"channel": "web"}))["case_id"] == opened["case_id"]
+        await admin.put(path, {"value": {"weekly": [{"days": ["mon"], "from": "10:00", "to": "10:01"}]}})
+        told = await desk.line.call("GET", DESK + "/desk")
+        assert told["open"] or told["next_opening"] is not None
+        await refused(admin.put(path, {"value": {"weekly": [{"from": "25:00"}]}}), 400, "M_INVALID_PARAM")
+        await refused(admin.put(DESK + "/settings/nonsense", {"value": 1}), 400, "M_INVALID_PARAM")
+        await refused(admin.put(DESK + "/settings/capacity", {"value": -1}), 400, "M_INVALID_PARAM")
+    finally:
+        await admin.put(path, {"value": before})
+    assert (await desk.line.call("GET", DESK + "/desk"))["open"] is True
+
+
+async def test_the_desk_tells_what_anybody_may_know(desk: Desk) -> None:
+    told = await desk.line.call("GET", DESK + "/desk")
+    assert told["keeper_user_id"] == "@keeper:madoguchi.test"
+    assert told["quick_exit_url"].startswith("https://")
+    always = {entry["id"]: entry for entry in told["guidance"]}["kodomo_sos"]
+    assert (always["phone"], always["open_now"]) == ("0120-0-78310", True)
+    assert {entry["phone"] for entry in told["guidance"]} >= {"0120-99-7777", "189", "0120-007-110", "110", "119"}
+    unknown = {entry["id"]: entry for entry in told["guidance"]}["kokoro"]
+    assert unknown["open_now"] is None
+    assert {reader["kind"]: reader["reads"] for reader in told["readers"]} == {
+        "counsellor": True,
+        "keeper": True,
+        "server": False,
+    }
+
+
+async def test_guidance_is_confirmed_by_the_administrator(desk: Desk) -> None:
+    admin = await desk.administrator()
+    assert "childline" in (await admin.get(DESK + "/status"))["unchecked_guidance"]
+    told = await admin.post(f"{DESK}/guidance/childline/confirm")
+    seen = {e["id"]: e for e in (await desk.line.call("GET", DESK + "/desk"))["guidance"]}["childline"]
+    assert seen["checked_on"] == told["checked_on"]
+    assert "childline" not in (await admin.get(DESK + "/status"))["unchecked_guidance"]
+    await refused(admin.post(f"{DESK}/guidance/nosuch/confirm"), 404, "M_NOT_FOUND")
+    desk.workers.postgres.psql("UPDATE guidance SET checked_on = NULL", "madoguchi")
+
+
+async def test_health(desk: Desk) -> None:
+    admin = await desk.administrator()
+    await (await desk.keeper()).get(DESK + "/keeper/invitations")
+    told = await admin.get(DESK + "/status")
+    assert {"madoguchi serve", "keeper"} <= {process["name"] for process in told["processes"]}
+    assert told["schema"].startswith("00")
+    assert told["counts"]["failed_jobs"] == 0

@@ -1,0 +1,134 @@
+"""Channels: connected from the command line, with secrets that only the bridges open, and a reason for every mode."""
+
+import base64
+import json
+import secrets
+import subprocess
+
+import pytest
+import yaml
+from nacl.public import PrivateKey, SealedBox
+
+from tests.cast import DESK, Person, refused
+from tests.desk.conftest import Desk
+from tests.house import SERVER_NAME
+
+
+async def relay(desk: Desk) -> tuple[str, str]:
+    """A new LINE channel in relay mode: (its id, what the command said)."""
+    channel_id = f"line-{secrets.token_hex(3)}"
+    words = ["channel", "add", "line", "--id", channel_id, "--name", "県のLINE", "--secret", "-", "--token", "-"]
+    told = await desk.run(
+        *words, "--mode", "relay", "--reason", "agreed by the board", input_="geheim-1\ngeheim-2\n"
+    )
+    return channel_id, told
+
+
+async def ghost(desk: Desk) -> Person:
+    """Somebody on LINE, as the bridges stand for them."""
+    registration = yaml.safe_load((desk.workers.directory / "data/keys/registration-bridges.yaml").read_text())
+    localpart = f"line_{secrets.token_hex(8)}"
+    await desk.line.call(
+        "POST",
+        "/_matrix/client/v3/register",
+        {"type": "m.login.application_service", "username": localpart, "inhibit_login": True},
+        token=registration["as_token"],
+    )
+    login = {"user_id": f"@{localpart}:{SERVER_NAME}", "device_id": "", "access_token": registration["as_token"]}
+    return Person(desk.line, "ghost", "", login)
+
+
+async def test_a_channel_is_connected_and_its_secrets_are_sealed(desk: Desk) -> None:
+    channel_id, told = await relay(desk)
+    assert f"/_madoguchi/bridges/line/{channel_id}/webhook" in told
+    sealed = desk.workers.postgres.psql(f"SELECT sealed_secrets FROM channels WHERE id = '{channel_id}'", "madoguchi")
+    key = PrivateKey(base64.b64decode((desk.workers.directory / "data/keys/bridges.key").read_bytes()))
+    opened = json.loads(SealedBox(key).decrypt(base64.b64decode(sealed)))
+    assert opened == {"channel_secret": "geheim-1", "access_token": "geheim-2"}
+    everything = desk.workers.postgres.psql("SELECT * FROM channels", "madoguchi")
+    assert "geheim" not in everything and "geheim" not in told
+
+
+async def test_a_relay_needs_a_reason(desk: Desk) -> None:
+    words = ("channel", "add", "line", "--name", "x", "--secret", "-", "--token", "-", "--mode", "relay")
+    for more in ((), ("--reason", "  ")):
+        with pytest.raises(subprocess.CalledProcessError) as failed:
+            await desk.run(*words, *more, input_="a\nb\n")
+        assert "reason" in failed.value.stderr
+    channel_id, _ = await relay(desk)
+    with pytest.raises(subprocess.CalledProcessError):
+        await desk.run("channel", "set", channel_id, "--mode", "closed")
+    with pytest.raises(subprocess.CalledProcessError):
+        await desk.run("channel", "set", "web", "--mode", "relay", "--reason", "r")
+
+
+async def test_every_change_of_mode_is_kept_with_who_when_and_why(desk: Desk) -> None:
+    channel_id, _ = await relay(desk)
+    await desk.run("channel", "set", channel_id, "--mode", "draining", "--reason", "the app is under suspicion")
+    channels = (await (await desk.administrator()).get(DESK + "/channels"))["channels"]
+    [found] = [channel for channel in channels if channel["id"] == channel_id]
+    assert (found["kind"], found["mode"], found["name"]) == ("line", "draining", "県のLINE")
+    steps = [(change["mode_before"], change["mode_after"], change["reason"]) for change in found["changes"]]
+    assert steps == [(None, "relay", "agreed by the board"), ("relay", "draining", "the app is under suspicion")]
+    assert all(change["by"].startswith("operator") and change["at"] > 0 for change in found["changes"])
+    listed = await desk.run("channel", "list", "--changes")
+    assert "relay → draining" in listed and "the app is under suspicion" in listed
+    assert "sealed" not in json.dumps(found)
+
+
+async def test_somebody_on_line_waits_in_the_same_queue(desk: Desk) -> None:
+    channel_id, _ = await relay(desk)
+    ken, keeper, mio = await desk.staff("健"), await desk.keeper(), await ghost(desk)
+    opened = await mio.post(DESK + "/cases", {"channel": "line", "channel_id": channel_id}, user_id=mio.user_id)
+    assert opened.keys() == {"case_id", "room_id", "user_id"}
+    again = await mio.post(DESK + "/cases", {"channel": "line", "channel_id": channel_id}, user_id=mio.user_id)
+    assert again == opened
+    [ticket] = (await ken.get(DESK + "/queue"))["waiting"]
+    assert (ticket["channel"], ticket["mode"], ticket["locked"]) == ("line", "relay", False)
+    await ken.post(f"{DESK}/cases/{opened['case_id']}/accept")
+    [own] = (await ken.get(DESK + "/queue"))["mine"]
+    assert own["ghost"] is True
+    # The bridge may not come as itself, nor as somebody outside of its names.
+    body = {"channel": "line", "channel_id": channel_id}
+    await refused(mio.post(DESK + "/cases", body), 400, "M_MISSING_PARAM")
+    await refused(mio.post(DESK + "/cases", body, user_id=keeper.user_id), 403, "M_FORBIDDEN")
+
+
+async def test_a_draining_channel_keeps_running_cases_and_takes_no_new_ones(desk: Desk) -> None:
+    channel_id, _ = await relay(desk)
+    mio, late = await ghost(desk), await ghost(desk)
+    body = {"channel": "line", "channel_id": channel_id}
+    opened = await mio.post(DESK + "/cases", body, user_id=mio.user_id)
+    await desk.run("channel", "set", channel_id, "--mode", "draining", "--reason", "drill")
+    assert await mio.post(DESK + "/cases", body, user_id=mio.user_id) == opened
+    no = await refused(late.post(DESK + "/cases", body, user_id=late.user_id), 403, "JP_MADOGUCHI_CLOSED")
+    assert no.body["reason"] == "channel"
+    assert no.body["web_url"].startswith("http")
+    assert [entry for entry in no.body["guidance"] if entry["id"] == "kodomo_sos"]
+    await desk.run("channel", "set", channel_id, "--mode", "contact_point", "--reason", "drill is over")
+    await late.post(DESK + "/cases", body, user_id=late.user_id)
+
+
+async def test_who_can_read_follows_the_channels(desk: Desk) -> None:
+    readers = (await desk.line.call("GET", DESK + "/desk"))["readers"]
+    assert not [reader for reader in readers if reader["kind"] == "app"]
+    await relay(desk)
+    [app] = [r for r in (await desk.line.call("GET", DESK + "/desk"))["readers"] if r["kind"] == "app"]
+    assert app["reads"] is True and "LINE" in app["who"]
+
+
+async def test_staff_from_the_command_line(desk: Desk) -> None:
+    localpart = f"staff-{secrets.token_hex(4)}"
+    told = await desk.run("staff", "add", localpart, "--name", "桜", "--role", "supervisor", "--capacity", "3")
+    person = await desk.enters(f"@{localpart}:{SERVER_NAME}", told.rpartition("password: ")[2].strip())
+    assert (await person.get(DESK + "/me"))["capacity"] == 3
+    mio, opened = await desk.arrives()
+    await person.post(f"{DESK}/cases/{opened['case_id']}/accept")
+    assert f"{person.user_id}\t桜\tsupervisor\tcapacity 3\tactive" in await desk.run("staff", "list")
+    await desk.run("staff", "disable", localpart)
+    await refused(person.get(DESK + "/me"), 401, "M_UNKNOWN_TOKEN")
+    assert (await mio.get(DESK + "/cases/mine"))["state"] == "waiting"
+    assert "disabled" in next(line for line in (await desk.run("staff", "list")).splitlines() if localpart in line)
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        await desk.run("staff", "add", localpart, "--name", "桜")
+    assert "taken" in failed.value.stderr and "Traceback" not in failed.value.stderr

@@ -1,0 +1,111 @@
+"""Who may do what: every operation of the desk, called by everybody."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from madoguchi.desk.api import ROWS
+from tests.cast import DESK, Person, Refusal
+from tests.desk.conftest import Desk
+
+PEOPLE = ("nobody", "young person", "counsellor", "supervisor", "administrator", "auditor", "disabled", "keeper")
+
+ANYONE = set(PEOPLE) - {"disabled"}
+USER = {"young person", "counsellor", "supervisor", "administrator", "auditor", "keeper"}
+STAFF = {"counsellor", "supervisor", "administrator"}
+MEMBER = STAFF | {"auditor"}
+ADMINISTRATOR = {"administrator"}
+KEEPER = {"keeper"}
+
+# (method, path) -> who is let in: as the contract with the pages, the bridges and the keeper says.
+TABLE: dict[tuple[str, str], set[str]] = {
+    ("GET", "/desk"): ANYONE | {"disabled"},
+    ("POST", "/cases"): {"nobody", "young person"},
+    ("GET", "/cases/mine"): USER,
+    ("POST", "/cases/mine/leave"): USER,
+    ("GET", "/me"): MEMBER,
+    ("GET", "/queue"): STAFF,
+    ("GET", "/colleagues"): STAFF,
+    ("POST", "/cases/{case_id}/accept"): STAFF,
+    ("POST", "/cases/{case_id}/hand_over"): STAFF,
+    ("POST", "/cases/{case_id}/close"): STAFF,
+    ("GET", "/staff"): ADMINISTRATOR,
+    ("POST", "/staff"): ADMINISTRATOR,
+    ("POST", "/staff/{user_id}/disable"): ADMINISTRATOR,
+    ("GET", "/channels"): ADMINISTRATOR,
+    ("GET", "/status"): ADMINISTRATOR,
+    ("GET", "/settings"): ADMINISTRATOR,
+    ("PUT", "/settings/{name}"): ADMINISTRATOR,
+    ("POST", "/guidance/{guidance_id}/confirm"): ADMINISTRATOR,
+    ("POST", "/admin/redeem"): ANYONE | {"disabled"},
+    ("GET", "/keeper/invitations"): KEEPER,
+    ("PUT", "/keeper/vault_keys"): KEEPER,
+    ("GET", "/keeper/vault_key"): KEEPER,
+}
+BODIES: dict[str, object] = {
+    "/cases": {"channel": "web"},
+    "/cases/{case_id}/hand_over": {"to": "@nobody:madoguchi.test", "reason": "r"},
+    "/staff": {"localpart": "UPPER", "name": "n", "role": "counsellor"},
+    "/settings/{name}": {"value": 1},
+    "/admin/redeem": {"token": "wrong", "localpart": "x", "name": "n", "password": "long enough"},
+    "/keeper/vault_keys": {"keys": []},
+}
+
+
+async def _cast(desk: Desk) -> dict[str, Person | None]:
+    admin = await desk.administrator()
+    disabled = await desk.staff("止")
+    await admin.post(f"{DESK}/staff/{disabled.user_id}/disable")
+    young, _ = await desk.arrives()
+    return {
+        "nobody": None,
+        "young person": young,
+        "counsellor": await desk.staff("健"),
+        "supervisor": await desk.staff("主", "supervisor"),
+        "administrator": admin,
+        "auditor": await desk.staff("監", "auditor"),
+        "disabled": disabled,
+        "keeper": await desk.keeper(),
+    }
+
+
+def test_the_table_names_every_operation() -> None:
+    assert {(row.method, row.path.removeprefix(DESK)) for row in ROWS} == set(TABLE)
+
+
+async def test_every_operation_lets_in_whom_it_should_and_nobody_else(desk: Desk) -> None:
+    people = await _cast(desk)
+    wrong: list[str] = []
+    for (method, path), allowed in TABLE.items():
+        for who, person in people.items():
+            let_in = await _is_let_in(_call(desk, person, method, path))
+            if let_in != (who in allowed):
+                wrong.append(f"{method} {path}: {who} was {'let in' if let_in else 'kept out'}")
+    assert not wrong, "\n".join(wrong)
+
+
+def _call(desk: Desk, person: Person | None, method: str, path: str) -> Callable[[], Awaitable[object]]:
+    token = person.token if person else None
+    filled = DESK + path.format(case_id="nosuchcase", user_id="@nobody:madoguchi.test", name="nosuch", guidance_id="no")
+    body = BODIES.get(path, {} if method in ("POST", "PUT") else None)
+    return lambda: desk.some_line().call(method, filled, body, token=token)
+
+
+async def _is_let_in(attempt: Callable[[], Awaitable[object]]) -> bool:
+    """Whether the door opened: an answer, or a refusal that is about the matter (no such case, a wrong value)."""
+    try:
+        await attempt()
+    except Refusal as told:
+        if told.status == 401:
+            return False
+        # A link that is wrong is refused behind the door, with the same code as at it.
+        return told.status != 403 or "link" in told.body["error"]
+    return True
+
+
+@pytest.mark.parametrize("role", ["counsellor", "auditor"])
+async def test_the_role_is_read_anew_at_every_call(desk: Desk, role: str) -> None:
+    person = await desk.staff("変", "administrator")
+    await person.get(DESK + "/staff")
+    desk.workers.postgres.psql(f"UPDATE staff SET role = '{role}' WHERE user_id = '{person.user_id}'", "madoguchi")
+    assert not await _is_let_in(lambda: person.get(DESK + "/staff"))
