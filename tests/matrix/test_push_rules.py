@@ -194,3 +194,30 @@ async def test_a_pusher_goes_with_its_device(mio: Person) -> None:
 )
 async def test_pushers_without_sense_are_refused(mio: Person, wrong: Json) -> None:
     await refused(mio.post(f"{V3}/pushers/set", PUSHER | {"pushkey": "k"} | wrong), 400)
+
+
+# -- notifications ----------------------------------------------------------------------------------------------------
+async def test_what_somebody_was_told_of_is_listed_page_by_page(mio: Person, ken: Person, aoi: Person) -> None:
+    room = await ken.opens_a_room()
+    await ken.says(room, "before Mio came")
+    await ken.invites(room, mio)
+    (invitation,) = (await mio.get(f"{V3}/notifications"))["notifications"]
+    assert invitation["event"]["type"] == "m.room.member" and invitation["room_id"] == room
+    await mio.joins(room)
+    events = [await ken.says(room, f"{n}") for n in range(5)]
+    events.append(await ken.says(room, f"dear {mio.localpart}"))
+    await mio.says(room, "her own")
+    await ken.sends(room, "m.room.message", {"msgtype": "m.notice", "body": "notice"})
+    await mio.put(f"{V3}/profile/{segment(mio.user_id)}/displayname", {"displayname": "another name"})
+    await mio.post(f"{V3}/rooms/{segment(room)}/receipt/m.read/{segment(events[2])}", {})
+    first = await mio.get(f"{V3}/notifications", limit=4)
+    second = await mio.get(f"{V3}/notifications", limit=4, from_=first["next_token"])
+    listed = first["notifications"] + second["notifications"]
+    assert [told["event"]["event_id"] for told in listed] == events[::-1]
+    assert [told["read"] for told in listed] == [False, False, False, True, True, True]
+    assert "next_token" not in second
+    assert listed[0]["actions"] == ["notify", {"set_tweak": "sound", "value": "default"}, {"set_tweak": "highlight"}]
+    (loud,) = (await mio.get(f"{V3}/notifications", only="highlight"))["notifications"]
+    assert loud["event"]["event_id"] == events[-1]
+    assert await aoi.get(f"{V3}/notifications") == {"notifications": []}
+    await refused(mio.get(f"{V3}/notifications", from_="x"), 400, "M_INVALID_PARAM")

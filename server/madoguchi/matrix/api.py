@@ -17,6 +17,7 @@ from madoguchi.matrix import (
     login,
     media,
     membership,
+    presence,
     profile,
     push,
     receipts,
@@ -145,7 +146,7 @@ CHAPTERS: dict[str, list[Row]] = {
         PUT(V3 + "/directory/list/room/{room_id}", directory.set_room_visibility_on_directory),
         GET(V3 + "/publicRooms", directory.get_public_rooms, who=OPTIONAL),
         POST(V3 + "/publicRooms", directory.query_public_rooms),
-        PENDING("GET", V1 + "/room_summary/{room_id_or_alias}", "getRoomSummary"),  # O
+        GET(V1 + "/room_summary/{room_id_or_alias}", directory.get_room_summary, who=OPTIONAL),
         REFUSED("GET", V1 + "/mutual_rooms", "getMutualRooms", "who shares which room is nobody else's business"),
     ],
     "User data": [
@@ -161,8 +162,8 @@ CHAPTERS: dict[str, list[Row]] = {
         POST(V3 + "/rooms/{room_id}/read_markers", receipts.set_read_marker),  # M
     ],
     "Presence": [
-        PENDING("PUT", V3 + "/presence/{user_id}/status", "setPresence"),  # O
-        PENDING("GET", V3 + "/presence/{user_id}/status", "getPresence"),  # O
+        PUT(V3 + "/presence/{user_id}/status", presence.set_presence),
+        GET(V3 + "/presence/{user_id}/status", presence.get_presence),
     ],
     "Content repository": [
         POST(MEDIA + "/upload", media.upload_content, tx=False, limit="upload"),  # M
@@ -223,7 +224,7 @@ CHAPTERS: dict[str, list[Row]] = {
         PUT(V3 + "/pushrules/global/{kind}/{rule_id}/enabled", push.set_push_rule_enabled),  # M
         GET(V3 + "/pushrules/global/{kind}/{rule_id}/actions", push.get_push_rule_actions),  # M
         PUT(V3 + "/pushrules/global/{kind}/{rule_id}/actions", push.set_push_rule_actions),  # M
-        PENDING("GET", V3 + "/notifications", "getNotifications"),  # O
+        GET(V3 + "/notifications", push.get_notifications),  # O
     ],
     "Search and event context": [
         REFUSED("POST", V3 + "/search", "search", "the server cannot read what it would search"),
@@ -262,14 +263,14 @@ CHAPTERS: dict[str, list[Row]] = {
         REFUSED("POST", V3 + "/user/{user_id}/openid/request_token", "requestOpenIdToken", "Nobody outside is told who is who."),  # E
     ],
     "Room upgrades, spaces": [
-        PENDING("POST", V3 + "/rooms/{room_id}/upgrade", "upgradeRoom"),  # O
-        PENDING("GET", V1 + "/rooms/{room_id}/hierarchy", "getSpaceHierarchy"),  # O
+        REFUSED("POST", V3 + "/rooms/{room_id}/upgrade", "upgradeRoom", "Rooms keep the version they were made with."),
+        REFUSED("GET", V1 + "/rooms/{room_id}/hierarchy", "getSpaceHierarchy", "There are no spaces here."),
     ],
     "Voice over IP": [
         GET(V3 + "/voip/turnServer", discovery.get_turn_server, tx=False),  # O
     ],
     "Application services": [
         POST(V1 + "/appservice/{appservice_id}/ping", discovery.ping_appservice, who=APPSERVICE, tx=False),  # M
-        PENDING("PUT", V3 + "/directory/list/appservice/{network_id}/{room_id}", "updateAppserviceRoomDirectoryVisibility"),  # O
+        REFUSED("PUT", V3 + "/directory/list/appservice/{network_id}/{room_id}", "updateAppserviceRoomDirectoryVisibility", "Bridged rooms are not published."),
     ],
 }

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from madoguchi import errors
-from madoguchi.core.chat import push_rules, pushers
+from madoguchi.core.chat import notifications, push_rules, pushers
 from madoguchi.storage.default_push_rules import Rule, RuleSet
 from madoguchi.storage.push import Pusher
 from madoguchi.web.endpoint import Call
@@ -134,3 +134,16 @@ def _check_url(url: object) -> None:
         raise errors.Invalid("data.url is no URL.") from None
     if parts.scheme != "https" or not parts.hostname or parts.path != "/_matrix/push/v1/notify":
         raise errors.Invalid("data.url must be https://HOST/_matrix/push/v1/notify.")
+
+
+# -- notifications ----------------------------------------------------------------------------------------------------
+class Page(msgspec.Struct):
+    from_: str | None = msgspec.field(default=None, name="from")
+    limit: int | None = None
+    only: str | None = None
+
+
+async def get_notifications(call: Call, query: Page) -> Json:
+    user_id, highlights = call.session.user_id, query.only == "highlight"
+    found, token = await notifications.list_some(call.ctx, call.tx, user_id, query.from_, query.limit, highlights)
+    return {"notifications": found} if token is None else {"notifications": found, "next_token": token}

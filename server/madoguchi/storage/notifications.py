@@ -1,0 +1,46 @@
+"""The newest events that somebody else sent into a user's rooms: what a user may have been notified of."""
+
+from madoguchi.storage.db import Tx
+from madoguchi.storage.events import COLUMNS, Event, event_from
+
+_EVENT_COLUMNS = ", ".join(f"e.{column.strip()}" for column in COLUMNS.split(","))
+
+
+async def list_events_of_others(tx: Tx, user_id: str, before: int, most: int) -> list[Event]:
+    """At most `most` events before a position, the newest first, of the rooms that the user is joined to, since they
+    joined. An invitation counts as an event of the room it invites to."""
+    rows = await tx.fetch(
+        f"""
+        WITH own AS (
+            SELECT m.room_id, m.membership,
+                   -- From the join on, not from a later change of the user's name there.
+                   CASE WHEN m.membership = 'join' THEN coalesce(
+                       (SELECT max(gone.pos) FROM events gone
+                         WHERE gone.room_id = m.room_id AND gone.type = 'm.room.member' AND gone.state_key = $1
+                           AND gone.body NOT LIKE '%"membership":"join"%'), 0)
+                   ELSE m.pos - 1 END AS since
+              FROM memberships m WHERE m.user_id = $1 AND m.membership IN ('join', 'invite')
+        )
+        SELECT {_EVENT_COLUMNS} FROM own CROSS JOIN LATERAL (
+            SELECT * FROM events
+             WHERE room_id = own.room_id AND pos > own.since AND pos < $2 AND sender <> $1
+               AND (own.membership = 'join' OR (type = 'm.room.member' AND state_key = $1))
+             ORDER BY pos DESC LIMIT $3
+        ) e ORDER BY e.pos DESC LIMIT $3
+        """,
+        user_id,
+        before,
+        most,
+    )
+    return [event_from(tuple(row)) for row in rows]
+
+
+async def list_read(tx: Tx, user_id: str, room_ids: list[str]) -> dict[tuple[str, str], int]:
+    """How far the user has read, by (room id, thread id): '' counts for all threads, 'main' outside threads."""
+    rows = await tx.fetch(
+        """SELECT room_id, thread_id, max(event_pos) AS pos FROM receipts
+            WHERE user_id = $1 AND room_id = ANY($2::text[]) GROUP BY room_id, thread_id""",
+        user_id,
+        room_ids,
+    )
+    return {(row["room_id"], row["thread_id"]): row["pos"] for row in rows}
