@@ -323,3 +323,46 @@ async def test_the_estimate_comes_from_what_others_have_just_waited(desk: Desk) 
     told = await desk.line.call("GET", DESK + "/desk")
     assert told["waiting"] == 0 and told["staff_present"] == 1
     assert 2 <= told["estimate_minutes"]["low"] < told["estimate_minutes"]["high"] <= 4
+
+
+async def test_joining_the_desks_alias_from_any_matrix_client_opens_a_case(desk: Desk) -> None:
+    ken, mio = await desk.staff("健"), await desk.person("mio")
+    alias = segment("#desk:madoguchi.test")
+    known = await mio.get(f"/_matrix/client/v3/directory/room/{alias}")
+    joined = await mio.post(f"/_matrix/client/v3/join/{alias}")
+    mine = await mio.get(DESK + "/cases/mine")
+    assert (mine["room_id"], mine["state"]) == (joined["room_id"], "waiting")
+    assert await mio.members(joined["room_id"]) == {mio.user_id: "join", KEEPER: "join"}
+    # Again, and by the id that the alias is said to have: the same case.
+    for path in (f"join/{alias}", f"join/{segment(known['room_id'])}", f"rooms/{segment(known['room_id'])}/join"):
+        assert await mio.post(f"/_matrix/client/v3/{path}") == joined
+    [ticket] = (await queue(ken))["waiting"]
+    assert (ticket["channel"], ticket["locked"]) == ("matrix", True)
+    await refused(ken.post(f"/_matrix/client/v3/join/{alias}"), 403, "M_FORBIDDEN")
+    own = await ken.opens_a_room()
+    await refused(ken.put(f"/_matrix/client/v3/directory/room/{alias}", {"room_id": own}), 400, "M_EXCLUSIVE")
+
+
+async def test_leaving_the_room_is_leaving_the_case(desk: Desk) -> None:
+    ken, keeper = await desk.staff("健"), await desk.keeper()
+    mio, opened = await desk.arrives()
+    room = opened["room_id"]
+    await accepts(ken, opened["case_id"])
+    await invites(keeper)
+    await ken.joins(room)
+    await ken.leaves(room)
+    assert (await mio.get(DESK + "/cases/mine"))["state"] == "waiting"
+    await accepts(ken, opened["case_id"])
+    await invites(keeper)
+    await ken.leaves(room)  # turns the invitation down
+    assert (await mio.get(DESK + "/cases/mine"))["state"] == "waiting"
+    await mio.leaves(room)
+    assert (await mio.get(DESK + "/cases/mine"))["state"] == "closed"
+    assert (await queue(ken))["waiting"] == []
+
+
+async def test_a_case_room_takes_no_words_in_clear(desk: Desk) -> None:
+    mio, opened = await desk.arrives()
+    told = await refused(mio.says(opened["room_id"], "眠れない"), 403, "M_FORBIDDEN")
+    assert "encrypt" in told.body["error"]
+    assert "眠れない" not in desk.workers.postgres.psql("SELECT body FROM events", "madoguchi")

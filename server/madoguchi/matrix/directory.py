@@ -1,4 +1,4 @@
-"""Chapters "Room aliases" and "Published room directory": both closed by default, as a desk's rooms are nobody's business."""
+"""Chapters "Room aliases" and "Published room directory". A desk's rooms are never in it: they are nobody's business."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import msgspec
 from madoguchi import errors
 from madoguchi.core.chat import auth_rules, events, rooms
 from madoguchi.core.chat.room_cache import Room
+from madoguchi.core.desk import case_room
 from madoguchi.storage import rooms as stored_rooms
 from madoguchi.web.endpoint import Call
 
@@ -28,6 +29,8 @@ async def set_room_alias(call: Call, room_alias: str, body: AliasBody) -> dict[s
 async def get_room_id_by_alias(call: Call, room_alias: str) -> dict[str, Any]:
     if not room_alias.startswith("#") or ":" not in room_alias:
         raise errors.Invalid("That is not a room alias.")
+    if case_room.is_the_desk(call.ctx, room_alias):
+        return {"room_id": case_room.desk_door(call.ctx), "servers": [call.ctx.settings.server_name]}
     found = await stored_rooms.get_alias(call.tx, room_alias)
     if found is None:
         raise errors.NotFound("There is no room with this alias.")
@@ -117,7 +120,8 @@ async def _public(call: Call, limit: int | None, since: str | None, wanted: Publ
     found = await call.ctx.rooms.get_many(await stored_rooms.list_public(call.tx))
     term = (wanted.generic_search_term or "").casefold()
     chunk = [summary(room) for room in found.values()]
-    chunk = [r for r in chunk if term in " ".join(str(r.get(k, "")) for k in ("name", "topic", "canonical_alias")).casefold()]
+    searched = ("name", "topic", "canonical_alias")
+    chunk = [room for room in chunk if term in " ".join(str(room.get(key, "")) for key in searched).casefold()]
     if wanted.room_types is not None:
         chunk = [room for room in chunk if room.get("room_type") in wanted.room_types]
     chunk.sort(key=lambda room: -room["num_joined_members"])
@@ -149,3 +153,25 @@ def summary(room: Room) -> dict[str, Any]:
         "room_type": text("m.room.create", "type"),
     }
     return {key: value for key, value in answer.items() if value is not None}
+
+
+async def get_room_summary(call: Call, room_id_or_alias: str) -> dict[str, Any]:
+    """What a room is called, for whoever may look into it: members, the invited, and everybody where it is public."""
+    room_id = room_id_or_alias
+    if room_id.startswith("#"):
+        found = await stored_rooms.get_alias(call.tx, room_id)
+        room_id = found[0] if found is not None else ""
+    room = await call.ctx.rooms.get(room_id)
+    if room is None:
+        raise errors.NotFound("There is no such room that you can see.")
+    membership = room.members.get(call.caller.user_id, "leave") if call.caller is not None else "leave"
+    shown = summary(room)
+    is_open = shown["join_rule"] in ("public", "knock") or shown["world_readable"]
+    if membership not in ("join", "invite") and not is_open:
+        raise errors.NotFound("There is no such room that you can see.")
+    answer = {**shown, "room_version": room.version}
+    if room.encrypted:
+        answer["encryption"] = (room.content("m.room.encryption") or {}).get("algorithm")
+    if call.caller is not None:
+        answer["membership"] = membership
+    return answer

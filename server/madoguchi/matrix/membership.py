@@ -6,7 +6,7 @@ import msgspec
 
 from madoguchi import errors
 from madoguchi.core.chat import membership
-from madoguchi.core.desk import cases
+from madoguchi.core.desk import case_room, cases
 from madoguchi.ids import RoomID
 from madoguchi.storage import rooms as stored_rooms
 from madoguchi.web.endpoint import Call
@@ -40,14 +40,12 @@ async def invite_user(call: Call, room_id: str, body: Invite) -> dict[str, Any]:
 
 
 async def join_room_by_id(call: Call, room_id: str, body: Reason) -> dict[str, Any]:
-    call.session.must_not_be_suspended()
-    await membership.join(call.ctx, call.tx, room_id, call.session.user_id, body.reason)
-    return {"room_id": room_id}
+    return await join_room(call, room_id, body)
 
 
 async def join_room(call: Call, room_id_or_alias: str, body: Reason) -> dict[str, Any]:
     call.session.must_not_be_suspended()
-    if room_id_or_alias == f"#desk:{call.ctx.settings.server_name}":
+    if case_room.is_the_desk(call.ctx, room_id_or_alias):
         # The desk's own alias: whoever joins it from any Matrix client opens a case and is in its room.
         return {"room_id": await cases.arrive_by_alias(call.ctx, call.tx, call.session.user_id)}
     room_id = await _room_of(call, room_id_or_alias)
@@ -74,6 +72,8 @@ async def _room_of(call: Call, room_id_or_alias: str) -> RoomID:
 
 
 async def leave_room(call: Call, room_id: str, body: Reason) -> dict[str, Any]:
+    # Leaving a case's room is leaving the case: the young person ends it, a counsellor gives it back to the queue.
+    await cases.left_room(call.ctx, call.tx, room_id, call.session.user_id)
     await membership.leave(call.ctx, call.tx, room_id, call.session.user_id, body.reason)
     return {}
 

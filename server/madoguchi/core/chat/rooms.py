@@ -234,6 +234,8 @@ def check_alias(ctx: "Context", alias: str) -> None:
         raise errors.Invalid("That is not a room alias.")
     if server_name != ctx.settings.server_name:
         raise errors.Invalid("Aliases of other servers can't be kept here.")
+    if localpart == "desk":
+        raise errors.Exclusive("This alias leads to the desk itself.")
 
 
 async def shared_users(tx: Tx, user_id: UserID) -> set[UserID]:

@@ -38,6 +38,16 @@ def desk_alias(ctx: Context) -> str:
     return f"#desk:{ctx.settings.server_name}"
 
 
+def desk_door(ctx: Context) -> RoomID:
+    """The room id that the alias is said to have: clients ask for one before they join. No room has it."""
+    return f"!desk:{ctx.settings.server_name}"
+
+
+def is_the_desk(ctx: Context, room_id_or_alias: str) -> bool:
+    """Whether somebody who joins this wants to come to the desk."""
+    return room_id_or_alias in (desk_alias(ctx), desk_door(ctx))
+
+
 def power_levels(keeper: UserID, counsellors: list[UserID], *, closed: bool = False) -> dict[str, object]:
     """The content of m.room.power_levels. In a closed case everybody reads and nobody writes."""
     return {
