@@ -98,7 +98,7 @@ def upgrade() -> None:
             room_id  text,
             event_id text,
             user_id  text,
-            reason   text NOT NULL
+            reasoned boolean NOT NULL
         );
         """
     )
@@ -118,7 +118,8 @@ def upgrade() -> None:
         BEGIN
             UPDATE stream SET pos = pos + size RETURNING pos - size INTO base;
             SELECT string_agg(DISTINCT asked.room_id, ' ') INTO trouble
-              FROM (SELECT DISTINCT r.room_id, r.state_pos FROM unnest(room_ids, state_positions) AS r(room_id, state_pos)) asked
+              FROM (SELECT DISTINCT r.room_id, r.state_pos
+                      FROM unnest(room_ids, state_positions) AS r(room_id, state_pos)) asked
               LEFT JOIN rooms ON rooms.room_id = asked.room_id
              WHERE rooms.state_pos IS DISTINCT FROM asked.state_pos;
             IF trouble IS NOT NULL THEN
@@ -133,18 +134,22 @@ def upgrade() -> None:
                 SELECT user_id, device_id, room_id || ' ' || type, txn_id, event_id, at FROM sent
                 ON CONFLICT DO NOTHING RETURNING event_id
             )
-            SELECT string_agg((n - 1)::text, ' ') INTO trouble FROM sent WHERE event_id NOT IN (SELECT event_id FROM kept);
+            SELECT string_agg((n - 1)::text, ' ') INTO trouble
+              FROM sent WHERE event_id NOT IN (SELECT event_id FROM kept);
             IF trouble IS NOT NULL THEN
                 RAISE EXCEPTION 'sent before' USING ERRCODE = 'MD002', DETAIL = trouble;
             END IF;
             INSERT INTO events (pos, room_id, event_id, type, sender, at, body, device_id, txn_id, relates_to, rel_type)
-            SELECT base + e.n, e.room_id, e.event_id, e.type, e.sender, e.at, e.body, e.device_id, e.txn_id, e.relates_to, e.rel_type
-              FROM unnest(room_ids, event_ids, types, senders, ats, bodies, device_ids, txn_ids, relations, rel_types) WITH ORDINALITY
+            SELECT base + e.n, e.room_id, e.event_id, e.type, e.sender, e.at, e.body, e.device_id, e.txn_id,
+                   e.relates_to, e.rel_type
+              FROM unnest(room_ids, event_ids, types, senders, ats, bodies, device_ids, txn_ids, relations, rel_types)
+                   WITH ORDINALITY
                 AS e(room_id, event_id, type, sender, at, body, device_id, txn_id, relates_to, rel_type, n);
             PERFORM pg_notify('madoguchi_stream', payload) FROM (
                 SELECT json_build_array(origin, base + 1, base + size, piece = (size - 1) / 24,
                            json_agg(json_build_array(base + n, 'event', room_id, '') ORDER BY n))::text AS payload
-                  FROM (SELECT room_id, n, (n - 1) / 24 AS piece FROM unnest(room_ids) WITH ORDINALITY AS u(room_id, n)) numbered
+                  FROM (SELECT room_id, n, (n - 1) / 24 AS piece
+                          FROM unnest(room_ids) WITH ORDINALITY AS u(room_id, n)) numbered
                  GROUP BY piece ORDER BY piece
             ) pieces;
             RETURN base;

@@ -31,7 +31,6 @@ from madoguchi.web.static import Static, find_root
 log = structlog.get_logger()
 
 
-
 STOP_SECONDS = 5.0
 
 

@@ -1,4 +1,4 @@
-"""Chapters "Room aliases" and "Published room directory". A desk's rooms are never in it: they are nobody's business."""
+"""Chapters "Room aliases" and "Published room directory". A desk's rooms are never in it."""
 
 from typing import Any
 

@@ -13,7 +13,8 @@ from madoguchi.web.endpoint import Call
 
 
 class Report(msgspec.Struct):
-    """The reason is written to whoever looks after the desk; it is kept as given and shown to nobody else."""
+    """The reason is words of a person, which the database never holds in clear: that there is a report is kept, and
+    whoever looks after it asks in the room."""
 
     reason: Annotated[str, msgspec.Meta(max_length=1000)] = ""
     score: int | None = None
@@ -42,5 +43,5 @@ async def report_user(call: Call, user_id: str, body: Report) -> dict[str, Any]:
 
 async def _insert(call: Call, room_id: str | None, event_id: str | None, user_id: str | None, body: Report) -> None:
     await stored_rooms.insert_report(
-        call.tx, call.ctx.clock.ms(), call.session.user_id, room_id, event_id, user_id, body.reason
+        call.tx, call.ctx.clock.ms(), call.session.user_id, room_id, event_id, user_id, bool(body.reason)
     )

@@ -61,7 +61,5 @@ async def set_room_state_with_key(
         event_id = await membership.change(call.ctx, call.tx, room_id, session.user_id, state_key, body)
     else:
         session.must_not_be_suspended()
-        event_id = await events.send_state(
-            call.ctx, call.tx, room_id, session.user_id, event_type, state_key, body
-        )
+        event_id = await events.send_state(call.ctx, call.tx, room_id, session.user_id, event_type, state_key, body)
     return {"event_id": event_id}

@@ -8,7 +8,10 @@ from madoguchi.ids import EventID, RoomID, UserID
 from madoguchi.storage import stream
 from madoguchi.storage.db import Tx
 
-COLUMNS = "pos, room_id, event_id, type, state_key, sender, at, body, device_id, txn_id, replaces, unsigned, relates_to, rel_type"
+COLUMNS = (
+    "pos, room_id, event_id, type, state_key, sender, at, body, device_id, txn_id, replaces, unsigned, "
+    "relates_to, rel_type"
+)
 """The columns that `event_from` takes, in its order."""
 
 
@@ -40,7 +43,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 def event_from(row: Sequence[object]) -> Event:
     """An event of a row with COLUMNS."""
-    pos, room_id, event_id, type_, state_key, sender, at, body, device_id, txn_id, replaces, unsigned, relates_to, rel_type = row
+    (pos, room_id, event_id, type_, state_key, sender, at, body, device_id, txn_id, replaces, unsigned, relates_to,
+     rel_type) = row  # fmt: skip
     return Event(
         pos=pos,  # type: ignore[arg-type]
         room_id=room_id,  # type: ignore[arg-type]
@@ -59,7 +63,9 @@ def event_from(row: Sequence[object]) -> Event:
     )
 
 
-async def append(tx: Tx, events: Sequence[Event], memberships: Sequence["Membership"], *notes: stream.Note) -> list[Event]:
+async def append(
+    tx: Tx, events: Sequence[Event], memberships: Sequence["Membership"], *notes: stream.Note
+) -> list[Event]:
     """Appends events in their order, makes the state events among them current, and announces all of it.
 
     Takes the stream positions here: what is given as `pos` does not count. The rooms must exist. Gives the events with
@@ -99,7 +105,8 @@ async def append(tx: Tx, events: Sequence[Event], memberships: Sequence["Members
     if memberships:
         await tx.executemany(
             """
-            INSERT INTO memberships (room_id, user_id, membership, sender, event_id, pos) VALUES ($1, $2, $3, $4, $5, $6)
+            INSERT INTO memberships (room_id, user_id, membership, sender, event_id, pos)
+            VALUES ($1, $2, $3, $4, $5, $6)
             ON CONFLICT (user_id, room_id) DO UPDATE SET membership = excluded.membership, sender = excluded.sender,
                 event_id = excluded.event_id, pos = excluded.pos,
                 forgotten = memberships.forgotten AND excluded.membership IN ('leave', 'ban')
@@ -279,7 +286,9 @@ async def list_related(
     return [event_from(tuple(row)) for row in rows]
 
 
-async def list_thread_roots(tx: Tx, room_id: RoomID, before: int, limit: int, sender: UserID | None) -> list[tuple[int, Event]]:
+async def list_thread_roots(
+    tx: Tx, room_id: RoomID, before: int, limit: int, sender: UserID | None
+) -> list[tuple[int, Event]]:
     """The roots of threads, those with the newest reply first: (position of the newest reply, root).
 
     `sender`: only threads that this user has taken part in.

@@ -8,6 +8,9 @@ from madoguchi.ids import EventID, RoomID, UserID
 from madoguchi.storage.db import Tx
 from madoguchi.storage.events import Membership
 
+_ROOM = "room_id, version, kind, creator, created_at, state_pos, public"
+_MEMBERSHIP = "room_id, user_id, membership, sender, event_id, pos, forgotten"
+
 
 class Room(msgspec.Struct, frozen=True):
     """kind: `plain`, or `case` and `side` for the desk's rooms, where only encrypted content is taken.
@@ -24,20 +27,18 @@ class Room(msgspec.Struct, frozen=True):
 
 async def insert_room(tx: Tx, room: Room) -> None:
     await tx.execute(
-        "INSERT INTO rooms (room_id, version, kind, creator, created_at, state_pos, public) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        f"INSERT INTO rooms ({_ROOM}) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         room.room_id, room.version, room.kind, room.creator, room.created_at, room.state_pos, room.public,
     )  # fmt: skip
 
 
 async def get_room(tx: Tx, room_id: RoomID) -> Room | None:
-    row = await tx.fetchrow("SELECT room_id, version, kind, creator, created_at, state_pos, public FROM rooms WHERE room_id = $1", room_id)
+    row = await tx.fetchrow(f"SELECT {_ROOM} FROM rooms WHERE room_id = $1", room_id)
     return Room(*row) if row else None
 
 
 async def list_rooms(tx: Tx, room_ids: Sequence[RoomID]) -> list[Room]:
-    rows = await tx.fetch(
-        "SELECT room_id, version, kind, creator, created_at, state_pos, public FROM rooms WHERE room_id = ANY($1)", room_ids
-    )
+    rows = await tx.fetch(f"SELECT {_ROOM} FROM rooms WHERE room_id = ANY($1)", room_ids)
     return [Room(*row) for row in rows]
 
 
@@ -51,7 +52,7 @@ async def update_public(tx: Tx, room_id: RoomID, public: bool) -> None:
 
 async def get_membership(tx: Tx, room_id: RoomID, user_id: UserID) -> Membership | None:
     row = await tx.fetchrow(
-        "SELECT room_id, user_id, membership, sender, event_id, pos, forgotten FROM memberships WHERE user_id = $1 AND room_id = $2",
+        f"SELECT {_MEMBERSHIP} FROM memberships WHERE user_id = $1 AND room_id = $2",
         user_id, room_id,
     )  # fmt: skip
     return Membership(*row) if row else None
@@ -83,7 +84,9 @@ async def list_touched(tx: Tx, user_id: UserID, after: int, upto: int) -> list[R
 
 
 async def list_joined_rooms(tx: Tx, user_id: UserID) -> list[RoomID]:
-    rows = await tx.fetch("SELECT room_id FROM memberships WHERE user_id = $1 AND membership = 'join' ORDER BY pos", user_id)
+    rows = await tx.fetch(
+        "SELECT room_id FROM memberships WHERE user_id = $1 AND membership = 'join' ORDER BY pos", user_id
+    )
     return [row[0] for row in rows]
 
 
@@ -128,9 +131,16 @@ async def list_aliases(tx: Tx, room_id: RoomID) -> list[str]:
 
 
 async def insert_report(
-    tx: Tx, at: int, reporter: UserID, room_id: RoomID | None, event_id: EventID | None, user_id: UserID | None, reason: str
+    tx: Tx,
+    at: int,
+    reporter: UserID,
+    room_id: RoomID | None,
+    event_id: EventID | None,
+    user_id: UserID | None,
+    reasoned: bool,
 ) -> None:
+    """Keeps that something was reported; `reasoned`: whether the reporter gave a reason (which is not kept)."""
     await tx.execute(
-        "INSERT INTO reports (at, reporter, room_id, event_id, user_id, reason) VALUES ($1, $2, $3, $4, $5, $6)",
-        at, reporter, room_id, event_id, user_id, reason,
+        "INSERT INTO reports (at, reporter, room_id, event_id, user_id, reasoned) VALUES ($1, $2, $3, $4, $5, $6)",
+        at, reporter, room_id, event_id, user_id, reasoned,
     )  # fmt: skip

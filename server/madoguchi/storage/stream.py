@@ -32,7 +32,7 @@ class Note(NamedTuple):
 
 
 class Announcement(msgspec.Struct, array_like=True):
-    """The payload of one notification. A transaction that does not fit is announced in several, `last` on the final one.
+    """The payload of one notification. A transaction that does not fit is announced in several; `last`: the final one.
 
     first, pos: the positions that the transaction took, both included
     """

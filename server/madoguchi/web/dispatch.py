@@ -123,16 +123,15 @@ class Dispatch:
         raw_path = request.rel_url.raw_path
         request_id = secrets.token_hex(6)
         if not raw_path.startswith(self._prefixes):
-            return await self._guarded(request, request_id, raw_path, self._fallback)
+            return await self._guarded(request, request_id, self._fallback)
         if request.method == "OPTIONS":
             return web.Response(status=204, headers=HEADERS)
-        return await self._guarded(request, request_id, raw_path, lambda request: self._run(request, request_id, raw_path))
+        return await self._guarded(request, request_id, lambda request: self._run(request, request_id, raw_path))
 
     async def _guarded(
         self,
         request: web.BaseRequest,
         request_id: str,
-        raw_path: str,
         answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
     ) -> web.StreamResponse:
         try:
@@ -151,12 +150,20 @@ class Dispatch:
         except asyncpg.exceptions.OperatorInterventionError as error:
             log.warning("database is restarting", request_id=request_id, error=type(error).__name__)
             return refusal(errors.Unavailable("The database is restarting. Please try again."), request_id)
-        except web.HTTPException as answered:
-            return web.Response(status=answered.status, headers=HEADERS)
+        except web.HTTPException as plain:
+            return web.Response(status=plain.status, headers=HEADERS)
         except Exception as error:
             # The type and the place only: a message could quote what was sent.
-            log.error("request failed", request_id=request_id, method=request.method, row=self._template(request), error=type(error).__name__, where=_where(error))
-            return _json(500, _encode({"errcode": "M_UNKNOWN", "error": "Something broke here. Nothing was changed."}), request_id)
+            log.error(
+                "request failed",
+                request_id=request_id,
+                method=request.method,
+                row=self._template(request),
+                error=type(error).__name__,
+                where=_where(error),
+            )
+            answered = {"errcode": "M_UNKNOWN", "error": "Something broke here. Nothing was changed."}
+            return _json(500, _encode(answered), request_id)
 
     def _template(self, request: web.BaseRequest) -> str:
         try:
@@ -167,7 +174,7 @@ class Dispatch:
     async def _run(self, request: web.BaseRequest, request_id: str, raw_path: str) -> web.StreamResponse:
         row, arguments = self._router.find(request.method, _unversioned(raw_path))
         plan = self._plans[id(row)]
-        given: dict[str, Any] = arguments  # type: ignore[assignment]
+        given: dict[str, Any] = dict(arguments)
         if plan.body is not None:
             given["body"] = _decoded_body(plan, await read_body(request, row.max_body))
         if plan.query is not None:
@@ -300,7 +307,7 @@ def _decoded_query(kind: Any, request: web.BaseRequest) -> Any:
 
 
 def token_of(request: web.BaseRequest) -> str | None:
-    """The access token of a request, from its header or (older clients) its query. Raises MissingToken for a bad header."""
+    """The access token of a request, from its header or (older clients) its query. Raises MissingToken."""
     header = request.headers.get("Authorization")
     if header is not None:
         scheme, _, token = header.partition(" ")

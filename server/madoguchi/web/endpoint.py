@@ -66,20 +66,20 @@ class Call:
 Who = Callable[[Call], Awaitable[None]]
 
 
-async def ANYONE(call: Call) -> None:  # noqa: N802 - reads as a word of the table
+async def ANYONE(call: Call) -> None:
     """No token is asked for; one that is given is not looked at."""
 
 
-async def OPTIONAL(call: Call) -> None:  # noqa: N802
+async def OPTIONAL(call: Call) -> None:
     """A token is taken if given (and must then be good)."""
 
 
-async def USER(call: Call) -> None:  # noqa: N802
+async def USER(call: Call) -> None:
     """Whoever has logged in, ghosts of application services included."""
     _ = call.session
 
 
-async def APPSERVICE(call: Call) -> None:  # noqa: N802
+async def APPSERVICE(call: Call) -> None:
     """An application service, by its as_token."""
     if call.session.appservice is None:
         raise errors.NotAllowed("Only an application service may do this.")
@@ -101,27 +101,27 @@ class Row:
     also: bool = False
 
 
-def GET(path: str, handler: Handler, **options: Any) -> Row:  # noqa: N802
+def GET(path: str, handler: Handler, **options: Any) -> Row:
     """A row that reads."""
     return Row("GET", path, handler, **options)
 
 
-def POST(path: str, handler: Handler, **options: Any) -> Row:  # noqa: N802
+def POST(path: str, handler: Handler, **options: Any) -> Row:
     """A row that does something."""
     return Row("POST", path, handler, **options)
 
 
-def PUT(path: str, handler: Handler, **options: Any) -> Row:  # noqa: N802
+def PUT(path: str, handler: Handler, **options: Any) -> Row:
     """A row that sets something: the same request twice does the same as once."""
     return Row("PUT", path, handler, **options)
 
 
-def DELETE(path: str, handler: Handler, **options: Any) -> Row:  # noqa: N802
+def DELETE(path: str, handler: Handler, **options: Any) -> Row:
     """A row that takes something away."""
     return Row("DELETE", path, handler, **options)
 
 
-def REFUSED(  # noqa: N802
+def REFUSED(
     method: str,
     path: str,
     operation: str,
@@ -136,6 +136,6 @@ def REFUSED(  # noqa: N802
     return Row(method, path, refuse, who=ANYONE, tx=False, refused=reason, operation=operation)
 
 
-def ALSO(method: str, path: str, operation: str, reason: str) -> Row:  # noqa: N802
+def ALSO(method: str, path: str, operation: str, reason: str) -> Row:
     """An operation that the specification puts on the method and path of another one, whose row answers both."""
     return replace(REFUSED(method, path, operation, reason), also=True)

@@ -108,10 +108,10 @@ def check_membership(
     level = level_of(version, state, creator, sender)
     target_level = level_of(version, state, creator, target)
     rule = str((state("m.room.join_rules", "") or {}).get("join_rule", "invite"))
-    if to == "join" and sender == target == creator and state("m.room.member", creator) is None:
+    is_first = state("m.room.member", creator) is None and state("m.room.power_levels", "") is None
+    if to == "join" and sender == target == creator and is_first:
         # Rule 4.3.1: the first membership of all is the creator's own.
-        if state("m.room.power_levels", "") is None:
-            return
+        return
     if to == "join":
         _check_join(state, sender, target, was, rule, content)
     elif to == "invite":
@@ -146,9 +146,7 @@ def check_membership(
         raise errors.BadJson("There is no such membership.")
 
 
-def _check_join(
-    state: State, sender: UserID, target: UserID, was: str, rule: str, content: Mapping[str, Any]
-) -> None:
+def _check_join(state: State, sender: UserID, target: UserID, was: str, rule: str, content: Mapping[str, Any]) -> None:
     if sender != target:
         raise errors.NotAllowed("You can only join yourself.")
     if was == "ban":

@@ -209,9 +209,9 @@ async def _check_meaning(tx: Tx, stands: Standing, type_: str, content: Mapping[
             pointing = await stored_rooms.get_alias(tx, alias)
             if pointing is None or pointing[0] != stands.room.room_id:
                 raise errors.BadAlias("The alias does not point at this room.")
-    if type_ == "m.room.history_visibility" and stands.room.kind != "plain":
-        if content.get("history_visibility") != "shared":
-            raise errors.NotAllowed("The history of a desk's room stays with those who are in it.")
+    opened = type_ == "m.room.history_visibility" and content.get("history_visibility") != "shared"
+    if opened and stands.room.kind != "plain":
+        raise errors.NotAllowed("The history of a desk's room stays with those who are in it.")
 
 
 async def redact(

@@ -118,7 +118,10 @@ class Hub:
     async def start(self) -> None:
         """Begins to listen. Raises OSError or asyncpg.PostgresError if the database does not answer."""
         await self._connect()
-        self._tasks = [asyncio.create_task(self._take_in(), name="hub"), asyncio.create_task(self._watch(), name="hub watch")]
+        self._tasks = [
+            asyncio.create_task(self._take_in(), name="hub"),
+            asyncio.create_task(self._watch(), name="hub watch"),
+        ]
 
     async def stop(self) -> None:
         """Stops listening and lets everyone who waits go on."""
@@ -232,7 +235,9 @@ class Hub:
                 if event is None and self._worth_reading(key):
                     if fetched is None:
                         async with self._db.connection() as connection:
-                            found = await stored_events.list_range(connection, announcement.notes[0][0], announcement.pos)
+                            found = await stored_events.list_range(
+                                connection, announcement.notes[0][0], announcement.pos
+                            )
                         fetched = {event.pos: event for event in found}
                     event = fetched.get(pos)
                 self._rooms.tell(key, event)

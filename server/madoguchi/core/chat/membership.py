@@ -142,4 +142,3 @@ async def refresh_profile(
         memberships.append(Membership(room.room_id, user_id, "join", user_id, event.event_id))
     if changed:
         await stored_events.append(tx, changed, memberships)
-

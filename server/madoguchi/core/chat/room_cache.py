@@ -156,14 +156,14 @@ class Rooms:
                 await self._read_on(loaded[room_id])
             for room_id, room in loaded.items():
                 self._rooms.setdefault(room_id, room)
-        found = {room_id: room for room_id in room_ids if (room := self.peek(room_id)) is not None}
+        found = {room_id: known for room_id in room_ids if (known := self.peek(room_id)) is not None}
         while len(self._rooms) > max(MOST_ROOMS, len(room_ids)):
             self._rooms.popitem(last=False)
         return found
 
     def _told_since(self, began: int) -> set[RoomID]:
         news = self._told - began
-        return {room_id for room_id in list(self._recent)[-news:]} if news else set()
+        return set(list(self._recent)[-news:]) if news else set()
 
     async def _read_on(self, room: Room) -> None:
         async with self._db.connection() as connection:

@@ -18,7 +18,7 @@ from madoguchi.core.chat.hub import Inbox
 from madoguchi.core.chat.room_cache import Room
 from madoguchi.core.chat.tokens import token
 from madoguchi.ids import DeviceID, RoomID, UserID
-from madoguchi.storage import account_data, keys, receipts, stream, to_device
+from madoguchi.storage import account_data, keys, stream, to_device
 from madoguchi.storage import rooms as stored_rooms
 from madoguchi.storage.db import Tx
 
@@ -128,7 +128,8 @@ async def _answer(ctx: "Context", asked: Asked, inbox: Inbox) -> tuple[dict[str,
         rooms = await sync_rooms.build(ctx, reader, asked, inbox, news, upto, joined, data)
         changed, left = await _device_lists(reader, asked, news, upto, rooms)
         counts, unused = await _key_counts(reader, asked, inbox, news)
-        top = [msgspec.Raw(_typed(d)) for d in data if d.room_id is None and asked.filter.account_data.wants(d.type, asked.user_id)]
+        wants = asked.filter.account_data
+        top = [msgspec.Raw(_typed(d)) for d in data if d.room_id is None and wants.wants(d.type, asked.user_id)]
         answer = {
             "next_batch": token(upto),
             "rooms": {"join": rooms.join, "invite": rooms.invite, "knock": rooms.knock, "leave": rooms.leave},
@@ -157,9 +158,7 @@ def _forget_counts(inbox: Inbox, news: News) -> None:
         inbox.memo.pop("keys", None)
 
 
-async def _to_device(
-    reader: Reader, asked: Asked, inbox: Inbox, news: News, upto: int
-) -> tuple[list[bytes], int]:
+async def _to_device(reader: Reader, asked: Asked, inbox: Inbox, news: News, upto: int) -> tuple[list[bytes], int]:
     """The device's messages, and how far this answer may reach: not beyond the last message of a longer queue."""
     delivered: dict[DeviceID, int] = inbox.memo.setdefault("to_device", {})
     # What the client shows to have received goes; unknown after a restart, so then it is tried once.
@@ -183,16 +182,15 @@ async def _to_device(
     return [message for _, message in found], upto
 
 
-async def _load_rooms(
-    ctx: "Context", reader: Reader, asked: Asked, news: News, upto: int
-) -> dict[RoomID, Room]:
+async def _load_rooms(ctx: "Context", reader: Reader, asked: Asked, news: News, upto: int) -> dict[RoomID, Room]:
     """The rooms that this answer may speak of, in memory; also sets which rooms of `news` have new events."""
     if asked.since is None or asked.full_state or news.all:
         memberships = await stored_rooms.list_memberships(await reader(), asked.user_id)
         present = [m.room_id for m in memberships if m.membership in ("join", "invite", "knock")]
         if asked.since is None:
-            gone = [m.room_id for m in memberships if m.membership in ("leave", "ban")] if asked.filter.room.include_leave else []
-            news.rooms.update(present, gone)
+            news.rooms.update(present)
+            if asked.filter.room.include_leave:
+                news.rooms.update(m.room_id for m in memberships if m.membership in ("leave", "ban"))
         else:
             touched = await stored_rooms.list_touched(await reader(), asked.user_id, asked.since, upto)
             news.rooms.update(set(touched) & {m.room_id for m in memberships})
@@ -203,7 +201,7 @@ async def _load_rooms(
     wanted = news.rooms | news.receipts | news.typing
     if news.has("account_data"):
         # Read marks and tags of a room travel with the room.
-        wanted |= {room_id for room_id in await _rooms_with_data(reader, asked, upto)}
+        wanted |= set(await _rooms_with_data(reader, asked, upto))
     return await ctx.rooms.get_many(sorted(wanted))
 
 
@@ -212,9 +210,7 @@ async def _rooms_with_data(reader: Reader, asked: Asked, upto: int) -> list[Room
     return [d.room_id for d in data if d.room_id is not None]
 
 
-async def _account_data(
-    reader: Reader, asked: Asked, news: News, upto: int
-) -> list[account_data.AccountData]:
+async def _account_data(reader: Reader, asked: Asked, news: News, upto: int) -> list[account_data.AccountData]:
     if not news.has("account_data"):
         return []
     return await account_data.list_account_data(await reader(), asked.user_id, asked.since or 0, upto)
@@ -241,9 +237,7 @@ async def _device_lists(
     return changed, left
 
 
-async def _key_counts(
-    reader: Reader, asked: Asked, inbox: Inbox, news: News
-) -> tuple[dict[str, int], list[str]]:
+async def _key_counts(reader: Reader, asked: Asked, inbox: Inbox, news: News) -> tuple[dict[str, int], list[str]]:
     known: dict[DeviceID, tuple[dict[str, int], list[str]]] = inbox.memo.setdefault("keys", {})
     found = known.get(asked.device_id)
     if found is None:
@@ -253,6 +247,3 @@ async def _key_counts(
         # Clients take a missing count for "unknown"; zero makes them upload.
         found = known[asked.device_id] = ({"signed_curve25519": 0, **counts}, unused)
     return found
-
-
-__all__ = ["Asked", "News", "Reader", "receipts", "sync"]

@@ -212,7 +212,10 @@ async def _timeline(reader: "Reader", asked: "Asked", room: Room, after: int | N
     wants = asked.filter.room.timeline
     most = wants.most
     seen = history.quick_sight(room, asked.user_id)
-    news = room.since(after) if after is not None else (list(room.ring) if len(room.ring) > most or not room.floor else None)
+    if after is not None:
+        news = room.since(after)
+    else:
+        news = list(room.ring) if len(room.ring) > most or not room.floor else None
     if news is None or seen is None:
         return await _timeline_from_database(await reader(), asked, room, after, upto, seen)
     news = [event for event in news if event.pos <= upto]
@@ -349,7 +352,9 @@ async def _left(reader: "Reader", asked: "Asked", upto: int, room: Room, own: Ev
     else:
         before = await stored_events.list_state_at(tx, room.room_id, asked.since, "m.room.member", asked.user_id)
         was_in = bool(before) and content_of(before[0]).get("membership") == "join"
-        state = await stored_events.list_state_between(tx, room.room_id, asked.since, start + 1) if limited and was_in else []
+        state = []
+        if limited and was_in:
+            state = await stored_events.list_state_between(tx, room.room_id, asked.since, start + 1)
         into.went.update(user for user, m in room.members.items() if m == "join" and user != asked.user_id)
     state = [event for event in state if seen.has(event.pos) and _passes(asked.filter.room.state, event)]
     into.leave[room.room_id] = {
@@ -385,7 +390,7 @@ def _ephemeral(
     events = section["ephemeral"]["events"]
     if room.room_id in news.typing or asked.since is None:
         users = ctx.typing.users(room.room_id)
-        if wants.wants("m.typing", "") and (users or room.room_id in news.typing) and (users or asked.since is not None):
+        if wants.wants("m.typing", "") and (users or (room.room_id in news.typing and asked.since is not None)):
             events.append({"type": "m.typing", "content": {"user_ids": users}})
     if receipts and wants.wants("m.receipt", ""):
         content: dict[str, Any] = {}

@@ -9,6 +9,7 @@ from madoguchi.core.chat import push
 from madoguchi.core.chat.room_cache import Room
 from madoguchi.ids import RoomID, UserID
 from madoguchi.storage import events as stored_events
+from madoguchi.storage import notifications as stored_notifications
 from madoguchi.storage import receipts
 from madoguchi.storage.db import Tx
 from madoguchi.storage.events import Event
@@ -49,10 +50,9 @@ async def count(tx: Tx, inbox: "Inbox", user_id: UserID, rooms: Sequence[Room], 
         rules = inbox.memo["rules"] = await push.rules_of(tx, user_id)
     if fresh:
         read = await receipts.list_read_up_to(tx, user_id, [room.room_id for room in fresh])
+        since = await _joined_since(tx, user_id, fresh)
         for room in fresh:
-            joined = room.state.get(("m.room.member", user_id))
-            start = max(read.get(room.room_id, 0), joined.pos if joined is not None else upto)
-            counts[room.room_id] = Unread(start)
+            counts[room.room_id] = Unread(max(read.get(room.room_id, 0), since.get(room.room_id, upto)))
     for room in rooms:
         unread = counts[room.room_id]
         if unread.counted_to < min(upto, room.head):
@@ -64,25 +64,30 @@ async def count(tx: Tx, inbox: "Inbox", user_id: UserID, rooms: Sequence[Room], 
     return counts
 
 
+async def _joined_since(tx: Tx, user_id: UserID, rooms: Sequence[Room]) -> dict[RoomID, int]:
+    """From which position on the user has been in each room."""
+    own = {room.room_id: room.state[("m.room.member", user_id)] for room in rooms if user_id in room.members}
+    since = {room_id: event.pos for room_id, event in own.items()}
+    # A join that replaces a join is a new name or picture: the user was there before.
+    renamed = [room_id for room_id, event in own.items() if b'"membership":"join"' in event.unsigned]
+    if renamed:
+        since.update(await stored_notifications.list_joined_since(tx, user_id, renamed))
+    return since
+
+
 def needs_database(inbox: "Inbox", rooms: Sequence[Room]) -> bool:
     """Whether `count` would have to ask the database."""
     counts: dict[RoomID, Unread] = inbox.memo.get("unread", {})
     if "rules" not in inbox.memo:
         return True
-    return any(
-        (unread := counts.get(room.room_id)) is None or unread.counted_to < room.floor for room in rooms
-    )
+    return any((unread := counts.get(room.room_id)) is None or unread.counted_to < room.floor for room in rooms)
 
 
 def _add(unread: Unread, rules: push.Rules, room: Room, user_id: UserID, news: Sequence[Event]) -> None:
     theirs = [event for event in news if event.sender != user_id]
     if not theirs:
         return
-    facts = push.RoomFacts(
-        member_count=len(room.joined()),
-        power_levels=room.content("m.room.power_levels"),
-        display_name=room.member_content(user_id).get("displayname"),
-    )
+    facts = push.facts_of(room, user_id)
     for event in theirs:
         verdict = push.evaluate(rules, {**_decoder.decode(event.body), "room_id": room.room_id}, facts, user_id)
         unread.notify += verdict.notify

@@ -147,7 +147,12 @@ class Writer:
                 batch = await self._judged_again(batch)
             except SentBefore as before:
                 batch = await self._answered(batch, before.ordinals)
-            except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError):
+            except (
+                OSError,
+                asyncpg.PostgresConnectionError,
+                asyncpg.InterfaceError,
+                asyncpg.OperatorInterventionError,
+            ):
                 # Whether it was committed is not known. Trying again is safe: the transaction ids tell.
                 self._connection = None
                 self._hub.batch_settled.set()
