@@ -37,6 +37,7 @@ class Homeserver:
         self.removals: list[Json] = []
         self.done: list[tuple[str, str, str]] = []
         self.log: list[str] = []
+        self.timeline_limit = 1000
         self.lost: dict[tuple[str, str], int] = {}
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
@@ -176,6 +177,13 @@ class Homeserver:
         if path.endswith("/joined_members"):
             state = self.rooms[path.split("/")[5]]
             return 200, {"joined": {e["state_key"]: {} for e in state if e["type"] == "m.room.member"}}
+        if path.endswith("/messages"):
+            place, end = int(request.query["from"]), int(request.query.get("to", "0"))
+            room_id = path.split("/")[5]
+            older = [(pos, event) for pos, room, event in self.timeline if room == room_id and end < pos < place]
+            chunk = older[::-1][:3]
+            more = {"end": str(chunk[-1][0])} if len(chunk) < len(older) else {}
+            return 200, {"chunk": [event for _, event in chunk], "start": str(place), **more}
         if path.endswith("/logout"):
             self.tokens = {token: owner for token, owner in self.tokens.items() if owner != who}
             return 200, {}
@@ -190,10 +198,16 @@ class Homeserver:
         for room_id, state in self.rooms.items():
             if not any(e["type"] == "m.room.member" and e["state_key"] == who[0] for e in state):
                 continue
-            events = [event for pos, room, event in self.timeline if room == room_id and pos > since]
+            found = [(pos, event) for pos, room, event in self.timeline if room == room_id and pos > since]
+            shown = found[-self.timeline_limit :]
+            events = [event for _, event in shown]
             if events or full:
                 joined[room_id] = {
-                    "timeline": {"events": events, "limited": False, "prev_batch": "0"},
+                    "timeline": {
+                        "events": events,
+                        "limited": len(shown) < len(found),
+                        "prev_batch": str(shown[0][0] if shown else since),
+                    },
                     "state": {"events": state if full else []},
                     "account_data": {"events": []},
                     "ephemeral": {"events": []},

@@ -247,6 +247,24 @@ async def test_one_time_keys_are_known_to_us_before_the_server_gives_them_away(t
     assert len(ken.machine.sessions_of(ROOM)) == 1
 
 
+async def test_nothing_is_passed_over_after_a_long_absence(troupe: Troupe) -> None:
+    mio, ken = await troupe.enters("mio"), await troupe.enters("ken")
+    troupe.server.makes_room(ROOM, ["@mio:x", "@ken:x"])
+    for device in (mio, ken):
+        await device.sync_once(0)
+    for number in range(12):
+        await mio.say(ROOM, {"msgtype": "m.text", "body": str(number)}, f"t{number}")
+    heard: list[str] = []
+
+    async def hear(_room: Any, event: RoomMessageText) -> None:
+        heard.append(event.body)
+
+    ken.add_event_callback(hear, RoomMessageText)
+    troupe.server.timeline_limit = 2
+    await ken.sync_once(0)
+    assert heard == [str(number) for number in range(12)]
+
+
 async def test_a_stranger_cannot_stop_a_sync_with_nonsense(troupe: Troupe) -> None:
     mio, ken = await troupe.enters("mio"), await troupe.enters("ken")
     server = troupe.server

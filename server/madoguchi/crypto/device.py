@@ -45,6 +45,24 @@ class AgentDevice(OwnDevice):
     `sync_filter`: a Matrix filter, sent with every sync.
     """
 
+    def __init__(
+        self,
+        base_url: str,
+        user_id: str,
+        store_dir: Path,
+        store_key: bytes,
+        *,
+        name: str,
+        follows_rooms: bool = True,
+        sync_filter: JSON | None = None,
+    ) -> None:
+        super().__init__(base_url, user_id, store_dir, store_key, name=name)
+        self.follows_rooms = follows_rooms
+        self._filter = json.dumps(sync_filter) if sync_filter else None
+        self._full_state = follows_rooms
+        self._speaking: dict[str, asyncio.Lock] = {}
+        self.after_sync: list[Callable[[JSON], Awaitable[None]]] = []
+
     # Speaking
 
     async def send_encrypted(self, devices: Iterable[OlmDevice], kind: str, content: JSON) -> list[OlmDevice]:
@@ -154,6 +172,8 @@ class AgentDevice(OwnDevice):
         if self._filter:
             query["filter"] = self._filter
         body = await self.call("GET", f"{V3}/sync", query=query, timeout=timeout_ms / 1000 + 30)
+        if since:
+            await self._fill_gaps(body, since)
         await self._take_in(body)
         for told in self.after_sync:
             await told(body)
@@ -161,6 +181,28 @@ class AgentDevice(OwnDevice):
         self._full_state = False
         await self._look_after_keys(body)
         return body
+
+    async def _fill_gaps(self, body: JSON, since: str) -> None:
+        """Put in what a sync after a long absence left out of rooms' timelines: nothing is passed over."""
+        for room_id, room in body.get("rooms", {}).get("join", {}).items():
+            timeline = room.get("timeline", {})
+            if timeline.get("limited") and timeline.get("prev_batch"):
+                skipped = await self.events_between(room_id, since, timeline["prev_batch"])
+                timeline["events"] = skipped + timeline.get("events", [])
+
+    async def events_between(self, room_id: str, after: str | None, before: str) -> list[JSON]:
+        """A room's events between two sync positions, oldest first; those that `sync_filter` lets through."""
+        wanted = json.loads(self._filter or "{}").get("room", {}).get("timeline", {})
+        query = {"dir": "b", "from": before, "limit": "100", "filter": json.dumps({**wanted, "limit": 100})}
+        if after:
+            query["to"] = after
+        found: list[JSON] = []
+        while True:
+            page = await self.call("GET", room_path(room_id, "/messages"), query=query)
+            found += page.get("chunk", [])
+            if not page.get("end") or page["end"] == query["from"]:
+                return found[::-1]
+            query["from"] = page["end"]
 
     async def _take_in(self, body: JSON) -> None:
         raw = body.get("to_device", {}).get("events", [])
@@ -195,6 +237,10 @@ class AgentDevice(OwnDevice):
             await self._upload_fallback_key()
         if self.follows_rooms and self.should_query_keys:
             await self.query_devices(set(self.users_for_key_query))
+        if self.machine.broken_lines:
+            broken = set(self.machine.broken_lines)
+            await self.query_devices({user_id for user_id, _ in broken})
+            self.machine.mend(broken)
         if self.machine.wedged_devices or self.machine.key_request_devices_no_session:
             await self.keys_claim(self.machine.get_users_for_key_claiming())
         if self.machine.outgoing_to_device_messages:

@@ -64,6 +64,7 @@ class AgentOlm(Olm):  # type: ignore[misc]
 
     `sender_device_keys`: our device keys with the device's and the self-signing key's signatures, once they are made.
     `on_session`: called with every Megolm session that is stored, inside the transaction that stores it.
+    `broken_lines`: (user id, Curve25519 key) of devices whose Olm messages could not be opened and who are unknown.
     `is_shareable`: whether a room's history is visible to those who come later (sets the session's flag, MSC3061).
     """
 
@@ -75,6 +76,7 @@ class AgentOlm(Olm):  # type: ignore[misc]
         self.sender_device_keys = None
         self.on_session = None
         self.is_shareable = lambda _room_id: False
+        self.broken_lines: set[tuple[str, str]] = set()
         super().__init__(user_id, device_id, store)
 
     def open_batch(self, events: list[tuple[dict[str, Any], ToDeviceEvent]]) -> list[ToDeviceEvent]:
@@ -84,6 +86,8 @@ class AgentOlm(Olm):  # type: ignore[misc]
         opened before. A message that nio chokes on is passed over; it cannot take the others with it.
         """
         opened: list[ToDeviceEvent] = []
+        if not events:
+            return opened
         with self.store.database.atomic():
             for raw, event in events:
                 digest = hashlib.blake2b(json.dumps(raw, sort_keys=True).encode(), digest_size=16).digest()
@@ -98,6 +102,18 @@ class AgentOlm(Olm):  # type: ignore[misc]
             # A one-time key that was used must not come back with the next start.
             self.save_account()
         return opened
+
+    def _mark_device_for_unwedging(self, sender: str, sender_key: str) -> None:
+        # nio gives up on a device it does not know; it may only not have been asked for yet.
+        if self.device_store.device_from_sender_key(sender, sender_key) is None:
+            self.broken_lines.add((sender, sender_key))
+        super()._mark_device_for_unwedging(sender, sender_key)
+
+    def mend(self, lines: set[tuple[str, str]]) -> None:
+        """Begin new Olm sessions with these devices, which are known by now if they exist."""
+        self.broken_lines -= lines
+        for sender, sender_key in lines:
+            super()._mark_device_for_unwedging(sender, sender_key)
 
     def device_keys(self) -> dict[str, Any]:
         """Our device keys, signed by the device itself, as POST /keys/upload wants them."""

@@ -8,7 +8,6 @@ for. Each of the four starts again from what is stored, so the process may be ki
 import asyncio
 import contextlib
 import hashlib
-import json
 import signal
 import time
 from pathlib import Path
@@ -20,7 +19,7 @@ from nio.crypto import InboundGroupSession
 from nio.crypto.key_request import OutgoingKeyRequest
 
 from madoguchi.config import Settings
-from madoguchi.crypto.device import V3, AgentDevice, Login, Refused, described, room_path
+from madoguchi.crypto.device import V3, AgentDevice, Login, Refused, described
 from madoguchi.crypto.key_bundle import MEGOLM
 from madoguchi.keeper.history import Door
 from madoguchi.keeper.ledger import Ledger, Missing
@@ -106,27 +105,9 @@ class Keeper:
 
     async def _take_in(self, body: dict[str, Any]) -> None:
         self.door.take_in(body)
-        since = self.device.kept.load_token()
         for room_id, room in body.get("rooms", {}).get("join", {}).items():
-            timeline = room.get("timeline", {})
-            events = timeline.get("events", [])
-            if timeline.get("limited"):
-                events = events + await self._skipped(room_id, timeline["prev_batch"], since)
-            for event in events:
+            for event in room.get("timeline", {}).get("events", []):
                 self._note(room_id, event)
-
-    async def _skipped(self, room_id: str, prev_batch: str, since: str | None) -> list[dict[str, Any]]:
-        """The encrypted events of a room that a long absence left out of the sync."""
-        events: list[dict[str, Any]] = []
-        place: str | None = prev_batch
-        while place is not None:
-            query = {"dir": "b", "from": place, "limit": "100", "filter": json.dumps({"types": ["m.room.encrypted"]})}
-            if since:
-                query["to"] = since
-            page = await self.device.call("GET", room_path(room_id, "/messages"), query=query)
-            events += page.get("chunk", [])
-            place = page.get("end") if page.get("end") != place else None
-        return events
 
     def _note(self, room_id: str, event: dict[str, Any]) -> None:
         content = event.get("content", {})
