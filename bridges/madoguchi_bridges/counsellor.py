@@ -5,7 +5,7 @@ from typing import Any
 
 import asyncpg
 import structlog
-from nio import MegolmEvent, RedactionEvent, RoomMessage, StickerEvent
+from nio import MegolmEvent
 
 from . import notices, store
 from .channels import Channels
@@ -41,14 +41,15 @@ class Counsellor:
         """One event of somebody else. Durable when it returns; may see the same event again."""
         if event.sender == self._keeper:
             return
-        person = await store.get_person(self._pool, ghost.person)
-        if person is None:
+        if isinstance(event, MegolmEvent):
+            letter = self._unreadable(ghost, event)
+        elif event.source.get("type") == "m.room.redaction":
+            await self._taken_back(ghost, room_id, event.source)
             return
-        if isinstance(event, RedactionEvent):
-            await self._taken_back(ghost, person, room_id, event)
-            return
-        letter = await self._unreadable(ghost, event) if isinstance(event, MegolmEvent) else letter_of(event)
-        if letter is not None:
+        else:
+            letter = letter_of(event.source)
+        person = await store.get_person(self._pool, ghost.person) if letter is not None else None
+        if letter is not None and person is not None:
             self._waiting.pop(event.event_id, None)
             await self._outbox.put(person, room_id, event.event_id, letter)
 
@@ -76,7 +77,7 @@ class Counsellor:
         except CaseOver:
             log.info("room is closed, outcome not told", outbox=item.seq, outcome=outcome)
 
-    async def _unreadable(self, ghost: DeviceGhost, event: MegolmEvent) -> Letter | None:
+    def _unreadable(self, ghost: DeviceGhost, event: MegolmEvent) -> Letter | None:
         """Waits for the key by letting the sync come again; after a while the counsellor is told."""
         if ghost.is_new:
             return None
@@ -86,30 +87,36 @@ class Counsellor:
         log.warning("message could not be opened", user_id=ghost.user_id)
         return Letter(refuse="unreadable")
 
-    async def _taken_back(self, ghost: DeviceGhost, person: store.Person, room_id: str, event: RedactionEvent) -> None:
-        if await store.withdraw_leaving(self._pool, event.redacts, milliseconds()):
+    async def _taken_back(self, ghost: DeviceGhost, room_id: str, source: dict[str, Any]) -> None:
+        # From room version 11 on the redacted event is named in the content.
+        redacted = str(source.get("content", {}).get("redacts") or source.get("redacts", ""))
+        if await store.withdraw_leaving(self._pool, redacted, milliseconds()):
             return
-        if not await store.has_left(self._pool, event.redacts) or person.room_id != room_id:
+        if not await store.has_left(self._pool, redacted):
             return
-        channel = self._channels.get(person.channel_id)
+        channel = self._channels.get(ghost.channel_id)
         body = notices.late_withdrawal(channel.network.title if channel else "")
         # Not inside the sync that brought the redaction: saying something may need the next one.
         note = {"msgtype": "m.notice", "body": body}
-        ghost.say_soon(room_id, note, f"{event.event_id[-16:]}.redacted")
+        ghost.say_soon(room_id, note, f"{redacted[-16:]}.redacted")
 
 
-def letter_of(event: Any) -> Letter | None:
-    """What of a room event goes to the app: its words, or the reason why it can't go; None for what concerns nobody."""
-    if isinstance(event, StickerEvent):
+def letter_of(source: dict[str, Any]) -> Letter | None:
+    """What of a room event goes to the app: its words, or the reason why it can't go; None for what concerns nobody.
+
+    `source`: the event, decrypted. Its content is the sender's: any field may hold anything.
+    """
+    if source.get("type") == "m.sticker":
         return Letter(refuse="kind")
-    if not isinstance(event, RoomMessage):
+    content = source.get("content")
+    if source.get("type") != "m.room.message" or not isinstance(content, dict) or not content:
         return None
-    content = event.source.get("content", {})
-    if content.get("m.relates_to", {}).get("rel_type") == "m.replace":
+    relates = content.get("m.relates_to")
+    relates = relates if isinstance(relates, dict) else {}
+    if relates.get("rel_type") == "m.replace":
         new = content.get("m.new_content")
-        content = new if isinstance(new, dict) else content
-        return _letter(content, prefix=notices.EDITED)
-    return _letter(content, is_reply="m.in_reply_to" in content.get("m.relates_to", {}))
+        return _letter(new if isinstance(new, dict) else content, prefix=notices.EDITED)
+    return _letter(content, is_reply="m.in_reply_to" in relates)
 
 
 def _letter(content: dict[str, Any], prefix: str = "", is_reply: bool = False) -> Letter | None:

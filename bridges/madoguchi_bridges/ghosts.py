@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import aiohttp
 import asyncpg
 import structlog
-from nio import LocalProtocolError, MegolmEvent, RedactionEvent, RoomMessage, StickerEvent
+from nio import LocalProtocolError
 
 from madoguchi.crypto.device import AgentDevice, Login
 from madoguchi.crypto.device import Refused as DeviceRefused
@@ -87,7 +87,8 @@ class DeviceGhost:
             async with self._synced:
                 self._synced.notify_all()
 
-        self.device.add_event_callback(on_event, (RoomMessage, MegolmEvent, RedactionEvent, StickerEvent))
+        # Every event: what nio cannot make sense of must not be passed over in silence.
+        self.device.add_event_callback(on_event, None)
         self.device.after_sync.append(after_sync)
         self._task = asyncio.create_task(self.device.run(self._stop))
 

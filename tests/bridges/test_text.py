@@ -4,9 +4,9 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from nio import RoomMessageText
 
 from madoguchi_bridges.counsellor import letter_of
+from madoguchi_bridges.outbox import Letter
 from madoguchi_bridges.text import clean, split, units
 from tests.bridges.parts import calm
 
@@ -60,8 +60,7 @@ def test_exactly_line_s_limit_is_one_part() -> None:
 
 
 def words_of(content: dict[str, Any]) -> str:
-    source = {"event_id": "$e", "sender": "@ken:x", "origin_server_ts": 1, "type": "m.room.message"}
-    letter = letter_of(RoomMessageText(source | {"content": content}, content["body"], None, None))
+    letter = letter_of({"type": "m.room.message", "content": content})
     assert letter is not None
     return letter.text
 
@@ -78,3 +77,20 @@ def test_an_edit_goes_out_as_a_correction() -> None:
     relates = {"rel_type": "m.replace", "event_id": "$before"}
     content = {"msgtype": "m.text", "body": "* 正しくは木曜", "m.new_content": new, "m.relates_to": relates}
     assert words_of(content) == "（訂正）正しくは木曜"
+
+
+def test_what_can_not_go_is_refused_aloud_and_what_concerns_nobody_is_left() -> None:
+    refused = Letter(refuse="kind")
+    for content in ({"msgtype": "m.image", "body": "cat.png"}, {"msgtype": 3, "body": "a"}, {"body": ["a"]}):
+        assert letter_of({"type": "m.room.message", "content": content}) == refused
+    assert letter_of({"type": "m.sticker", "content": {}}) == refused
+    for source in ({"type": "m.reaction", "content": {}}, {"type": "m.room.message", "content": {}}, {}):
+        assert letter_of(source) is None
+
+
+@calm
+@given(st.dictionaries(st.sampled_from(["type", "content"]), st.sampled_from(["m.room.message", {}, 3, None])))
+def test_no_event_makes_the_bridge_stumble(source: dict[str, Any]) -> None:
+    letter_of(source)
+    for value in (3, None, [], {}, "x"):
+        letter_of({"type": "m.room.message", "content": {"m.relates_to": value, "m.new_content": value, "body": value}})

@@ -1,0 +1,249 @@
+"""A young person on LINE and a counsellor talk, through `madoguchi up`, LINE being played by a stand-in."""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from tests.house import MADOGUCHI, House, free_port
+from tests.postgres import dump
+from tests.standins.counsellor import CounsellorClient
+from tests.standins.line import LinePerson, LineStandin
+from tests.words import SPOKEN, word
+
+
+@dataclass
+class Setting:
+    house: House
+    port: int
+    secret: str
+    token: str
+
+    def channel(self, *words: str) -> str:
+        """`madoguchi channel …` on the running house, as its operator would."""
+        environment = os.environ | {"LINE_CHANNEL_SECRET": self.secret, "LINE_CHANNEL_ACCESS_TOKEN": self.token}
+        command = [MADOGUCHI, "channel", *words, "--data", str(self.house.data)]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def setting() -> Iterator[Setting]:
+    """A house that calls the stand-in instead of LINE, with two LINE channels: a relay and a contact point."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="mado-", dir=os.environ.get("MADOGUCHI_TEST_TMP", "/tmp")) as directory:
+        house = House(Path(directory) / "data", env={"MADOGUCHI_LINE_API_BASE": f"http://127.0.0.1:{port}"})
+        house.opens()
+        setting = Setting(house, port, secrets.token_hex(16), secrets.token_urlsafe(24))
+        try:
+            setting.channel("add", "line", "--mode", "relay", "--reason", "exercise of the tests")
+            setting.channel("add", "line", "--id", "line-notices")
+            yield setting
+        finally:
+            house.closes()
+
+
+@pytest.fixture
+async def line(setting: Setting) -> AsyncIterator[LineStandin]:
+    line = LineStandin(channel_secret=setting.secret, access_token=setting.token)
+    await line.start(setting.port)
+    line.connect(setting.house.facts["bridges_url"], "line")
+    yield line
+    await line.stop()
+
+
+@pytest.fixture
+async def ken(setting: Setting, tmp_path: Path) -> AsyncIterator[CounsellorClient]:
+    staff = setting.house.staff[0]
+    async with CounsellorClient(setting.house.base_url, staff.user_id, staff.password, tmp_path / "ken") as ken:
+        yield ken
+
+
+async def in_conversation(line: LineStandin, ken: CounsellorClient) -> tuple[LinePerson, str, str]:
+    """Somebody new on LINE, whose case Ken has taken: (person, case id, room id)."""
+    waiting = {case["case_id"] for case in (await ken.queue())["waiting"]}
+    mio = line.person()
+    text = word("はじめまして")
+    await mio.says(text)
+    case_id = await ken.waits_for_a_case(among=waiting)
+    room = await ken.accepts(case_id)
+    await ken.reads_history(room)
+    await ken.sees(room, text)
+    return mio, case_id, room
+
+
+async def test_words_on_line_become_a_case_and_go_both_ways(
+    setting: Setting, line: LineStandin, ken: CounsellorClient
+) -> None:
+    mio = line.person()
+    first, second = word("眠れない"), word("学校のこと")
+    await mio.says(first)
+    await mio.sends("sticker", packageId="1", stickerId="2", stickerResourceType="STATIC", keywords=["泣く"],
+                    quoteToken="q")  # fmt: skip
+    await mio.says(second)
+    case_id = await ken.waits_for_a_case()
+    (waiting,) = [case for case in (await ken.queue())["waiting"] if case["case_id"] == case_id]
+    assert (waiting["channel"], waiting["mode"], waiting["locked"]) == ("line", "relay", False)
+
+    room = await ken.accepts(case_id)
+    await ken.reads_history(room)
+    await ken.sees(room, second)
+    await ken.sees(room, first)
+    assert await ken.conversation(room) == [first, "スタンプ: 泣く", second]
+
+    answers = [word("聞いているよ"), word("いつから？")]
+    sent = [await ken.says(room, answer) for answer in answers]
+    assert [(await mio.hears(answer)).via for answer in answers] == ["reply", "reply"]
+    for event_id in sent:
+        told = await ken.waits_for(room, lambda event, wanted=event_id: _tells(event, wanted), what="the delivery")
+        assert told["content"]["state"] == "accepted"
+
+    last = word("先月から")
+    await mio.says(last)
+    await ken.sees(room, last)
+    assert len(mio.phone) == 2
+
+
+def _tells(event: dict[str, object], wanted: str) -> bool:
+    content = event["content"]
+    assert isinstance(content, dict)
+    return event["type"] == "jp.madoguchi.delivery" and content["m.relates_to"]["event_id"] == wanted
+
+
+async def test_the_ghost_says_nothing_about_the_person_and_has_a_signed_device(
+    setting: Setting, line: LineStandin, ken: CounsellorClient
+) -> None:
+    mio, _, room = await in_conversation(line, ken)
+    members = [user_id for user_id in ken.device.rooms[room].users if user_id.startswith("@line_")]
+    (ghost,) = members
+    assert mio.user_id.lower() not in ghost
+    query = await ken.device.query_devices([ghost])
+    from madoguchi.crypto.cross_signing import signed_devices
+
+    assert len(signed_devices(query, ghost)) == 1
+
+
+async def test_every_refusal_is_told_to_the_counsellor(
+    setting: Setting, line: LineStandin, ken: CounsellorClient
+) -> None:
+    mio, _, room = await in_conversation(line, ken)
+    await ken.says(room, word("一つ目"))
+    await mio.hears("一つ目")
+    line.out_of_quota = True
+    lost = await ken.says(room, word("二つ目"))
+    told = await ken.sees(room, "LINEに届いていません")
+    assert told["content"]["m.relates_to"]["m.in_reply_to"]["event_id"] == lost
+    await ken.sends(room, {"msgtype": "m.image", "body": "cat.png", "url": "mxc://x/y"})
+    await ken.sees(room, "この種類のメッセージはLINEに送れません")
+    assert len(mio.phone) == 1
+
+
+async def test_when_the_case_is_closed_the_next_words_open_another(
+    setting: Setting, line: LineStandin, ken: CounsellorClient
+) -> None:
+    mio, case_id, room = await in_conversation(line, ken)
+    await ken.closes(case_id)
+    again = word("また来ました")
+    waiting = {case["case_id"] for case in (await ken.queue())["waiting"]}
+    await mio.says(again)
+    other = await ken.waits_for_a_case(among=waiting)
+    assert other != case_id
+    new_room = await ken.accepts(other)
+    await ken.reads_history(new_room)
+    await ken.sees(new_room, again)
+    assert await ken.conversation(new_room) == [again]
+    assert new_room != room
+
+
+async def test_in_a_contact_point_no_word_crosses(setting: Setting, line: LineStandin, ken: CounsellorClient) -> None:
+    line.connect(setting.house.facts["bridges_url"], "line-notices")
+    before = (await ken.queue())["waiting"]
+    mio = line.person()
+    await mio.says(word("眠れない"))
+    bubble = await mio.hears(setting.house.base_url)
+    assert bubble.via == "reply"
+    await mio.says(word("つらい"))
+    await asyncio.sleep(1.5)
+    assert (await ken.queue())["waiting"] == before
+    assert len(mio.phone) == 1
+
+
+async def test_forged_and_misdirected_webhooks_are_refused(setting: Setting, line: LineStandin) -> None:
+    mio = line.person()
+    raw = line.body([mio.said(word("偽物"))])
+    assert await line.deliver_raw(raw, signature=line.signature(raw + b" ")) == 403
+    assert await line.deliver_raw(raw, signature="") == 403
+    line.connect(setting.house.facts["bridges_url"], "nobody")
+    assert await line.deliver_raw(raw) == 404
+    async with aiohttp.ClientSession() as http, http.get(setting.house.facts["bridges_url"] + "/health") as answer:
+        assert answer.status == 200
+
+
+async def test_kill_9_at_any_moment_loses_nothing_and_doubles_nothing(
+    setting: Setting, line: LineStandin, ken: CounsellorClient
+) -> None:
+    house = setting.house
+    mio, _, room = await in_conversation(line, ken)
+    said = [word(f"言葉{number}") for number in range(30)]
+    events = [mio.said(text) for text in said]
+    for number, event in enumerate(events):
+        event["timestamp"] += number
+
+    async def delivers() -> None:
+        for event in events:
+            await line.delivers_until_taken(event, within_s=60)
+            if secrets.randbelow(3) == 0:
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                    await line.deliver(event, redelivery=True)
+            await asyncio.sleep(0.1)
+
+    async def kills() -> None:
+        for verb in ("bridges", "bridges", "serve", "bridges"):
+            await asyncio.sleep(0.7)
+            await asyncio.to_thread(house.kills, verb)
+
+    answers = [word(f"返事{number}") for number in range(5)]
+
+    async def answers_meanwhile() -> None:
+        for answer in answers:
+            for _ in range(60):
+                try:
+                    await ken.says(room, answer)
+                    break
+                except Exception:
+                    await asyncio.sleep(0.3)
+            await asyncio.sleep(0.5)
+
+    await asyncio.gather(delivers(), kills(), answers_meanwhile())
+    await ken.sees(room, said[-1], within_s=60)
+    for text in said:
+        await ken.sees(room, text, within_s=30)
+    assert [body for body in await ken.conversation(room) if body in said] == said
+    for answer in answers:
+        await mio.hears(answer, within_s=60)
+    assert sorted(text for text in mio.phone if text in answers) == sorted(answers)
+
+
+async def test_no_word_said_in_these_stories_can_be_found_at_rest(setting: Setting) -> None:
+    house = setting.house
+    rows = dump(house.database_url)
+    lines = [" ".join(process.cmdline()) for process in house.everybody() if process.status() != psutil.STATUS_ZOMBIE]
+    places = [rows, json.dumps(lines).encode(), *(path.read_bytes() for path in house.written())]
+    assert len(SPOKEN) > 10
+    for canary in SPOKEN:
+        for needle in (
+            canary.encode(),
+            canary.encode().hex().encode(),
+            setting.secret.encode(),
+            setting.token.encode(),
+        ):
+            assert not any(needle in place for place in places)
