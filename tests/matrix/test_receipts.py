@@ -85,6 +85,14 @@ async def test_unread_messages_are_counted_until_they_are_read(mio: Person, ken:
     assert unread(await mio.sync(), room) == 0
 
 
+async def test_a_new_name_makes_nothing_read(mio: Person, ken: Person, room: str) -> None:
+    await mio.says(room, "one")
+    await ken.put(f"{V3}/profile/{segment(ken.user_id)}/displayname", {"displayname": "健"})
+    await mio.says(room, "two")
+    phone = await ken.logs_in_again()
+    assert unread(await phone.sync(), room) == 2
+
+
 async def test_receipts_of_threads_stand_beside_each_other(mio: Person, ken: Person, room: str) -> None:
     root = await mio.says(room, "root")
     relation = {"rel_type": "m.thread", "event_id": root}

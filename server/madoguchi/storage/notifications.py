@@ -35,6 +35,23 @@ async def list_events_of_others(tx: Tx, user_id: str, before: int, most: int) ->
     return [event_from(tuple(row)) for row in rows]
 
 
+async def list_joined_since(tx: Tx, user_id: str, room_ids: list[str]) -> dict[str, int]:
+    """From which position on the user has been joined to each of these rooms, changes of name and picture aside."""
+    rows = await tx.fetch(
+        """
+        SELECT room_id, min(pos) AS pos FROM events joined
+         WHERE room_id = ANY($2::text[]) AND type = 'm.room.member' AND state_key = $1
+           AND pos > coalesce((SELECT max(gone.pos) FROM events gone
+                                WHERE gone.room_id = joined.room_id AND gone.type = 'm.room.member'
+                                  AND gone.state_key = $1 AND gone.body NOT LIKE '%"membership":"join"%'), 0)
+         GROUP BY room_id
+        """,
+        user_id,
+        room_ids,
+    )
+    return {row["room_id"]: row["pos"] for row in rows}
+
+
 async def list_read(tx: Tx, user_id: str, room_ids: list[str]) -> dict[tuple[str, str], int]:
     """How far the user has read, by (room id, thread id): '' counts for all threads, 'main' outside threads."""
     rows = await tx.fetch(

@@ -9,8 +9,6 @@ from madoguchi import errors
 from madoguchi.core.chat import push
 from madoguchi.core.chat.events import render
 from madoguchi.core.chat.receipts import MAIN
-from madoguchi.core.chat.room_cache import Room
-from madoguchi.core.chat.versions import VERSIONS
 from madoguchi.ids import UserID
 from madoguchi.storage import notifications as storage
 from madoguchi.storage.db import Tx
@@ -28,24 +26,6 @@ _NEWEST = 2**62
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
-def room_facts(room: Room, user_id: UserID) -> push.RoomFacts:
-    """What push rules may ask of a room."""
-    create = room.state.get(("m.room.create", ""))
-    creators = {create.sender} if create is not None else set()
-    more = (room.content("m.room.create") or {}).get("additional_creators")
-    above_all = room.version in VERSIONS and VERSIONS[room.version].creators_above_all
-    if above_all and isinstance(more, list):
-        creators.update(name for name in more if isinstance(name, str))
-    name = room.member_content(user_id).get("displayname")
-    return push.RoomFacts(
-        member_count=len(room.joined()),
-        power_levels=room.content("m.room.power_levels"),
-        display_name=name if isinstance(name, str) else None,
-        creators=frozenset(creators),
-        creators_rule=above_all,
-    )
-
-
 async def list_some(
     ctx: "Context", tx: Tx, user_id: UserID, from_: str | None, limit: int | None, only_highlights: bool
 ) -> tuple[list[Json], str | None]:
@@ -59,7 +39,7 @@ async def list_some(
     events = await storage.list_events_of_others(tx, user_id, before, _LOOKED_AT)
     room_ids = sorted({event.room_id for event in events})
     rooms = await ctx.rooms.get_many(room_ids)
-    facts = {room_id: room_facts(room, user_id) for room_id, room in rooms.items()}
+    facts = {room_id: push.facts_of(room, user_id) for room_id, room in rooms.items()}
     read = await storage.list_read(tx, user_id, room_ids)
     rules = await push.rules_of(tx, user_id)
     found: list[Json] = []

@@ -17,11 +17,14 @@ from madoguchi.core.chat.push_conditions import (
     whole_match,
     words_match,
 )
+from madoguchi.core.chat.room_cache import Room
+from madoguchi.core.chat.versions import VERSIONS
+from madoguchi.ids import UserID
 from madoguchi.storage import push as storage
 from madoguchi.storage.db import Tx
 from madoguchi.storage.default_push_rules import Rule, RuleSet
 
-__all__ = ["Action", "RoomFacts", "Rules", "Verdict", "actions_of", "evaluate", "rules_of"]
+__all__ = ["Action", "RoomFacts", "Rules", "Verdict", "actions_of", "evaluate", "facts_of", "rules_of"]
 
 Action: TypeAlias = str | dict[str, Any]
 
@@ -165,6 +168,24 @@ def actions_of(rules: Rules, event: Event, room: RoomFacts, user_id: str) -> lis
         return []
     rule = rules.find(event, room)
     return [] if rule is None else list(rule.actions)
+
+
+def facts_of(room: Room, user_id: UserID) -> RoomFacts:
+    """What push rules may ask of a room."""
+    create = room.state.get(("m.room.create", ""))
+    creators = {create.sender} if create is not None else set()
+    more = (room.content("m.room.create") or {}).get("additional_creators")
+    above_all = room.version in VERSIONS and VERSIONS[room.version].creators_above_all
+    if above_all and isinstance(more, list):
+        creators.update(name for name in more if isinstance(name, str))
+    name = room.member_content(user_id).get("displayname")
+    return RoomFacts(
+        member_count=len(room.joined()),
+        power_levels=room.content("m.room.power_levels"),
+        display_name=name if isinstance(name, str) else None,
+        creators=frozenset(creators),
+        creators_rule=above_all,
+    )
 
 
 _known: OrderedDict[str, tuple[int, Rules]] = OrderedDict()

@@ -157,7 +157,7 @@ def event_property_contains(key: str, wanted: Any) -> Condition:
 def contains_display_name(event: Event, room: RoomFacts) -> bool:
     content = event.get("content")
     body = content.get("body") if isinstance(content, dict) else None
-    if not isinstance(body, str) or not room.display_name:
+    if not isinstance(body, str) or not isinstance(room.display_name, str) or not room.display_name:
         return False
     name = _STARTS_WORD + re.escape(room.display_name) + _ENDS_WORD
     return re.search(name, body, _FLAGS) is not None
