@@ -1,6 +1,7 @@
 """Chapter "Content repository": files up and down, streamed, with the headers that keep a browser from running them."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -166,14 +167,14 @@ async def _send(call: Call, found: Media, file_name: str | None) -> web.StreamRe
         response.set_status(206)
         response.headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{size}"
     response.content_length = length
-    pieces = call.ctx.media.read(found.stored_as or found.media_id, start, length)
-    # The first piece before the first byte of the answer: a file that is missing can still be told as an error.
-    first = await anext(pieces, b"")
-    await response.prepare(call.request)
-    if first:
-        await response.write(first)
-        async for piece in pieces:
-            await response.write(piece)
+    async with aclosing(call.ctx.media.read(found.stored_as or found.media_id, start, length)) as pieces:
+        # The first piece before the first byte of the answer: a file that is missing can still be told as an error.
+        first = await anext(pieces, b"")
+        await response.prepare(call.request)
+        if first:
+            await response.write(first)
+            async for piece in pieces:
+                await response.write(piece)
     await response.write_eof()
     return response
 

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -44,7 +44,7 @@ class MediaStore(Protocol):
         """Takes a file in, whole and on disk on return. Raises TooLarge beyond `most` bytes, keeping nothing."""
         ...
 
-    def read(self, media_id: str, start: int, length: int) -> AsyncIterator[bytes]:
+    def read(self, media_id: str, start: int, length: int) -> AsyncGenerator[bytes, None]:
         """Gives `length` bytes from `start`. Raises NotFound for a file that is not there."""
         ...
 
@@ -89,7 +89,7 @@ class FolderStore:
             raise
         return Stored(size, digest.digest())
 
-    async def read(self, media_id: str, start: int, length: int) -> AsyncIterator[bytes]:
+    async def read(self, media_id: str, start: int, length: int) -> AsyncGenerator[bytes, None]:
         """As MediaStore.read."""
         try:
             file = await asyncio.to_thread(open, self._path(media_id), "rb")
