@@ -276,6 +276,18 @@ def password_login(localpart: str, password: str) -> Json:
     }
 
 
+async def register(line: Line, name: str) -> Person:
+    """A new account through `line`: `name` and something random after it."""
+    password = secrets.token_urlsafe(12)
+    body = {
+        "username": f"{name}-{secrets.token_hex(4)}",
+        "password": password,
+        "auth": {"type": "m.login.dummy"},
+        "initial_device_display_name": name,
+    }
+    return Person(line, name, password, await line.call("POST", f"{V3}/register", body))
+
+
 class Cast:
     """Calls people onto the stage: each is a fresh account of the server under test."""
 
@@ -291,15 +303,7 @@ class Cast:
 
     async def person(self, name: str) -> Person:
         """Register `name` under a localpart of their own, so that no two tests share a person."""
-        password = secrets.token_urlsafe(12)
-        body = {
-            "username": f"{name}-{secrets.token_hex(4)}",
-            "password": password,
-            "auth": {"type": "m.login.dummy"},
-            "initial_device_display_name": name,
-        }
-        login = await self.line.call("POST", f"{V3}/register", body)
-        return Person(self.line, name, password, login)
+        return await register(self.line, name)
 
     async def enters(self, user_id: str, password: str, name: str = "") -> Person:
         """Log in somebody who exists already (demo staff)."""

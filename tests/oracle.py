@@ -14,6 +14,9 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "shared" / "matrix" / "cs-openapi.json"
+# Any operation may refuse a token; the document only tells of the 401 that asks for interactive authentication. And a
+# server without TURN has nothing to put into that answer: clients know `{}` from every other homeserver.
+TOKEN_ERRORS = ("M_MISSING_TOKEN", "M_UNKNOWN_TOKEN")
 METHODS = ("get", "put", "post", "delete")
 
 
@@ -100,6 +103,10 @@ def check(method: str, path: str, status: int, content_type: str, raw: bytes) ->
         return
     if status < 400 and str(status) not in operation.spec["responses"]:
         raise Disagreement(f"{operation.operation_id} has no {status}: {told}")
+    if status == 401 and isinstance(body, dict) and body.get("errcode") in TOKEN_ERRORS:
+        return
+    if operation.operation_id == "getTurnServer" and body == {}:
+        return
     validator = operation.validator(status)
     if validator is None or body is None:
         return
