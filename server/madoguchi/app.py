@@ -100,6 +100,8 @@ async def run(settings: Settings) -> None:
             max_line_size=16_384,
             max_field_size=16_384,
             keepalive_timeout=75,
+            # No client compresses what it sends; unpacking would let a small request become a giant one.
+            auto_decompress=False,
         )
         runner = web.ServerRunner(server)
         await runner.setup()
