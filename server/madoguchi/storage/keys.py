@@ -81,7 +81,7 @@ async def list_device_keys(tx: Tx, user_ids: Sequence[str]) -> list[DeviceKeys]:
 async def delete_device_keys(tx: Tx, user_id: str, device_id: str) -> None:
     """Forgets all that belonged to a device that is no more: keys, signatures, waiting messages, pushers.
 
-    The caller announces it afterwards with `touch_devices` of core/chat/keys.py.
+    The caller announces it afterwards: a note of kind `devices`, and `set_device_change`.
     """
     for table in ("device_keys", "one_time_keys", "fallback_keys", "to_device", "to_device_transactions", "pushers"):
         await tx.execute(f"DELETE FROM {table} WHERE user_id = $1 AND device_id = $2", user_id, device_id)

@@ -8,7 +8,7 @@ import structlog
 from madoguchi.context import Context
 from madoguchi.core.chat import sessions
 from madoguchi.core.desk import settings as desk_settings
-from madoguchi.storage import jobs, staff
+from madoguchi.storage import jobs, staff, to_device
 from madoguchi.storage import retention as stored
 from madoguchi.storage.db import Tx
 
@@ -41,6 +41,7 @@ async def forget_login_tokens(ctx: Context, tx: Tx, body: dict[str, Any]) -> Non
 async def forget_transactions(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
     """Transaction ids that are no longer repeated."""
     _tell("transaction ids", await stored.delete_transactions(tx, ctx.clock.ms() - TRANSACTIONS_MS))
+    _tell("to-device ids", await to_device.delete_transactions_before(tx, ctx.clock.ms() - TRANSACTIONS_MS))
 
 
 async def forget_reserved_media(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:

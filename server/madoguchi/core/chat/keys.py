@@ -30,14 +30,6 @@ async def touch_devices(tx: Tx, user_id: UserID) -> int:
     return pos
 
 
-async def forget_devices(tx: Tx, user_id: UserID, device_ids: list[DeviceID]) -> None:
-    """Forgets the keys of devices that are being deleted, and tells those who share a room. Call it late."""
-    for device_id in device_ids:
-        await storage.delete_device_keys(tx, user_id, device_id)
-    if device_ids:
-        await touch_devices(tx, user_id)
-
-
 # -- upload -----------------------------------------------------------------------------------------------------------
 async def upload(
     tx: Tx,

@@ -14,8 +14,6 @@ from madoguchi.storage.db import Tx
 from madoguchi.storage.stream import Note
 
 EVERY_DEVICE = "*"
-# How long a retry of the same transaction is recognised.
-REMEMBERED_MS = 24 * 60 * 60 * 1000
 
 
 async def send(
