@@ -41,6 +41,10 @@ def venv() -> None:
             say(f"new environment in .venv from {sys.executable} ({sys.version.split()[0]})")
             run([sys.executable, "-m", "venv", str(VENV)])
         pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install"]
+        newer_pip = STAMPS / "pip.txt"
+        newer_pip.write_text(locked("pip"))
+        # The pip that comes with a Python may be years older than the packages it is to install.
+        run([*pip, "-q", "--require-hashes", "-r", str(newer_pip)], quiet=True)
         say("packages of requirements.lock (a few hundred megabytes the first time)")
         show = "on" if sys.stdout.isatty() else "off"
         # Wheels by their hashes; atomicwrites has none, only its (equally hashed) source.
@@ -126,6 +130,14 @@ def apt(*packages: str) -> None:
     if run(command, check=False, quiet=True, env=environ) != 0:
         run(["apt-get", "update", "-q"], check=False, quiet=True, env=environ)
         run(command, check=False, env=environ)
+
+
+def locked(package: str) -> str:
+    """The lines of requirements.lock about one package."""
+    lines = LOCK.read_text().splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith(f"{package}=="))
+    last = next(number for number in range(first, len(lines)) if not lines[number].endswith("\\"))
+    return "\n".join(lines[first : last + 1]) + "\n"
 
 
 def npm(*words: str) -> None:
