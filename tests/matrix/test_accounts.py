@@ -211,7 +211,9 @@ async def test_only_administrators_administrate(mio: Person, ken: Person) -> Non
 
 
 # -- rubbish -----------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b'{"a":NaN}', b'{"a":' * 3000])
+RUBBISH = [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b'{"a":NaN}', b'{"a":' * 3000]
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -225,8 +227,9 @@ async def test_only_administrators_administrate(mio: Person, ken: Person) -> Non
         ("POST", f"{V3}/user_directory/search"),
     ],
 )
-async def test_rubbish_is_refused_politely(mio: Person, method: str, path: str, body: bytes) -> None:
-    await refused(mio.call(method, path, raw=body))
+async def test_rubbish_is_refused_politely(mio: Person, method: str, path: str) -> None:
+    for body in RUBBISH:
+        await refused(mio.call(method, path, raw=body))
     await mio.get(f"{V3}/account/whoami")
 
 

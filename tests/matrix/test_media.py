@@ -6,7 +6,6 @@ import secrets
 from typing import Any
 
 import aiohttp
-import pytest
 
 from tests.cast import V1, V3, Cast, Person, refused
 
@@ -162,13 +161,12 @@ async def test_thumbnails_of_pictures(mio: Person) -> None:
     assert (await raw(mio, f"{V1}/media/thumbnail/{other}?width=32&height=32"))[0] == 400
 
 
-@pytest.mark.parametrize("media_id", ["nosuch", "..", "..%2f..%2fetc%2fpasswd", "%2e%2e", "a%00b", "x" * 3000, "日本"])
-async def test_what_is_not_there(mio: Person, media_id: str) -> None:
+async def test_what_is_not_there(mio: Person) -> None:
     server = mio.user_id.partition(":")[2]
-    status, _, _ = await raw(mio, f"{V1}/media/download/{server}/{media_id}")
-    assert status in (400, 404)
-    status, _, _ = await raw(mio, f"{V1}/media/download/elsewhere.example/{media_id}")
-    assert status in (400, 404)
+    for media_id in ("nosuch", "..", "..%2f..%2fetc%2fpasswd", "%2e%2e", "a%00b", "x" * 3000, "日本"):
+        for where in (server, "elsewhere.example"):
+            status, _, _ = await raw(mio, f"{V1}/media/download/{where}/{media_id}")
+            assert status in (400, 404)
 
 
 async def test_no_previews(mio: Person) -> None:
