@@ -38,7 +38,7 @@ soak: browser  ## the long runs
 	@$(BIN)/python -m pytest -m soak --timeout 3600 $(PYTEST)
 
 lock: setup  ## choose the newest versions of all Python packages again
-	@sh tools/lock.sh
+	@sh tools/lock.sh --upgrade
 
 clean:  ## remove what was built (.venv, node_modules, dist); data directories stay
 	rm -rf .venv client-web/node_modules client-web/dist build dist artifacts

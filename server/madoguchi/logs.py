@@ -16,7 +16,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 # Their texts come from us or from the operating system and never quote what people wrote.
-_SPEAKING = (OSError, KeyboardInterrupt, SystemExit, NotImplementedError)
+_SPEAKING = (OSError, ImportError, KeyboardInterrupt, SystemExit, NotImplementedError)
 _SPEAKING_MODULES = ("madoguchi.errors", "madoguchi.config", "madoguchi.up")
 
 
