@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Seat(msgspec.Struct, frozen=True):
     """Proof that a user may look into a room.
 
-    membership: join, invite, knock, leave or ban; pos: the position of that membership: somebody who is out has seen
-    nothing after it
+    membership: join, invite, knock, leave or ban, or `world` for a stranger in a room that all the world may read
+    pos: the position of that membership: somebody who is out has seen nothing after it
     """
 
     room_id: RoomID
@@ -31,12 +31,16 @@ async def seat(
 ) -> Seat:
     """The user's seat in a room.
 
-    at_least: `join` for members; `invite` for those invited too; `ever` for whoever was once joined. Raises NotAllowed,
-    the same for a room that does not exist.
+    at_least: `join` for members; `invite` for those invited too; `ever` for whoever was once joined, and for everybody
+    in rooms that are world_readable. Raises NotAllowed, the same for a room that does not exist.
     """
     present = await stored_rooms.get_membership(tx, room_id, user_id)
     membership = present.membership if present is not None else "never"
     allowed = {"join": ("join",), "invite": ("join", "invite"), "ever": ("join", "invite", "leave", "ban")}[at_least]
     if present is None or membership not in allowed or present.forgotten:
+        if at_least == "ever":
+            pos = await stored_rooms.world_readable_since(tx, room_id)
+            if pos is not None:
+                return Seat(room_id, user_id, "world", pos)
         raise errors.NotAllowed("You are not in this room.")
     return Seat(room_id, user_id, membership, present.pos)

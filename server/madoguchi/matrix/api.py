@@ -9,6 +9,7 @@ from madoguchi.matrix import (
     account_data,
     admin,
     backups,
+    dehydrated,
     devices,
     directory,
     discovery,
@@ -36,6 +37,7 @@ from madoguchi.web.endpoint import ALSO, ANYONE, APPSERVICE, DELETE, GET, OPTION
 V1 = "/_matrix/client/v1"
 V3 = "/_matrix/client/v3"
 MEDIA = "/_matrix/media/v3"
+MSC3814 = "/_matrix/client/unstable/org.matrix.msc3814.v1"
 NO_SSO = "There is no single sign-on."
 NO_PREVIEWS = "Previews would tell other sites what people write about."
 NO_LOOKUPS = "No third-party network is looked up here."
@@ -274,6 +276,12 @@ CHAPTERS: dict[str, list[Row]] = {
     "Application services": [
         POST(V1 + "/appservice/{appservice_id}/ping", discovery.ping_appservice, who=APPSERVICE, tx=False),
         REFUSED("PUT", V3 + "/directory/list/appservice/{network_id}/{room_id}", "updateAppserviceRoomDirectoryVisibility", "Bridged rooms are not published."),
+    ],
+    "Dehydrated devices (MSC3814, unstable)": [
+        PUT(MSC3814 + "/dehydrated_device", dehydrated.put_dehydrated_device),
+        GET(MSC3814 + "/dehydrated_device", dehydrated.get_dehydrated_device),
+        DELETE(MSC3814 + "/dehydrated_device", dehydrated.delete_dehydrated_device),
+        POST(MSC3814 + "/dehydrated_device/{device_id}/events", dehydrated.get_dehydrated_device_events),
     ],
 }
 # fmt: on

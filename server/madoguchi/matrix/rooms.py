@@ -47,7 +47,7 @@ async def _state(call: Call, room_id: str, type_: str | None = None, state_key: 
     seat = await access.seat(call.tx, call.ctx, room_id, call.session.user_id, "ever")
     if seat.membership == "invite":
         raise errors.NotAllowed("You are not in this room.")
-    at = history.FOREVER if seat.membership == "join" else seat.pos
+    at = history.FOREVER if seat.membership in ("join", "world") else seat.pos
     if at == history.FOREVER and type_ is None:
         return await stored_events.list_current_state(call.tx, [room_id])
     return await stored_events.list_state_at(call.tx, room_id, at, type_, state_key)
@@ -82,7 +82,7 @@ async def get_members_by_room(call: Call, room_id: str, query: MembersQuery) -> 
         events = await _state(call, room_id, "m.room.member")
     else:
         seat = await access.seat(call.tx, call.ctx, room_id, call.session.user_id, "ever")
-        if seat.membership != "join":
+        if seat.membership not in ("join", "world"):
             at = min(at, seat.pos)
         events = await stored_events.list_state_at(call.tx, room_id, at, "m.room.member")
 

@@ -58,6 +58,19 @@ async def get_membership(tx: Tx, room_id: RoomID, user_id: UserID) -> Membership
     return Membership(*row) if row else None
 
 
+async def world_readable_since(tx: Tx, room_id: RoomID) -> int | None:
+    """The position since which a room's history is open to the world; None if it is not now."""
+    pos: int | None = await tx.fetchval(
+        """
+        SELECT e.pos FROM current_state s JOIN events e ON e.pos = s.pos
+         WHERE s.room_id = $1 AND s.type = 'm.room.history_visibility' AND s.state_key = ''
+           AND e.body::json #>> '{content,history_visibility}' = 'world_readable'
+        """,
+        room_id,
+    )
+    return pos
+
+
 async def list_memberships(tx: Tx, user_id: UserID) -> list[Membership]:
     """Every room that the user is or was in and has not forgotten."""
     rows = await tx.fetch(
@@ -86,6 +99,14 @@ async def list_touched(tx: Tx, user_id: UserID, after: int, upto: int) -> list[R
 async def list_joined_rooms(tx: Tx, user_id: UserID) -> list[RoomID]:
     rows = await tx.fetch(
         "SELECT room_id FROM memberships WHERE user_id = $1 AND membership = 'join' ORDER BY pos", user_id
+    )
+    return [row[0] for row in rows]
+
+
+async def list_members(tx: Tx, room_id: RoomID, membership: str) -> list[UserID]:
+    """The users with this membership, the first to come first."""
+    rows = await tx.fetch(
+        "SELECT user_id FROM memberships WHERE room_id = $1 AND membership = $2 ORDER BY pos", room_id, membership
     )
     return [row[0] for row in rows]
 

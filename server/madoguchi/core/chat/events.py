@@ -191,6 +191,9 @@ async def send_state(
         found = await stored_events.list_state_at(tx, room_id, 2**62, type_, state_key)
         stands = Standing(stands.room, [*stands._events.values(), *found])
     stands.check(sender, type_, state_key, content)
+    if stands.room.kind != "plain" and sender != stands.room.creator:
+        # State is never encrypted: only the desk itself, as keeper, says something by it.
+        raise errors.NotAllowed("This room only takes encrypted messages.")
     await _check_meaning(tx, stands, type_, content)
     present = stands.event(type_, state_key)
     if present is not None and present.sender == sender and content_of(present) == content:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from madoguchi import errors
-from madoguchi.core.chat import events
+from madoguchi.core.chat import auth_rules, events
 from madoguchi.core.chat.room_cache import content_of
 from madoguchi.ids import EventID, RoomID, UserID, is_user_id
 from madoguchi.storage import accounts, stream
@@ -19,6 +19,9 @@ from madoguchi.storage.events import Event, Membership
 
 if TYPE_CHECKING:
     from madoguchi.context import Context
+
+VOUCHER = "join_authorised_via_users_server"
+RESTRICTED = ("restricted", "knock_restricted")
 
 
 async def change(
@@ -34,6 +37,7 @@ async def change(
     Raises NotAllowed, BadJson; NotFound if the target of an invite has no account.
     """
     stands = await events.standing(tx, room_id, [sender, target])
+    content = await _vouched(tx, stands, target, content)
     stands.check(sender, "m.room.member", target, content)
     to = str(content["membership"])
     if to == "invite" and await accounts.get_account(tx, target) is None:
@@ -47,6 +51,29 @@ async def change(
     notes = [stream.Note("devices", target)] if to in ("join", "leave", "ban") else []
     placed = await events.put_state(ctx, tx, stands, sender, "m.room.member", target, content, *notes)
     return placed.event_id
+
+
+async def _vouched(tx: Tx, stands: events.Standing, target: UserID, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content with the server's own word, never the client's, on who lets the user into a restricted room: a member
+    who may invite, if the user is in one of the rooms that the join rule allows ("Restricted rooms")."""
+    content = {key: value for key, value in content.items() if key != VOUCHER}
+    rule = stands.content("m.room.join_rules") or {}
+    outside = stands.membership(target) not in ("join", "invite")
+    if content.get("membership") != "join" or not outside or rule.get("join_rule") not in RESTRICTED:
+        return content
+    conditions = rule.get("allow")
+    allowed = {
+        str(condition.get("room_id"))
+        for condition in (conditions if isinstance(conditions, list) else [])
+        if isinstance(condition, dict) and condition.get("type") == "m.room_membership"
+    }
+    if allowed.isdisjoint(await stored_rooms.list_joined_rooms(tx, target)):
+        return content
+    needed = auth_rules.action_level(stands.content, "invite")
+    for member in await stored_rooms.list_members(tx, stands.room.room_id, "join"):
+        if auth_rules.level_of(stands.version, stands.content, stands.room.creator, member) >= needed:
+            return {**content, VOUCHER: member}
+    return content
 
 
 async def invite(

@@ -128,7 +128,7 @@ async def create_room(
     if preset not in _PRESETS:
         raise errors.Invalid("There is no such preset.")
     making = _Making(ctx, version, creator)
-    making.create(_create_content(version, wanted, preset))
+    making.create(_create_content(version, wanted, preset, creator))
     making.add("m.room.member", await events.member_content(tx, creator, "join"), creator)
     try:
         await _furnish(tx, making, wanted, preset, encrypted)
@@ -155,8 +155,13 @@ async def create_room(
     return making.room_id
 
 
-def _create_content(version: versions.RoomVersion, wanted: CreateRoom, preset: str) -> dict[str, Any]:
+def _create_content(
+    version: versions.RoomVersion, wanted: CreateRoom, preset: str, creator: UserID
+) -> dict[str, Any]:
     content = {**wanted.creation_content, "room_version": version.name}
+    if not version.creators_above_all:
+        # Version 10 asks for it; in version 11 some clients drop a create event without it.
+        content["creator"] = creator
     additional = content.get("additional_creators", [])
     if not isinstance(additional, list) or not all(ids.is_user_id(user) for user in additional):
         raise errors.Invalid("additional_creators must be a list of user ids.")
