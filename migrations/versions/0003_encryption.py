@@ -20,6 +20,13 @@ def upgrade() -> None:
             PRIMARY KEY (user_id, device_id)
         );
 
+        -- A device that nobody is logged in with, which takes in keys until its owner comes back (MSC3814). One a user.
+        CREATE TABLE dehydrated_devices (
+            user_id     text PRIMARY KEY,
+            device_id   text NOT NULL,
+            device_data bytea NOT NULL
+        );
+
         -- Given out in the order of `id`, each exactly once.
         CREATE TABLE one_time_keys (
             id        bigint GENERATED ALWAYS AS IDENTITY,

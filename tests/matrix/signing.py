@@ -12,17 +12,18 @@ Json = dict[str, Any]
 
 
 class Device:
-    """The keys of one person's device."""
+    """The keys of one person's device: the one they are logged in with, or another."""
 
-    def __init__(self, person: Person) -> None:
+    def __init__(self, person: Person, device_id: str | None = None) -> None:
         self.person = person
+        self.device_id = device_id or person.device_id
         self.key = SigningKey.generate()
         self.curve = encode_base64(secrets.token_bytes(32))
 
     @property
     def keys(self) -> Json:
         """Signed device keys, as /keys/upload takes them."""
-        device_id = self.person.device_id
+        device_id = self.device_id
         bare = {
             "user_id": self.person.user_id,
             "device_id": device_id,
@@ -32,7 +33,7 @@ class Device:
         return self.signs(bare)
 
     def signs(self, value: Json) -> Json:
-        return sign(value, self.person.user_id, self.person.device_id, self.key)
+        return sign(value, self.person.user_id, self.device_id, self.key)
 
     def one_time_keys(self, *ids: str, **more: Any) -> Json:
         return {

@@ -6,6 +6,16 @@ import msgspec
 
 from madoguchi.storage.db import Tx
 
+_OF_A_DEVICE = (
+    "device_keys",
+    "one_time_keys",
+    "fallback_keys",
+    "to_device",
+    "to_device_transactions",
+    "pushers",
+    "dehydrated_devices",
+)
+
 
 class OneTimeKey(msgspec.Struct, frozen=True):
     """A key that is given out once. `key` is its JSON, an object or a string."""
@@ -83,7 +93,7 @@ async def delete_device_keys(tx: Tx, user_id: str, device_id: str) -> None:
 
     The caller announces it afterwards: a note of kind `devices`, and `set_device_change`.
     """
-    for table in ("device_keys", "one_time_keys", "fallback_keys", "to_device", "to_device_transactions", "pushers"):
+    for table in _OF_A_DEVICE:
         await tx.execute(f"DELETE FROM {table} WHERE user_id = $1 AND device_id = $2", user_id, device_id)
     await tx.execute(
         """DELETE FROM key_signatures
