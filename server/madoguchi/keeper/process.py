@@ -21,6 +21,7 @@ from nio.crypto.key_request import OutgoingKeyRequest
 from madoguchi.config import Settings
 from madoguchi.crypto.device import V3, AgentDevice, Login, Refused, described
 from madoguchi.crypto.key_bundle import MEGOLM
+from madoguchi.keeper import published
 from madoguchi.keeper.history import Door
 from madoguchi.keeper.ledger import Ledger, Missing
 from madoguchi.keeper.sealing import Sealer
@@ -62,6 +63,7 @@ async def run(settings: Settings) -> None:
     )
     try:
         if await _start(device, Login.by_password(password), stop):
+            published(settings.data).touch(mode=0o600)
             await Keeper(device).run(stop)
     finally:
         await device.close()

@@ -14,6 +14,7 @@ import msgspec
 from madoguchi import config, logs
 from madoguchi.bootstrap import Founded, bootstrap
 from madoguchi.config import Settings
+from madoguchi.keeper import published
 from madoguchi.migrate import migrate
 from madoguchi.up import Problem, runfile
 from madoguchi.up.database import postgres_directory
@@ -91,7 +92,7 @@ async def _run_children(settings: Settings, founded: Founded, stop: asyncio.Even
 
 
 async def _wait_until_ready(settings: Settings, children: list[Child]) -> None:
-    """Return when `serve` answers and the webhooks' listener is there. Raises Problem when `serve` can't run."""
+    """Return when `serve` answers, the webhooks' listener and the keeper are there. Raises Problem without `serve`."""
     serve, *others = children
     bridges = next(child for child in others if child.verb == "bridges")
     until = time.monotonic() + READY_SECONDS
@@ -104,6 +105,12 @@ async def _wait_until_ready(settings: Settings, children: list[Child]) -> None:
             if child in others and child.deaths >= FATAL_DEATHS:
                 break
             await asyncio.sleep(0.05)
+    keeper = next(child for child in others if child.verb == "keeper")
+    # Before the keeper has a device nobody can give it keys: what is said then, no counsellor who comes could read.
+    while not published(settings.data).exists():
+        if keeper.deaths >= FATAL_DEATHS or time.monotonic() > until:
+            break
+        await asyncio.sleep(0.05)
     for child in others:
         if child.deaths >= FATAL_DEATHS:
             # The desk itself answers: better open without it than closed.
