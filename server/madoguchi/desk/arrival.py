@@ -6,11 +6,11 @@ import msgspec
 from msgspec import Meta
 
 from madoguchi import errors
-from madoguchi.core.chat import sessions
 from madoguchi.core.desk import case_room, cases, channels, guidance, queue, readers
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.estimate import Estimate
 from madoguchi.core.desk.guidance import Guidance
+from madoguchi.core.desk.queue import Counsellor, MyPlace
 from madoguchi.core.desk.readers import Reader
 from madoguchi.storage import cases as stored
 from madoguchi.web.endpoint import Call
@@ -69,11 +69,6 @@ class WaitQuery(msgspec.Struct):
         return min(self.timeout, LONGEST_WAIT_MS) / 1000
 
 
-class Counsellor(msgspec.Struct, frozen=True):
-    user_id: str
-    name: str
-
-
 class MyCase(msgspec.Struct, frozen=True):
     """place: 1 = next, ahead: how many wait in front; both None once somebody has come, or the case has ended."""
 
@@ -101,9 +96,9 @@ async def get_desk(call: Call) -> Desk:
         open=closed is None,
         reason=closed.reason if closed else None,
         next_opening=closed.next_opening if closed else None,
-        waiting=len(board.tickets),
+        waiting=len(board.waiting),
         staff_present=board.staff_present,
-        estimate_minutes=board.estimate(len(board.tickets) + 1) if closed is None else None,
+        estimate_minutes=board.estimate(len(board.waiting) + 1) if closed is None else None,
         guidance=await guidance.list_guidance(tx, at),
         quick_exit_url=ctx.settings.quick_exit_url,
         keeper_user_id=case_room.keeper_id(ctx),
@@ -130,39 +125,44 @@ async def open_case(call: Call, body: OpenCase) -> OpenedCase:
         language=body.language,
         with_password=body.with_password,
     )
-    case = arrived.case
-    if session is not None:
+    case, started = arrived.case, arrived.session
+    if started is None:
         return OpenedCase(case.id, case.room_id, case.user_id)
-    started = await sessions.start(call.ctx, call.tx, case.user_id)
     return OpenedCase(
         case.id, case.room_id, case.user_id, started.device_id, started.access_token, arrived.password
     )
 
 
 async def get_my_case(call: Call, query: WaitQuery) -> MyCase:
-    """The caller's newest case, with `after` as soon as something has changed at the desk."""
+    """The caller's newest case; with `after` as soon as it stands differently from what they were told then."""
     ctx, user_id = call.ctx, call.session.user_id
-    board = await queue.next_board(ctx, query.after, query.seconds) if query.after is not None else None
+    if query.after is not None:
+        pos, found = await queue.next_place(ctx, user_id, query.after, query.seconds)
+        if found is not None:
+            return _mine(pos, found)
     async with ctx.db.transaction() as tx:
-        case = await stored.get_latest_case(tx, user_id)
-        if case is None:
-            raise errors.NotFound("You have no case here.")
-        if board is None or (case.state == "waiting" and case.id not in board.places):
-            board = await queue.board(ctx, tx)
-            # Read again: a counsellor may have come between the two.
-            case = await stored.get_case(tx, case.id) or case
-        counsellors = await stored.list_counsellors(tx, case.id) if case.running else []
-    place = board.places.get(case.id) if case.state == "waiting" else None
+        board = await queue.board(ctx, tx)
+        found = board.place_of(user_id)
+        if found is None:
+            ended = await stored.get_latest_case(tx, user_id)
+            if ended is None:
+                raise errors.NotFound("You have no case here.")
+            found = MyPlace(ended.id, ended.room_id, ended.state, None, board.staff_present, None, None)
+    queue.boards(ctx).tell(user_id, board.pos, found)
+    return _mine(board.pos, found)
+
+
+def _mine(pos: int, found: MyPlace) -> MyCase:
     return MyCase(
-        case_id=case.id,
-        room_id=case.room_id,
-        state=case.state,
-        place=place,
-        ahead=None if place is None else place - 1,
-        staff_present=board.staff_present,
-        estimate_minutes=None if place is None else board.estimate(place),
-        counsellor=Counsellor(*counsellors[0]) if counsellors else None,
-        pos=board.pos,
+        case_id=found.case_id,
+        room_id=found.room_id,
+        state=found.state,
+        place=found.place,
+        ahead=None if found.place is None else found.place - 1,
+        staff_present=found.staff_present,
+        estimate_minutes=found.estimate,
+        counsellor=found.counsellor,
+        pos=pos,
     )
 
 

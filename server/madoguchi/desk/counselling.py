@@ -87,7 +87,7 @@ async def get_queue(call: Call, query: WaitQuery) -> Queue:
         charges = await stored.list_charges(tx, call.session.user_id)
     return Queue(
         pos=board.pos,
-        waiting=[_waiting(ticket) for ticket in board.tickets],
+        waiting=[_waiting(case, place) for place, case in enumerate(board.waiting, 1)],
         mine=[_own(charge) for charge in charges],
         staff_present=board.staff_present,
     )
@@ -130,15 +130,15 @@ async def close_case(call: Call, case_id: str) -> dict[str, str]:
     return {"case_id": case.id, "room_id": case.room_id, "state": case.state}
 
 
-def _waiting(ticket: stored.Ticket) -> WaitingCase:
+def _waiting(case: stored.Running, place: int) -> WaitingCase:
     return WaitingCase(
-        case_id=ticket.case_id,
-        channel=ticket.channel,
-        mode=ticket.mode,
-        waiting_since=round(ticket.waiting_since.timestamp() * 1000),
-        place=ticket.place,
-        repeat=ticket.repeat,
-        locked=ticket.channel in channels.OWN,
+        case_id=case.case_id,
+        channel=case.channel,
+        mode=case.mode,
+        waiting_since=round(case.waiting_since.timestamp() * 1000),
+        place=place,
+        repeat=case.repeat,
+        locked=case.channel in channels.OWN,
     )
 
 

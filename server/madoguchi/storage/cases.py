@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from madoguchi.storage.channels import Channel
 from madoguchi.storage.db import Tx
 
 State = Literal["arriving", "waiting", "talking", "resting", "closed", "purged"]
@@ -33,17 +34,6 @@ class Case(msgspec.Struct, frozen=True):
         return self.state in ("arriving", "waiting", "talking", "resting")
 
 
-class Ticket(msgspec.Struct, frozen=True):
-    """A case in the queue. place: 1 = next; repeat: the person has had a case before."""
-
-    case_id: str
-    channel: str
-    mode: str
-    waiting_since: datetime
-    place: int
-    repeat: bool
-
-
 class Charge(msgspec.Struct, frozen=True):
     """A case in a counsellor's hands. until: set once it has been handed over, while the successor is on the way."""
 
@@ -54,6 +44,21 @@ class Charge(msgspec.Struct, frozen=True):
     state: State
     accepted_at: datetime
     until: datetime | None
+
+
+class Running(msgspec.Struct, frozen=True):
+    """A case that has not ended. repeat: the person has had one before; counsellor: who took it last, if anybody."""
+
+    case_id: str
+    room_id: str
+    user_id: str
+    channel: str
+    mode: str
+    state: State
+    waiting_since: datetime
+    repeat: bool
+    counsellor_id: str | None
+    counsellor_name: str | None
 
 
 class Seat(msgspec.Struct, frozen=True):
@@ -117,21 +122,38 @@ async def get_latest_case(tx: Tx, user_id: str) -> Case | None:
 
 
 async def insert_case(
-    tx: Tx, case_id: str, room_id: str, user_id: str, channel_id: str, language: str | None, at: datetime
-) -> None:
-    """Puts a new case at the end of the queue."""
+    tx: Tx, case_id: str, room_id: str, user_id: str, way: Channel, language: str | None, at: datetime
+) -> Case:
+    """Puts a new case at the end of the queue, and its arrival on record."""
     await tx.execute(
         """
-        INSERT INTO cases
-            (id, room_id, user_id, channel_id, language, arrived_at, waiting_since, state, place_on_arrival)
-        VALUES ($1, $2, $3, $4, $5, $6, $6, 'waiting', (SELECT count(*) + 1 FROM cases WHERE state = 'waiting'))
+        WITH arrived AS (
+            INSERT INTO cases
+                (id, room_id, user_id, channel_id, language, arrived_at, waiting_since, state, place_on_arrival)
+            VALUES ($1, $2, $3, $4, $5, $6, $6, 'waiting', (SELECT count(*) + 1 FROM cases WHERE state = 'waiting'))
+            RETURNING id, arrived_at, user_id
+        )
+        INSERT INTO case_steps (case_id, at, step, by_whom) SELECT id, arrived_at, 'arrived', user_id FROM arrived
         """,
         case_id,
         room_id,
         user_id,
-        channel_id,
+        way.id,
         language,
         at,
+    )
+    return Case(
+        id=case_id,
+        room_id=room_id,
+        user_id=user_id,
+        channel_id=way.id,
+        channel=way.kind,
+        mode=way.mode,
+        state="waiting",
+        arrived_at=at,
+        waiting_since=at,
+        accepted_at=None,
+        closed_at=None,
     )
 
 
@@ -239,34 +261,22 @@ async def update_all_ended(tx: Tx, user_id: str, at: datetime) -> None:
 # The queue
 
 
-async def list_waiting(tx: Tx) -> list[Ticket]:
-    """The queue, in its order."""
+async def list_running(tx: Tx) -> list[Running]:
+    """All cases that have not ended, those who wait in the order of the queue."""
     rows = await tx.fetch(
-        """
-        SELECT c.id AS case_id, h.kind AS channel, h.mode, c.waiting_since,
-               row_number() OVER (ORDER BY c.waiting_since, c.id)::integer AS place,
-               EXISTS (SELECT 1 FROM cases e WHERE e.user_id = c.user_id AND e.arrived_at < c.arrived_at) AS repeat
+        f"""
+        SELECT c.id AS case_id, c.room_id, c.user_id, h.kind AS channel, h.mode, c.state, c.waiting_since,
+               EXISTS (SELECT 1 FROM cases e WHERE e.user_id = c.user_id AND e.arrived_at < c.arrived_at) AS repeat,
+               s.user_id AS counsellor_id, s.name AS counsellor_name
         FROM cases c JOIN channels h ON h.id = c.channel_id
-        WHERE c.state = 'waiting' ORDER BY c.waiting_since, c.id
+        LEFT JOIN LATERAL (
+            SELECT s.user_id, s.name FROM case_staff cs JOIN staff s USING (user_id)
+            WHERE cs.case_id = c.id AND cs.until IS NULL ORDER BY cs.since DESC, s.user_id LIMIT 1
+        ) s ON true
+        WHERE c.state IN {_RUNNING} ORDER BY c.waiting_since, c.id
         """
     )
-    return [Ticket(**row) for row in rows]
-
-
-async def count_waiting(tx: Tx) -> int:
-    """How many cases wait."""
-    count: int = await tx.fetchval("SELECT count(*) FROM cases WHERE state = 'waiting'")
-    return count
-
-
-async def count_ahead(tx: Tx, case: Case) -> int:
-    """How many cases wait in front of one."""
-    count: int = await tx.fetchval(
-        "SELECT count(*) FROM cases WHERE state = 'waiting' AND (waiting_since, id) < ($1, $2)",
-        case.waiting_since,
-        case.id,
-    )
-    return count
+    return [Running(**row) for row in rows]
 
 
 async def list_charges(tx: Tx, user_id: str) -> list[Charge]:

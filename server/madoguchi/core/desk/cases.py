@@ -11,7 +11,8 @@ import msgspec
 
 from madoguchi import errors, ids
 from madoguchi.context import Context
-from madoguchi.core.chat import accounts
+from madoguchi.core.chat import accounts, sessions
+from madoguchi.core.chat.sessions import Started
 from madoguchi.core.desk import case_room, channels, guidance
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.settings import DeskSettings
@@ -27,10 +28,10 @@ from madoguchi.storage.stream import Note
 
 
 class Arrived(msgspec.Struct, frozen=True):
-    """case: the person's running case; new: it began just now; password: of an account made with one."""
+    """case: the person's running case; session, password: of an account that was made for them just now."""
 
     case: Case
-    new: bool
+    session: Started | None = None
     password: str | None = None
 
 
@@ -61,20 +62,21 @@ async def arrive(
         await stored.lock_person(tx, user_id)
         running = await stored.get_running_case(tx, user_id)
         if running is not None:
-            return Arrived(running, new=False)
+            return Arrived(running)
         if await stored_staff.get_staff(tx, user_id) is not None or user_id == case_room.keeper_id(ctx):
             raise errors.NotAllowed("Staff don't come to their own desk. Please use an account of your own.")
     await _let_in(ctx, tx, way)
     password = secrets.token_urlsafe(24) if with_password and user_id is None else None
+    started = None
     if user_id is None:
-        user_id = await accounts.create(ctx, tx, None, password=password, kind="youth")
+        user_id = await accounts.create(ctx, tx, None, password=password, kind="youth", password_is_random=True)
+        started = await sessions.start(ctx, tx, user_id)
     case_id = ids.letters(16)
+    # From here to the commit everybody else who writes waits: the room's events have taken the stream.
     room_id = await case_room.open_room(ctx, tx, case_id, user_id, way.kind)
-    at = ctx.clock.now()
-    await stored.insert_case(tx, case_id, room_id, user_id, way.id, language, at)
-    await stored.insert_step(tx, case_id, at, "arrived", user_id)
+    case = await stored.insert_case(tx, case_id, room_id, user_id, way, language, ctx.clock.now())
     await stream.publish(tx, Note("desk", "queue"))
-    return Arrived(await _existing(tx, case_id), new=True, password=password)
+    return Arrived(case, started, password)
 
 
 async def arrive_by_alias(ctx: Context, tx: Tx, user_id: UserID) -> RoomID:
