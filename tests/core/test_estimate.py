@@ -5,9 +5,7 @@ from hypothesis import strategies as st
 
 from madoguchi.core.desk.estimate import Estimate, Wait, estimate
 
-waits = st.lists(
-    st.builds(Wait, minutes=st.floats(0, 600), place=st.integers(1, 50), over=st.booleans()), max_size=40
-)
+waits = st.lists(st.builds(Wait, minutes=st.floats(0, 600), place=st.integers(1, 50), over=st.booleans()), max_size=40)
 
 
 def test_nothing_is_promised_from_too_little() -> None:

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 
 from madoguchi.core.desk.hours import ALWAYS, TOKYO, Hours, Times, WeeklyTimes, is_public_holiday, parse
 
-CHILDLINE = parse(
-    '{"weekly": [{"from": "16:00", "to": "21:00"}], "exceptions": [{"from": "12-29", "to": "01-03"}]}'
-)
+CHILDLINE = parse('{"weekly": [{"from": "16:00", "to": "21:00"}], "exceptions": [{"from": "12-29", "to": "01-03"}]}')
 WEEKDAYS = parse(
     '{"weekly": [{"days": ["mon", "tue", "wed", "thu", "fri"], "from": "08:30", "to": "17:15"}], "holidays": []}'
 )

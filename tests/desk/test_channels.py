@@ -18,9 +18,7 @@ async def relay(desk: Desk) -> tuple[str, str]:
     """A new LINE channel in relay mode: (its id, what the command said)."""
     channel_id = f"line-{secrets.token_hex(3)}"
     words = ["channel", "add", "line", "--id", channel_id, "--name", "県のLINE", "--secret", "-", "--token", "-"]
-    told = await desk.run(
-        *words, "--mode", "relay", "--reason", "agreed by the board", input_="geheim-1\ngeheim-2\n"
-    )
+    told = await desk.run(*words, "--mode", "relay", "--reason", "agreed by the board", input_="geheim-1\ngeheim-2\n")
     return channel_id, told
 
 

@@ -128,9 +128,7 @@ async def open_case(call: Call, body: OpenCase) -> OpenedCase:
     case, started = arrived.case, arrived.session
     if started is None:
         return OpenedCase(case.id, case.room_id, case.user_id)
-    return OpenedCase(
-        case.id, case.room_id, case.user_id, started.device_id, started.access_token, arrived.password
-    )
+    return OpenedCase(case.id, case.room_id, case.user_id, started.device_id, started.access_token, arrived.password)
 
 
 async def get_my_case(call: Call, query: WaitQuery) -> MyCase:

@@ -118,9 +118,7 @@ async def accept_case(call: Call, case_id: str) -> dict[str, str]:
 
 async def hand_over_case(call: Call, case_id: str, body: HandOver) -> dict[str, str]:
     """Gives a case to a colleague, who gets the history from the keeper."""
-    case = await cases.hand_over(
-        call.ctx, call.tx, case_id, await caller(call, call.tx), body.to, body.reason
-    )
+    case = await cases.hand_over(call.ctx, call.tx, case_id, await caller(call, call.tx), body.to, body.reason)
     return {"case_id": case.id, "room_id": case.room_id, "state": case.state}
 
 

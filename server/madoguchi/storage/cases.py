@@ -176,9 +176,7 @@ async def update_returned(tx: Tx, case_id: str) -> None:
 
 async def update_closed(tx: Tx, case_id: str, at: datetime, by: str) -> None:
     """Ends a case."""
-    await tx.execute(
-        "UPDATE cases SET state = 'closed', closed_at = $2, closed_by = $3 WHERE id = $1", case_id, at, by
-    )
+    await tx.execute("UPDATE cases SET state = 'closed', closed_at = $2, closed_by = $3 WHERE id = $1", case_id, at, by)
 
 
 async def insert_step(

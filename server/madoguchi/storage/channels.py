@@ -43,9 +43,7 @@ _COLUMNS = (
 
 async def list_channels(tx: Tx) -> list[Channel]:
     """All channels, the house's own first."""
-    rows = await tx.fetch(
-        f"SELECT {_COLUMNS} FROM channels ORDER BY kind NOT IN ('web', 'matrix'), added_at, id"
-    )
+    rows = await tx.fetch(f"SELECT {_COLUMNS} FROM channels ORDER BY kind NOT IN ('web', 'matrix'), added_at, id")
     return [Channel(**row) for row in rows]
 
 

@@ -98,9 +98,7 @@ async def lock_administrators(tx: Tx) -> list[str]:
 
 async def count_administrators(tx: Tx) -> int:
     """How many administrators are not disabled."""
-    count: int = await tx.fetchval(
-        "SELECT count(*) FROM staff WHERE role = 'administrator' AND disabled_at IS NULL"
-    )
+    count: int = await tx.fetchval("SELECT count(*) FROM staff WHERE role = 'administrator' AND disabled_at IS NULL")
     return count
 
 
@@ -127,9 +125,7 @@ async def redeem_admin_link(tx: Tx, token_hash: bytes, at: datetime, by: str) ->
 
 async def count_admin_links(tx: Tx, at: datetime) -> int:
     """How many links could still be redeemed."""
-    count: int = await tx.fetchval(
-        "SELECT count(*) FROM admin_links WHERE redeemed_at IS NULL AND expires_at > $1", at
-    )
+    count: int = await tx.fetchval("SELECT count(*) FROM admin_links WHERE redeemed_at IS NULL AND expires_at > $1", at)
     return count
 
 

@@ -87,9 +87,7 @@ async def say_state(ctx: Context, tx: Tx, room_id: RoomID, case_id: CaseID, stat
     await events.send_state(ctx, tx, room_id, keeper_id(ctx), CASE_STATE, "", content)
 
 
-async def say_powers(
-    ctx: Context, tx: Tx, room_id: RoomID, counsellors: list[UserID], *, closed: bool = False
-) -> None:
+async def say_powers(ctx: Context, tx: Tx, room_id: RoomID, counsellors: list[UserID], *, closed: bool = False) -> None:
     """Gives those who look after the case their power, and takes it from everybody else."""
     keeper = keeper_id(ctx)
     content = power_levels(keeper, counsellors, closed=closed)

@@ -7,7 +7,6 @@ exception that fits a day goes before everything else; its dates are `MM-DD` (ev
 included.
 """
 
-
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Annotated, Literal
@@ -92,9 +91,7 @@ class Hours(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def open_at(self, at: datetime) -> bool:
         """Whether it is open at a moment. The closing minute itself is closed."""
         today = at.astimezone(TOKYO).date()
-        return any(
-            begins <= at < ends for day in (today - timedelta(1), today) for begins, ends in self._spans(day)
-        )
+        return any(begins <= at < ends for day in (today - timedelta(1), today) for begins, ends in self._spans(day))
 
     def next_opening(self, at: datetime) -> datetime | None:
         """When it opens next, in Japan's time; None if it is open, or does not open within a year."""
@@ -136,5 +133,3 @@ def _holidays_of(year: int) -> frozenset[date]:
 def is_public_holiday(day: date) -> bool:
     """Whether a day is one of Japan's public holidays (国民の祝日, substitute and bridging days included)."""
     return day in _holidays_of(day.year)
-
-

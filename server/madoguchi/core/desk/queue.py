@@ -89,9 +89,7 @@ async def board(ctx: Context, tx: Tx) -> Board:
     at = ctx.clock.now()
     running = await stored.list_running(tx)
     waiting = [case for case in running if case.state == "waiting"]
-    waits = await stored.list_recent_waits(
-        tx, at - timedelta(minutes=estimates.RECENT_MINUTES), estimates.MOST_WAITS
-    )
+    waits = await stored.list_recent_waits(tx, at - timedelta(minutes=estimates.RECENT_MINUTES), estimates.MOST_WAITS)
     return Board(
         pos=pos,
         at=at,
