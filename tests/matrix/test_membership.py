@@ -102,6 +102,11 @@ async def test_a_restricted_room_opens_to_the_members_of_another(mio: Person, ke
     room = await mio.opens_a_room(initial_state=[{"type": "m.room.join_rules", "state_key": "", "content": rule}])
     await ken.joins(room)
     await refused(aoi.joins(room), 403, "M_FORBIDDEN")
+    forged = {"membership": "join", "join_authorised_via_users_server": mio.user_id}
+    await refused(aoi.sets(room, "m.room.member", forged, aoi.user_id), 403, "M_FORBIDDEN")
+    await ken.leaves(home)
+    await ken.leaves(room)
+    await refused(ken.joins(room), 403, "M_FORBIDDEN")
 
 
 async def test_membership_by_state_event_follows_the_same_rules(mio: Person, ken: Person, aoi: Person) -> None:
