@@ -136,6 +136,25 @@ def work(settings: Settings) -> None:
     _run("work", settings, work_app.run)
 
 
+@main.command(context_settings={"allow_interspersed_args": False})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@with_settings
+def database(settings: Settings, command: tuple[str, ...]) -> None:
+    """Run COMMAND (psql, pg_dump, pg_restore, …) on the desk's database, whether the desk runs or not."""
+    from madoguchi.up.database import reachable
+    from madoguchi.up.tools import run_tool
+
+    code = 0
+
+    async def run(settings: Settings) -> None:
+        nonlocal code
+        async with reachable(settings) as found:
+            code = await run_tool(found.database_url, command)
+
+    _run("database", settings, run)
+    sys.exit(code)
+
+
 @main.command(name="config")
 @with_settings
 def show_config(settings: Settings) -> None:

@@ -1,13 +1,11 @@
 """`madoguchi up`: one command, several processes, and nothing that dies stays dead or leaves anything behind."""
 
-import json
 import os
 import signal
 import stat
 import subprocess
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import psutil
 import pytest
 
 from tests.house import MADOGUCHI, House, healthy
+from tests.house_calls import call, sign_in
 
 VERBS = ("serve", "bridges", "keeper", "work")
 
@@ -34,26 +33,6 @@ def desk() -> Iterator[House]:
 
 def madoguchi(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([MADOGUCHI, *words], capture_output=True, text=True, timeout=60, check=False)
-
-
-def call(house: House, method: str, path: str, body: dict[str, Any] | None = None, token: str = "") -> dict[str, Any]:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(house.base_url + path, data, method=method)
-    if token:
-        request.add_header("Authorization", f"Bearer {token}")
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        found: dict[str, Any] = json.load(answer)
-    return found
-
-
-def sign_in(house: House) -> str:
-    ken = house.staff[0]
-    body = {
-        "type": "m.login.password",
-        "identifier": {"type": "m.id.user", "user": ken.user_id},
-        "password": ken.password,
-    }
-    return str(call(house, "POST", "/_matrix/client/v3/login", body)["access_token"])
 
 
 def until(what: str, happens: Any, within_s: float = 30) -> None:
