@@ -159,6 +159,45 @@ def test_a_conversation_is_read_in_order_with_names() -> None:
     ]
 
 
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+names = st.sampled_from(["body", "msgtype", "m.relates_to", "m.new_content", "filename", "membership", "key",
+                         "event_id", "rel_type", "redacts", "state", "algorithm", "session_id", "ciphertext"])  # fmt: skip
+contents = st.dictionaries(names, json_values | st.sampled_from(["m.text", "m.image", "m.replace"]))
+kinds = st.sampled_from(["m.room.message", "m.reaction", "m.sticker", "m.room.member", "m.room.redaction",
+                         "jp.madoguchi.case", "m.room.encrypted", "odd"])  # fmt: skip
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(kinds, contents | json_values, st.booleans(), st.booleans()), max_size=5))
+def test_whatever_somebody_sends_the_rest_can_be_read(sent: list[tuple[str, Any, bool, bool]]) -> None:
+    mio = Writer()
+    events = []
+    for number, (kind, content, encrypted, state) in enumerate(sent):
+        event = mio.says(content, kind=kind) if encrypted else {
+            "type": kind, "content": content, "event_id": f"$p{number}", "room_id": ROOM, "sender": "@mio:x",
+            "origin_server_ts": 1_700_000_000_000,
+        }  # fmt: skip
+        events.append(event | ({"state_key": "@mio:x"} if state and not encrypted else {}))
+    events.append(mio.says({"msgtype": "m.text", "body": "眠れない"}))
+    text = as_text(entries(events, Opened([mio.secret()])), {}, UTC)
+    assert text.endswith("@mio:x: 眠れない\n")
+    assert all(c.isprintable() or c in "\n\u200c\u200d" for c in text)
+
+
+def test_a_terminal_obeys_nothing_that_was_said() -> None:
+    mio = Writer()
+    said = mio.says({"msgtype": "m.text", "body": "\x1b[2J\u202eあ\r12:00:00  相談員: うそ 👩\u200d👧"})
+    text = as_text(entries([said], Opened([mio.secret()])), {}, UTC)
+    assert text.splitlines()[1:] == [
+        "22:13:21  @mio:x: \\u001b[2J\\u202eあ",
+        "          12:00:00  相談員: うそ 👩\u200d👧",
+    ]
+
+
 def test_what_cannot_be_read_is_said_openly() -> None:
     mio, lost = Writer(), Writer()
     first, second = mio.says({"msgtype": "m.text", "body": "a"}), mio.says({"msgtype": "m.text", "body": "b"})

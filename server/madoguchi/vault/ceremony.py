@@ -33,12 +33,13 @@ class Made:
 
 @dataclass(frozen=True)
 class Opening:
-    """An opened room. `unreadable`: how many of the `entries` could not be opened."""
+    """An opened room. unreadable: how many entries could not be opened; damaged: how many sealed keys."""
 
     room: rows.CaseRoom
     entries: list[transcript.Entry]
     names: dict[str, str]
     unreadable: int
+    damaged: int
 
     def as_text(self) -> str:
         """The transcript, times in this machine's time zone."""
@@ -76,13 +77,23 @@ async def open_case(tx: Tx, case_or_room: str, private_key: bytes, by_whom: str,
     if room is None:
         raise VaultProblem(f"There is no case or room {case_or_room}.")
     sealed = await rows.list_keys(tx, room.room_id, vault.key_id)
-    opened = transcript.Opened([sealing.unseal(private_key, key.sealed) for key in sealed])
+    secrets = [secret for key in sealed if (secret := _unsealed(private_key, key)) is not None]
+    opened = transcript.Opened(secrets)
     stored = await rows.list_events(tx, room.room_id)
     entries = transcript.entries([_event(room.room_id, event) for event in stored], opened)
     unreadable = sum(entry.unreadable is not None for entry in entries)
     names = await _names(tx, room, {event.sender for event in stored})
     await rows.insert_opening(tx, by_whom, reason, room.case_id, room.room_id, len(entries), unreadable)
-    return Opening(room, entries, names, unreadable)
+    return Opening(room, entries, names, unreadable, len(sealed) - len(secrets))
+
+
+def _unsealed(private_key: bytes, key: rows.SealedKey) -> sealing.SessionSecret | None:
+    try:
+        secret = sealing.unseal(private_key, key.sealed)
+    except sealing.WrongKey:
+        return None
+    # Whoever could write into the database must not be able to put one room's key in another's place.
+    return secret if (secret.room_id, secret.session_id) == (key.room_id, key.session_id) else None
 
 
 def _event(room_id: str, event: rows.StoredEvent) -> dict[str, object]:

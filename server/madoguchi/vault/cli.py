@@ -70,6 +70,8 @@ def open_(settings: Settings, case: str, key_file: str, reason: str | None) -> N
     room = opening.room
     click.echo(f"# Case {room.case_id or '-'}, room {room.room_id}: {len(opening.entries)} entries, ", nl=False)
     click.echo(f"{opening.unreadable} unreadable.")
+    if opening.damaged:
+        click.echo(f"# {opening.damaged} sealed keys are damaged or do not belong here; compare with a backup.")
     click.echo(opening.as_text(), nl=False)
 
 

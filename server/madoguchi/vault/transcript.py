@@ -38,7 +38,7 @@ class Opened:
 
     def read(self, event: Mapping[str, Any]) -> dict[str, Any] | str:
         """The opened event ({"type", "content", …}), or the reason why it can't be opened."""
-        content = event.get("content") or {}
+        content = _mapping(event.get("content"))
         if content.get("algorithm") != "m.megolm.v1.aes-sha2":
             return "未知の暗号方式"
         session_id = str(content.get("session_id"))
@@ -79,52 +79,65 @@ def as_text(lines: Iterable[Entry], names: Mapping[str, str], zone: tzinfo | Non
             written.append(f"── {day} ──")
         who = names.get(entry.sender, entry.sender)
         what = f"［読めません: {entry.unreadable}］" if entry.unreadable else entry.text
-        first, *more = what.splitlines() or [""]
-        written.append(f"{at:%H:%M:%S}  {who}: {first}")
+        first, *more = [_harmless(line) for line in what.splitlines()] or [""]
+        written.append(f"{at:%H:%M:%S}  {_harmless(who)}: {first}")
         written.extend(f"          {line}" for line in more)
     return "\n".join(written) + "\n"
 
 
 def _text(event: Mapping[str, Any], opened: Opened) -> tuple[str, str | None]:
-    kind, content = event["type"], event.get("content") or {}
+    kind, content = str(event["type"]), _mapping(event.get("content"))
     if kind == "m.room.encrypted":
         if not content:
             return "（取り消されました）", None
         payload = opened.read(event)
         if isinstance(payload, str):
             return "", payload
-        inner = payload.get("content")
-        return _said(str(payload.get("type")), inner if isinstance(inner, dict) else {}), None
+        return _said(str(payload.get("type")), _mapping(payload.get("content"))), None
     if kind == "m.room.member" and "state_key" in event:
-        what = _MEMBERSHIP.get(content.get("membership", ""))
+        what = _MEMBERSHIP.get(_word(content, "membership"))
         whom = "" if event["state_key"] == event["sender"] else f"{event['state_key']} が"
         return (f"（{whom}{what}）" if what else ""), None
     if kind == "m.room.redaction":
-        target = event.get("redacts") or content.get("redacts") or ""
-        return f"（{target} を取り消しました）", None
+        return f"（{_word(event, 'redacts') or _word(content, 'redacts')} を取り消しました）", None
     if kind == "jp.madoguchi.case":
-        return f"（相談の状態: {content.get('state', '')}）", None
+        return f"（相談の状態: {_word(content, 'state')}）", None
     if "state_key" in event:
         return "", None
     return _said(kind, content), None
 
 
 def _said(kind: str, content: Mapping[str, Any]) -> str:
-    relation = content.get("m.relates_to")
-    relation = relation if isinstance(relation, dict) else {}
+    relation = _mapping(content.get("m.relates_to"))
+    target, msgtype = _word(relation, "event_id"), _word(content, "msgtype")
     if kind == "m.reaction":
-        return f"（{relation.get('event_id', '')} へ {relation.get('key', '')}）"
+        return f"（{target} へ {_word(relation, 'key')}）"
     if relation.get("rel_type") == "m.replace":
-        new = content.get("m.new_content")
-        body = new.get("body", "") if isinstance(new, dict) else content.get("body", "")
-        return f"（{relation.get('event_id', '')} を訂正）{body}"
-    if kind == "m.sticker" or content.get("msgtype") in _KINDS:
-        name = _KINDS.get(str(content.get("msgtype")), "スタンプ")
-        return f"［{name}］{content.get('filename') or content.get('body', '')}"
+        return f"（{target} を訂正）{_word(_mapping(content.get('m.new_content')) or content, 'body')}"
+    if kind == "m.sticker" or msgtype in _KINDS:
+        return f"［{_KINDS.get(msgtype, 'スタンプ')}］{_word(content, 'filename') or _word(content, 'body')}"
     if kind == "m.room.message":
-        return str(content.get("body", ""))
+        return _word(content, "body") or "［本文なし］"
     return f"［{kind}］"
 
 
-def _session(secret: SessionSecret) -> vodozemac.InboundGroupSession:
-    return vodozemac.InboundGroupSession.import_session(vodozemac.ExportedSessionKey(secret.session_key))
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _word(content: Mapping[str, Any], name: str) -> str:
+    """A text field of what a stranger wrote; "" when it is something else."""
+    value = content.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _harmless(line: str) -> str:
+    """Nothing that a terminal obeys or that turns the reading direction; emoji keep their joiners."""
+    return "".join(c if c.isprintable() or c in "\u200c\u200d" else f"\\u{ord(c):04x}" for c in line)
+
+
+def _session(secret: SessionSecret) -> vodozemac.InboundGroupSession | None:
+    try:
+        return vodozemac.InboundGroupSession.import_session(vodozemac.ExportedSessionKey(secret.session_key))
+    except ValueError:
+        return None
