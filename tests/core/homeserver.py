@@ -166,7 +166,11 @@ class Homeserver:
         if path.endswith("/keeper/invitations"):
             return 200, {"pos": self.pos, "invitations": self.invitations, "removals": self.removals}
         if path.endswith("/keeper/vault_key"):
-            return (200, self.vault_key) if self.vault_key else (404, {"errcode": "M_NOT_FOUND"})
+            return (
+                (200, self.vault_key | {"stored": len(self.vault)})
+                if self.vault_key
+                else (404, {"errcode": "M_NOT_FOUND"})
+            )
         if path.endswith("/keeper/vault_keys"):
             for key in body["keys"]:
                 self.vault[key["room_id"], key["session_id"]] = key | {"raw": base64.b64decode(key["sealed"])}

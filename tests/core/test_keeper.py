@@ -122,6 +122,19 @@ async def test_a_new_vault_key_gets_everything(play: Play) -> None:
     assert len(play.in_vault()) == 1
 
 
+async def test_a_database_older_than_the_keeper_gets_everything_again(play: Play) -> None:
+    keeper, mio = await play.keeper(), await play.person("mio")
+    play.makes_vault()
+    await play.says(mio, "眠れない")
+    await keeper.device.sync_once(0)
+    await keeper.sealer.seal_waiting()
+    await keeper.device.close()
+    play.server.vault.clear()
+    again = await play.keeper()
+    assert await again.sealer.seal_waiting() == 1
+    assert len(play.in_vault()) == 1
+
+
 async def test_whom_the_desk_sends_gets_the_history_before_the_invitation(play: Play) -> None:
     keeper, mio, ken = await play.keeper(), await play.person("mio"), await play.person("ken")
     await play.says(mio, "眠れない")

@@ -164,8 +164,10 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-names = st.sampled_from(["body", "msgtype", "m.relates_to", "m.new_content", "filename", "membership", "key",
-                         "event_id", "rel_type", "redacts", "state", "algorithm", "session_id", "ciphertext"])  # fmt: skip
+names = st.sampled_from(
+    "body msgtype m.relates_to m.new_content filename membership key event_id rel_type redacts state algorithm "
+    "session_id ciphertext".split()
+)
 contents = st.dictionaries(names, json_values | st.sampled_from(["m.text", "m.image", "m.replace"]))
 kinds = st.sampled_from(["m.room.message", "m.reaction", "m.sticker", "m.room.member", "m.room.redaction",
                          "jp.madoguchi.case", "m.room.encrypted", "odd"])  # fmt: skip

@@ -28,12 +28,12 @@ class VaultKeys(msgspec.Struct):
     key_id: str | None = None
 
 
-async def get_vault_key(call: Call) -> dict[str, str | bytes]:
-    """The public key to seal to, and its name. NotFound while there is no vault."""
+async def get_vault_key(call: Call) -> dict[str, str | bytes | int]:
+    """The public key to seal to, its name, and how many keys are sealed to it. NotFound while there is no vault."""
     vault = await rows.get_vault(call.tx)
     if vault is None:
         raise NotFound("There is no vault yet.")
-    return {"public_key": vault.public_key, "key_id": vault.key_id}
+    return {"public_key": vault.public_key, "key_id": vault.key_id, "stored": await rows.count_keys(call.tx)}
 
 
 async def put_vault_keys(call: Call, body: VaultKeys) -> dict[str, int]:

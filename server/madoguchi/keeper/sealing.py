@@ -87,11 +87,14 @@ class Sealer:
                     return None
                 raise
             self._key = VaultKey(answer["key_id"], base64.b64decode(answer["public_key"]))
-            self._find_unsealed(self._key)
+            self._find_unsealed(self._key, int(answer.get("stored", 0)))
         return self._key
 
-    def _find_unsealed(self, key: VaultKey) -> None:
+    def _find_unsealed(self, key: VaultKey, stored: int) -> None:
         sealed = self._ledger.sealed(key.key_id)
+        if stored < len(sealed):
+            # The database is older than we are, as after a restore: what it has forgotten goes there again.
+            sealed = {}
         for session in self._device.machine.inbound_group_store:
             known = sealed.get((session.room_id, session.id))
             if known is None or known > session.first_known_index:
