@@ -1,6 +1,8 @@
-"""The `bridges` process: the webhook listener at once; the work behind it by one process at a time."""
+"""The `bridges` process: the webhook listener on a thread of its own; the work behind it by one process at a time."""
 
 import asyncio
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -18,6 +20,7 @@ from .ghosts import Ghosts
 from .intake import Intake, ReplyTokens, milliseconds
 from .outbox import Outbox
 from .seals import Seals
+from .threads import on_its_own_thread, wake_from_afar
 from .web import Health, app
 
 log = structlog.stdlib.get_logger(__name__)
@@ -33,14 +36,8 @@ class House:
 
     config: Config
     seals: Seals
-    pool: asyncpg.Pool
-    channels: Channels
     tokens: ReplyTokens = field(default_factory=ReplyTokens)
-    bridge: Bridge | None = None  # while this process does the work
-
-    def wake(self) -> None:
-        if self.bridge is not None:
-            self.bridge.wake()
+    wake: Callable[[], None] = lambda: None  # the worker's, while this process does the work; from any thread
 
 
 async def run(settings: Settings) -> None:
@@ -49,22 +46,32 @@ async def run(settings: Settings) -> None:
     Raises OSError when the address is taken or a key is missing, ValueError when a key can't be understood.
     """
     config = configuration.read(settings)
-    seals = Seals.read(config.key_file)
     config.store.mkdir(mode=0o700, parents=True, exist_ok=True)
-    pool = await _connect(config.database_url)
-    house = House(config, seals, pool, Channels(pool, seals, config))
-    intake = Intake(pool, seals, house.tokens, house.wake)
-    runner = web.AppRunner(app(house.channels, intake, Health(pool)), access_log=None)
+    # The work encrypts and decrypts; an app waits two seconds for its 200 and must not stand in line behind that.
+    sys.setswitchinterval(0.001)
+    house = House(config, Seals.read(config.key_file))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(on_its_own_thread("webhooks", lambda: _listen(house)))
+        group.create_task(_lead(house))
+
+
+async def _listen(house: House) -> None:
+    pool = await _connect(house.config.database_url)
+    channels = Channels(pool, house.seals, house.config)
+
+    def wake() -> None:
+        house.wake()  # whichever worker there is by then
+
+    intake = Intake(pool, house.seals, house.tokens, wake)
+    runner = web.AppRunner(app(channels, intake, Health(pool)), access_log=None)
     try:
         await runner.setup()
-        await web.TCPSite(runner, *config.address).start()
-        log.info("bridges listening", host=config.address[0], port=runner.addresses[0][1])
-        async with asyncio.TaskGroup() as group:
-            group.create_task(house.channels.keep_reading())
-            group.create_task(_lead(house))
+        await web.TCPSite(runner, *house.config.address).start()
+        log.info("bridges listening", host=house.config.address[0], port=runner.addresses[0][1])
+        await channels.keep_reading()
     finally:
         await runner.cleanup()
-        await house.channels.close()
+        await channels.close()
         await pool.close()
 
 
@@ -90,27 +97,33 @@ async def _lead_once(house: House) -> None:
 
 
 async def _work_until(lost: asyncio.Event, house: House) -> None:
-    pool, seals, config, channels = house.pool, house.seals, house.config, house.channels
+    seals, config = house.seals, house.config
+    pool = await _connect(config.database_url)
+    channels = Channels(pool, seals, config)
     desk = Desk(config)
     outbox = Outbox(pool, seals, channels, house.tokens)
     counsellor = Counsellor(pool, config, channels, outbox)
     ghosts = Ghosts(pool, seals, config, desk, channels, counsellor.heard)
     counsellor.ghosts, outbox.tell = ghosts, counsellor.tell
-    house.bridge = bridge = Bridge(pool, seals, config, channels, desk, ghosts, outbox)
+    bridge = Bridge(pool, seals, config, channels, desk, ghosts, outbox)
+    loop = asyncio.get_running_loop()
+    house.wake = lambda: wake_from_afar(loop, bridge.wake)
     try:
         await channels.read()
         log.info("bridges working")
         async with asyncio.TaskGroup() as group:
-            works = (ghosts.resume(), bridge.run(), outbox.run(), _forget_old(pool))
+            works = (channels.keep_reading(), ghosts.resume(), bridge.run(), outbox.run(), _forget_old(pool))
             tasks = [group.create_task(work) for work in works]
             await lost.wait()
             log.warning("lock lost, starting again")
             for task in tasks:
                 task.cancel()
     finally:
-        house.bridge = None
+        house.wake = lambda: None
         await ghosts.close()
         await desk.close()
+        await channels.close()
+        await pool.close()
 
 
 async def _forget_old(pool: asyncpg.Pool) -> None:
@@ -126,7 +139,14 @@ async def _connect(database_url: str) -> asyncpg.Pool:
     """Waits for the database: the processes of one house start together."""
     while True:
         try:
-            return await asyncpg.create_pool(database_url, min_size=2, max_size=16, command_timeout=20)
+            return await asyncpg.create_pool(
+                database_url,
+                min_size=2,
+                max_size=16,
+                command_timeout=20,
+                # The administrator's page tells by this name that the bridges are up.
+                server_settings={"application_name": "madoguchi bridges"},
+            )
         except (OSError, asyncpg.PostgresError) as error:
             log.warning("waiting for the database", error=type(error).__name__)
             await asyncio.sleep(PATIENCE_SECONDS)

@@ -1,6 +1,6 @@
 """Administration: staff, channels, the house's health, and the link by which the first administrator comes in."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -15,6 +15,9 @@ from madoguchi.storage import health, stream
 from madoguchi.storage import staff as stored_staff
 from madoguchi.storage.staff import Role
 from madoguchi.web.endpoint import Call
+
+# The keeper asks the desk at least every half minute.
+KEEPER_ASKS_WITHIN = timedelta(seconds=60)
 
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Localpart = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -76,9 +79,10 @@ class ChannelSeen(msgspec.Struct, frozen=True):
 
 
 class Process(msgspec.Struct, frozen=True):
-    """connections: to the database; last_seen: milliseconds, for processes that say so themselves."""
+    """connections: to the database; last_seen: milliseconds, of the keeper, which has none and asks the desk."""
 
     name: str
+    alive: bool
     connections: int | None
     last_seen: int | None
 
@@ -162,14 +166,14 @@ async def get_status(call: Call) -> Status:
     ctx, tx = call.ctx, call.tx
     at = ctx.clock.now()
     connected = await health.list_connected(tx)
-    alive = await health.list_heartbeats(tx)
+    seen = (await health.list_heartbeats(tx)).get("keeper")
     return Status(
         open=(await desk_settings.get(tx)).hours.open_at(at),
         staff_present=await staff.count_present(ctx, tx),
         counts=await health.get_counts(tx),
         processes=[
-            *(Process(name, connections, None) for name, connections in connected.items()),
-            *(Process(name, None, _ms(seen)) for name, seen in alive.items()),
+            *(_by_connections(name, connected) for name in ("serve", "bridges", "work")),
+            Process("keeper", seen is not None and at - seen < KEEPER_ASKS_WITHIN, None, _ms(seen)),
         ],
         schema=await health.get_schema_version(tx),
         database=await health.get_database_version(tx),
@@ -198,6 +202,11 @@ async def redeem_admin_link(call: Call, body: Redeem) -> Redeemed:
     """Makes an administrator of whoever has the one-time link."""
     added = await staff.redeem_admin_link(call.ctx, call.tx, body.token, body.localpart, body.name, body.password)
     return Redeemed(added.user_id, added.name, added.role)
+
+
+def _by_connections(name: str, connected: dict[str, int]) -> Process:
+    count = connected.get(f"madoguchi {name}", 0)
+    return Process(name, count > 0, count, None)
 
 
 def _ms(at: datetime | None) -> int | None:
