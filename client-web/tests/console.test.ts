@@ -1,0 +1,128 @@
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import type { OwnCase } from "../src/desk/api";
+import { Console, type ConsoleSurroundings, type KeptStaff } from "../src/screens/counsellor/console.svelte";
+import { FACTS, fakeDesk, FakeChat, KEEPER, once, QUEUE, ROOM, roomWith, SESSION, settled } from "./stand-ins";
+
+const ME_HERE = { user_id: "@ken:desk", name: "健", role: "counsellor", capacity: 5 };
+const OWN: OwnCase = {
+  case_id: "c1", room_id: ROOM, channel: "web", mode: "open", state: "talking", accepted_at: 0, ghost: false,
+  handing_over: false,
+};
+
+let kept: KeptStaff | null;
+let chat: FakeChat;
+let around: ConsoleSurroundings;
+
+beforeEach(() => {
+  kept = null;
+  chat = new FakeChat();
+  around = {
+    desk: fakeDesk({ "GET /me": { body: ME_HERE }, "GET /desk": { body: FACTS }, "GET /queue": once(QUEUE) }),
+    load: () => kept,
+    save: (value) => (kept = value),
+    openChat: async () => chat,
+    signIn: vi.fn(async () => SESSION),
+    signOut: vi.fn(async () => undefined),
+    removeStores: async () => undefined,
+    hold: async () => true,
+    pause: () => new Promise(() => undefined),
+  };
+});
+
+async function signedIn(answers: Parameters<typeof fakeDesk>[0] = {}): Promise<Console> {
+  around.desk = fakeDesk({
+    "GET /me": { body: ME_HERE }, "GET /desk": { body: FACTS }, "GET /queue": once(QUEUE), ...answers,
+  });
+  const desk = new Console(around);
+  await desk.arrive();
+  await desk.signIn("ken", "password");
+  await settled();
+  return desk;
+}
+
+describe("signing in", () => {
+  test("signs the device, then takes invitations of the keeper alone", async () => {
+    const desk = await signedIn();
+    expect(desk.stage).toBe("ready");
+    expect(chat.signedBy).toEqual(["password"]);
+    expect(chat.host).toBe(KEEPER);
+    expect(kept?.fingerprint).toBe("key one");
+  });
+
+  test("turns away who is not of the staff, and ends that session", async () => {
+    const desk = await signedIn({ "GET /me": { status: 403, body: { errcode: "M_FORBIDDEN" } } });
+    expect(desk.stage).toBe("signed_out");
+    expect(desk.trouble).toBe("signin.notStaff");
+    expect(around.signOut).toHaveBeenCalled();
+    expect(kept).toBeNull();
+  });
+
+  test("goes on after a reload with the same keys", async () => {
+    kept = { session: SESSION, fingerprint: "key one" };
+    const desk = new Console(around);
+    await desk.arrive();
+    expect(desk.stage).toBe("ready");
+    expect(around.signIn).not.toHaveBeenCalled();
+  });
+
+  test("a device whose keys are gone is given up", async () => {
+    kept = { session: SESSION, fingerprint: "key of yesterday" };
+    const desk = new Console(around);
+    await desk.arrive();
+    expect(desk.trouble).toBe("keys.replaced");
+    expect(chat.forgotten).toBe(true);
+    expect(kept).toBeNull();
+  });
+});
+
+describe("the queue", () => {
+  test("accepting opens the conversation and fetches its history once it is joined", async () => {
+    const desk = await signedIn({
+      "GET /queue": once(QUEUE, { ...QUEUE, pos: 2, mine: [OWN] }),
+      "POST /cases/c1/accept": { body: { case_id: "c1", room_id: ROOM } },
+    });
+    await desk.accept("c1");
+    await settled();
+    expect(desk.columns).toEqual([ROOM]);
+    expect(chat.loads).toEqual([]);
+    chat.shows(roomWith([]));
+    chat.shows(roomWith([]));
+    expect(chat.loads).toEqual([ROOM]);
+  });
+
+  test.each([
+    [{ errcode: "JP_MADOGUCHI_ALREADY_TAKEN", by: { user_id: "@sato:desk", name: "佐藤" } }, "queue.taken", "佐藤"],
+    [{ errcode: "JP_MADOGUCHI_FULL", capacity: 5 }, "queue.full", 5],
+    [{ errcode: "M_CONFLICT" }, "queue.gone", undefined],
+  ])("a refusal says why: %o", async (body, key, value) => {
+    const desk = await signedIn({ "POST /cases/c1/accept": { status: 409, body } });
+    void desk.accept("c1");
+    await settled();
+    expect(desk.notice?.key).toBe(key);
+    expect(Object.values(desk.notice?.parameters ?? {})[0]).toBe(value);
+  });
+
+  test("a case that ended stays open to read until its column is closed", async () => {
+    const desk = await signedIn({
+      "GET /queue": once({ ...QUEUE, mine: [OWN] }, { ...QUEUE, pos: 3 }),
+      "POST /cases/c1/close": { body: {} },
+    });
+    await settled();
+    desk.open(ROOM);
+    await desk.close("c1");
+    expect(desk.seats[0]?.ended).toBe(true);
+    desk.put(ROOM);
+    expect(desk.seats).toEqual([]);
+  });
+
+  test("at most three columns stand side by side", async () => {
+    const rooms = ["!a:d", "!b:d", "!c:d", "!d:d"];
+    const desk = await signedIn({
+      "GET /queue": once({ ...QUEUE, mine: rooms.map((room_id) => ({ ...OWN, case_id: room_id, room_id })) }),
+    });
+    for (const room of rooms) desk.open(room, true);
+    expect(desk.columns).toEqual(rooms.slice(1));
+    desk.open("!a:d");
+    expect(desk.columns).toEqual(["!b:d", "!c:d", "!a:d"]);
+  });
+});

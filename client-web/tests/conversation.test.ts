@@ -1,0 +1,112 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { Conversation, LONGEST } from "../src/screens/conversation/conversation.svelte";
+import { FakeChat, KEEPER, KEN, ME, ROOM, roomWith, said, settled } from "./stand-ins";
+
+let chat: FakeChat;
+let conversation: Conversation;
+
+beforeEach(() => {
+  chat = new FakeChat();
+  conversation = new Conversation({ roomId: ROOM, silent: [KEEPER] });
+  conversation.attach(chat);
+});
+
+const kinds = (): string[] => conversation.lines.map((line) => line.kind);
+
+describe("lines", () => {
+  test("a day stands before its first message, once", () => {
+    const tomorrow = said("あした", KEN, { at: Date.UTC(2026, 3, 7, 12) });
+    chat.shows(roomWith([said("きょう"), said("きょうも"), tomorrow]));
+    expect(kinds()).toEqual(["day", "message", "message", "day", "message"]);
+  });
+
+  test("one line stands for a row of unreadable messages", () => {
+    const unreadable = { kind: "unreadable", body: "" } as const;
+    chat.shows(roomWith([said("", ME, unreadable), said("", ME, unreadable), said("読める")]));
+    expect(kinds()).toEqual(["day", "message", "message"]);
+  });
+
+  test("people come in with a line, the keeper and oneself without", () => {
+    const joined = { kind: "joined" } as const;
+    chat.shows(roomWith([said("記録係", KEEPER, joined), said("me", ME, joined), said("健", KEN, joined)]));
+    expect(conversation.lines.flatMap((line) => (line.kind === "message" ? [line.message.body] : []))).toEqual(["健"]);
+  });
+
+  test("a message is read when a person has read up to it, not when the keeper has", () => {
+    const messages = [said("one", ME), said("two", ME)];
+    const read = (): boolean[] => conversation.lines.flatMap((line) => (line.kind === "message" ? [line.read] : []));
+    chat.shows(roomWith(messages, { readUpTo: { [KEEPER]: 1, [KEN]: -1 } }));
+    expect(read()).toEqual([false, false]);
+    chat.shows(roomWith(messages, { readUpTo: { [KEEPER]: 1, [KEN]: 0 } }));
+    expect(read()).toEqual([true, false]);
+  });
+
+  test("what was sent shows once, whichever comes first: the answer or the room", async () => {
+    chat.shows(roomWith([]));
+    conversation.text = "ひとつ";
+    conversation.send();
+    await settled();
+    const txn = chat.sent[0]?.txn ?? "";
+    expect(kinds()).toEqual(["day", "draft"]);
+    chat.shows(roomWith([said("ひとつ", ME, { txn })]));
+    expect(kinds()).toEqual(["day", "message"]);
+    expect(conversation.outbox.drafts).toEqual([]);
+  });
+});
+
+describe("writing", () => {
+  test("before the room is there is kept and sent when it is", async () => {
+    conversation.text = "待っているあいだ";
+    expect(conversation.send()).toBe(true);
+    await settled();
+    expect(chat.sent).toEqual([]);
+    chat.shows(roomWith([], { membership: "invite", encrypted: false }));
+    await settled();
+    expect(chat.sent).toEqual([]);
+    chat.shows(roomWith([]));
+    await settled();
+    expect(chat.sent.map(({ body }) => body)).toEqual(["待っているあいだ"]);
+  });
+
+  test("nothing, or too much, is not sent", () => {
+    conversation.text = "  \n ";
+    expect(conversation.send()).toBe(false);
+    conversation.text = "あ".repeat(LONGEST / 3 + 1);
+    expect(conversation.over).toBeGreaterThan(0);
+    expect(conversation.send()).toBe(false);
+    expect(conversation.text).not.toBe("");
+  });
+
+  test("tells the others at most every ten seconds, and takes it back when sent", () => {
+    chat.shows(roomWith([]));
+    conversation.text = "a";
+    conversation.typed(0);
+    conversation.typed(5_000);
+    conversation.typed(11_000);
+    expect(chat.typing).toEqual([true, true]);
+    conversation.send();
+    expect(chat.typing).toEqual([true, true, false]);
+  });
+});
+
+describe("reading", () => {
+  test("counts only while the person looks", () => {
+    const message = said("見て");
+    chat.shows(roomWith([message]));
+    expect(chat.read).toEqual([]);
+    expect(conversation.unread).toBe(1);
+    conversation.show(true);
+    expect(chat.read).toEqual([message.id]);
+    chat.shows(roomWith([message], { ownReadUpTo: 0 }));
+    expect(conversation.unread).toBe(0);
+    expect(chat.read).toEqual([message.id]);
+  });
+
+  test("the clock of waiting starts with the first unanswered message", () => {
+    const asked = said("いますか", KEN);
+    chat.shows(roomWith([said("はい", ME), asked, said("もしもし", KEN)]));
+    expect(conversation.waitingSince).toBe(asked.at);
+    chat.shows(roomWith([asked, said("います", ME)]));
+    expect(conversation.waitingSince).toBeNull();
+  });
+});

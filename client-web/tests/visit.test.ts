@@ -1,0 +1,161 @@
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { Traces } from "../src/screens/youth/traces";
+import { type Surroundings, Youth } from "../src/screens/youth/visit.svelte";
+import { FACTS, fakeDesk, FakeChat, KEEPER, ME, memory, MINE, once, ROOM, roomWith, SESSION, settled } from "./stand-ins";
+
+const OPENED = {
+  case_id: "c1", room_id: ROOM, user_id: ME, device_id: "ONE", access_token: "t1", password: "secret",
+};
+
+let storage: ReturnType<typeof memory>;
+let chats: FakeChat[];
+let around: Surroundings;
+
+beforeEach(() => {
+  storage = memory();
+  chats = [];
+  around = {
+    desk: fakeDesk({
+      "GET /desk": { body: FACTS },
+      "POST /cases": { body: OPENED },
+      "GET /cases/mine": once(MINE, MINE),
+    }),
+    traces: new Traces(storage),
+    openChat: vi.fn(async () => {
+      const chat = chats.shift() ?? new FakeChat();
+      chat.rooms.set(ROOM, roomWith([]));
+      return chat;
+    }),
+    signIn: vi.fn(async () => ({ ...SESSION, deviceId: "TWO", accessToken: "t2" })),
+    signOut: vi.fn(async () => undefined),
+    newStorageKey: () => "key",
+    removeStores: vi.fn(async () => undefined),
+    hold: vi.fn(async () => true),
+    pause: () => new Promise(() => undefined),
+  };
+});
+
+async function begun(): Promise<Youth> {
+  const youth = new Youth(around);
+  await youth.arrive();
+  await youth.begin("ja");
+  await settled();
+  return youth;
+}
+
+describe("beginning", () => {
+  test("one tap leads into the room, with a place and a conversation", async () => {
+    const youth = await begun();
+    expect(youth.stage).toBe("room");
+    expect(youth.mine?.place).toBe(1);
+    expect(youth.keys).toBe("open");
+    expect(around.desk.token).toBe("t1");
+  });
+
+  test("writing is possible before the keys are there", async () => {
+    around.openChat = () => new Promise(() => undefined);
+    const youth = new Youth(around);
+    await youth.arrive();
+    void youth.begin("ja");
+    await settled();
+    expect(youth.stage).toBe("room");
+    expect(youth.keys).toBe("opening");
+    if (youth.conversation) youth.conversation.text = "こわい";
+    expect(youth.conversation?.send()).toBe(true);
+    expect(storage.data.get("madoguchi.unsent")).toContain("こわい");
+  });
+
+  test.each([
+    ["offline" as const, "unreachable"],
+    [{ status: 500, body: {} }, "unreachable"],
+    [{ status: 429, body: { errcode: "M_LIMIT_EXCEEDED" } }, "busy"],
+    [{ status: 403, body: { errcode: "JP_MADOGUCHI_CLOSED" } }, "refused"],
+  ])("a refusal %o leaves the start screen with a word", async (answer, trouble) => {
+    around.desk = fakeDesk({ "GET /desk": { body: FACTS }, "POST /cases": answer });
+    const youth = await begun();
+    expect(youth.stage).toBe("start");
+    expect(youth.trouble).toBe(trouble);
+  });
+});
+
+describe("coming back in the same tab", () => {
+  test("goes on with the same device while its keys are there", async () => {
+    await begun();
+    const again = new Youth(around);
+    await again.arrive();
+    expect(again.stage).toBe("room");
+    expect(around.signIn).not.toHaveBeenCalled();
+    expect(again.renewed).toBe(false);
+  });
+
+  test("signs in afresh when the keys are gone, and never uses the device again", async () => {
+    await begun();
+    const emptied = Object.assign(new FakeChat(), { fingerprint: "another key" });
+    const fresh = Object.assign(new FakeChat(), { fingerprint: "third key" });
+    chats = [emptied, fresh];
+    const again = new Youth(around);
+    await again.arrive();
+    await settled();
+    expect(emptied.forgotten).toBe(true);
+    expect(around.signIn).toHaveBeenCalledWith(ME, "secret", "web");
+    expect(around.signOut).toHaveBeenCalledWith(expect.objectContaining({ deviceId: "ONE" }));
+    expect(again.renewed).toBe(true);
+    expect(around.traces.visit?.session.deviceId).toBe("TWO");
+    expect(fresh.signedBy).toEqual(["secret"]);
+  });
+
+  test("a browser that stores no keys always signs in afresh", async () => {
+    chats = [Object.assign(new FakeChat(), { remembers: false })];
+    await begun();
+    const again = new Youth(around);
+    await again.arrive();
+    await settled();
+    expect(around.signIn).toHaveBeenCalledOnce();
+  });
+
+  test("another tab holds the conversation until it is taken over", async () => {
+    await begun();
+    around.hold = vi.fn(async (_name: string, steal: boolean) => steal);
+    const again = new Youth(around);
+    await again.arrive();
+    expect(again.stage).toBe("elsewhere");
+    await again.takeOver();
+    expect(again.stage).toBe("room");
+  });
+
+  test("a case that has gone leads to a way on, not to a dead end", async () => {
+    await begun();
+    around.desk = fakeDesk({ "GET /desk": { body: FACTS }, "GET /cases/mine": { status: 404, body: {} } });
+    const again = new Youth(around);
+    await again.arrive();
+    await settled();
+    expect(again.stage).toBe("lost");
+    await again.startAfresh();
+    expect(again.stage).toBe("start");
+  });
+});
+
+describe("leaving", () => {
+  test("clears everything of this visit from the tab", async () => {
+    const chat = new FakeChat();
+    chats = [chat];
+    const youth = await begun();
+    around.traces.language = "en";
+    const session = youth.vanish();
+    expect(session?.accessToken).toBe("t1");
+    expect([...storage.data]).toEqual([]);
+    expect(chat.stopped).toBe(true);
+    await settled();
+    expect(chat.forgotten).toBe(true);
+  });
+
+  test("a first visit removes what an earlier one left", async () => {
+    await new Youth(around).arrive();
+    expect(around.removeStores).toHaveBeenCalledWith("madoguchi-visit-", null);
+  });
+});
+
+test("the keeper reads without being shown as a reader", async () => {
+  const youth = await begun();
+  expect(youth.conversation?.silent).toEqual([KEEPER]);
+});
