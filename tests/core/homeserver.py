@@ -181,6 +181,14 @@ class Homeserver:
         if path.endswith("/joined_members"):
             state = self.rooms[path.split("/")[5]]
             return 200, {"joined": {e["state_key"]: {} for e in state if e["type"] == "m.room.member"}}
+        if path.endswith("/client/v3/devices"):
+            return 200, {"devices": [{"device_id": name} for name in self.devices[user]]}
+        if path.endswith("/delete_devices"):
+            if "auth" not in body:
+                return 401, {"session": "s", "flows": [{"stages": ["m.login.password"]}]}
+            for name in body["devices"]:
+                del self.devices[user][name]
+            return 200, {}
         if path.endswith("/messages"):
             place, end = int(request.query["from"]), int(request.query.get("to", "0"))
             room_id = path.split("/")[5]

@@ -166,6 +166,19 @@ async def test_a_device_is_cross_signed_and_stays_the_same_after_a_restart(troup
     assert sum("device_signing" in line for line in server.log) == 1
 
 
+async def test_a_device_whose_store_was_lost_begins_anew_and_ends_the_old_one(troupe: Troupe) -> None:
+    first = await troupe.enters("keeper")
+    await first.close()
+    for path in (troupe.home / "keeper").iterdir():
+        path.unlink()
+    again = await troupe.enters("keeper")
+    assert again.device_id != first.device_id
+    assert len(troupe.server.devices["@keeper:x"]) == 2
+    await again.end_other_devices()
+    await again.end_other_devices()
+    assert set(troupe.server.devices["@keeper:x"]) == {again.device_id}
+
+
 async def test_two_devices_talk(troupe: Troupe) -> None:
     mio, ken = await troupe.enters("mio"), await troupe.enters("ken")
     troupe.server.makes_room(ROOM, ["@mio:x", "@ken:x"])

@@ -165,8 +165,22 @@ json_values = st.recursive(
     max_leaves=8,
 )
 names = st.sampled_from(
-    "body msgtype m.relates_to m.new_content filename membership key event_id rel_type redacts state algorithm "
-    "session_id ciphertext".split()
+    [
+        "body",
+        "msgtype",
+        "m.relates_to",
+        "m.new_content",
+        "filename",
+        "membership",
+        "key",
+        "event_id",
+        "rel_type",
+        "redacts",
+        "state",
+        "algorithm",
+        "session_id",
+        "ciphertext",
+    ]
 )
 contents = st.dictionaries(names, json_values | st.sampled_from(["m.text", "m.image", "m.replace"]))
 kinds = st.sampled_from(["m.room.message", "m.reaction", "m.sticker", "m.room.member", "m.room.redaction",

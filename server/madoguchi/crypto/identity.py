@@ -167,7 +167,7 @@ class OwnDevice(HttpClient):
             self._state_file.write(self._state)
         keys = CrossSigningKeys.from_seeds(self.user, self._state["cross_signing"])
         if cross_signing.master_of(query, self.user) != keys.master_public:
-            await self._upload_cross_signing(keys.upload_body())
+            await self._call_with_proof(f"{V3}/keys/device_signing/upload", keys.upload_body())
         own = {key: value for key, value in device_keys.items() if key != "unsigned"}
         signed = keys.sign_device(own)
         if signed["signatures"] != own["signatures"]:
@@ -177,8 +177,15 @@ class OwnDevice(HttpClient):
                 raise Refused(200, {"errcode": "M_INVALID_SIGNATURE"}, "signing our own device")
         self.machine.sender_device_keys = signed
 
-    async def _upload_cross_signing(self, body: JSON) -> None:
-        path = f"{V3}/keys/device_signing/upload"
+    async def end_other_devices(self) -> None:
+        """Log out every other device of the account: for an account that only this device may use."""
+        devices = (await self.call("GET", f"{V3}/devices"))["devices"]
+        others = [device["device_id"] for device in devices if device["device_id"] != self.device_id]
+        if others:
+            await self._call_with_proof(f"{V3}/delete_devices", {"devices": others})
+
+    async def _call_with_proof(self, path: str, body: JSON) -> None:
+        """POST something for which the server may ask the password again (user-interactive authentication)."""
         try:
             await self.call("POST", path, body)
         except Refused as error:

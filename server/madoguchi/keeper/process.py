@@ -157,6 +157,8 @@ async def _start(device: AgentDevice, login: Login, stop: asyncio.Event) -> bool
     while not stop.is_set():
         try:
             await device.start(login)
+            # What is left of a lost store would be given every key for ever.
+            await device.end_other_devices()
         except (Refused, ClientError, TimeoutError, OSError) as error:
             log.warning("the keeper cannot start yet", reason=described(error))
         else:
