@@ -27,7 +27,7 @@ log = structlog.stdlib.get_logger(__name__)
 ORIGIN = "jp.madoguchi.origin"
 NOTICE_EVERY_MS = 60 * 60 * 1000
 LATE_MS = 5_000
-LONGEST_REST_MS = 5 * 60 * 1000
+LONGEST_REST_MS = 10 * 1000
 # An event of Matrix may have 65,536 bytes; three bytes a character, then base64 of the ciphertext.
 LONGEST_TEXT_UNITS = 10_000
 
@@ -95,7 +95,7 @@ class Bridge:
 
     async def _deliver(self, item: store.Intake) -> tuple[str, str | None]:
         """(outcome, Matrix event ids it is shown as)"""
-        channel = self._channels.get(item.channel_id)
+        channel = await self._channels.find(item.channel_id)
         if channel is None:
             raise Unreachable
         event = msgspec.msgpack.decode(self._seals.open(item.sealed), type=Incoming)

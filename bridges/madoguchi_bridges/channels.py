@@ -54,12 +54,11 @@ class Channels:
     def get(self, channel_id: str) -> Channel | None:
         return self._channels.get(channel_id)
 
-    async def find(self, kind: str, channel_id: str) -> Channel | None:
-        """The channel of a webhook. An unknown one makes us read the table, at most once a second."""
+    async def find(self, channel_id: str) -> Channel | None:
+        """The channel. An unknown one makes us read the table, at most once a second."""
         if channel_id not in self._channels and time.monotonic() - self._read_at > LOOK_AGAIN_SECONDS:
             await self.read()
-        channel = self._channels.get(channel_id)
-        return channel if channel is not None and channel.kind == kind else None
+        return self._channels.get(channel_id)
 
     async def read(self) -> None:
         """Takes over what has changed in the table; a channel whose secrets can't be opened is left out."""

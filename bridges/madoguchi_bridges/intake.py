@@ -1,5 +1,6 @@
 """Sealed intake: verify → seal → store → 200. What the app was told 200 for is on disk, where nobody can read it."""
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -29,22 +30,25 @@ class ReplyTokens:
 
     def __init__(self) -> None:
         self._tokens: dict[str, list[tuple[float, str]]] = {}
+        self._lock = threading.Lock()  # the listener puts, the worker takes, on threads of their own
 
     def put(self, person: str, token: str) -> None:
-        tokens = self._tokens.setdefault(person, [])
-        tokens.append((time.monotonic(), token))
-        del tokens[: -self.KEEP_PER_PERSON]
-        if len(self._tokens) > 10_000:
-            self._forget_old()
+        with self._lock:
+            tokens = self._tokens.setdefault(person, [])
+            tokens.append((time.monotonic(), token))
+            del tokens[: -self.KEEP_PER_PERSON]
+            if len(self._tokens) > 10_000:
+                self._forget_old()
 
     def take(self, person: str, fresh_seconds: float) -> str:
         """The person's newest token if it is not older than `fresh_seconds`, else "". A token is given out once."""
-        tokens = self._tokens.pop(person, [])
-        if not tokens:
-            return ""
-        got_at, token = tokens.pop()
-        if tokens:
-            self._tokens[person] = tokens
+        with self._lock:
+            tokens = self._tokens.pop(person, [])
+            if not tokens:
+                return ""
+            got_at, token = tokens.pop()
+            if tokens:
+                self._tokens[person] = tokens
         return token if time.monotonic() - got_at < fresh_seconds else ""
 
     def _forget_old(self) -> None:

@@ -20,8 +20,8 @@ STORE_SECONDS = 1.8  # LINE counts a delivery that takes 2 s as failed; better i
 
 def app(channels: Channels, intake: Intake, health: "Health") -> web.Application:
     async def webhook(request: web.Request) -> web.Response:
-        channel = await channels.find(request.match_info["kind"], request.match_info["channel_id"])
-        if channel is None:
+        channel = await channels.find(request.match_info["channel_id"])
+        if channel is None or channel.kind != request.match_info["kind"]:
             return refusal(404, "M_NOT_FOUND", "There is no such channel here.")
         if (request.content_length or 0) > channel.network.limits.body_bytes:
             return refusal(413, "M_TOO_LARGE", "The body is too large.")

@@ -92,5 +92,6 @@ def test_what_can_not_go_is_refused_aloud_and_what_concerns_nobody_is_left() -> 
 @given(st.dictionaries(st.sampled_from(["type", "content"]), st.sampled_from(["m.room.message", {}, 3, None])))
 def test_no_event_makes_the_bridge_stumble(source: dict[str, Any]) -> None:
     letter_of(source)
-    for value in (3, None, [], {}, "x"):
+    values: list[Any] = [3, None, [], {}, "x"]
+    for value in values:
         letter_of({"type": "m.room.message", "content": {"m.relates_to": value, "m.new_content": value, "body": value}})

@@ -66,6 +66,8 @@ async def ken(setting: Setting, tmp_path: Path) -> AsyncIterator[CounsellorClien
     staff = setting.house.staff[0]
     async with CounsellorClient(setting.house.base_url, staff.user_id, staff.password, tmp_path / "ken") as ken:
         yield ken
+        for case in (await ken.queue())["mine"]:
+            await ken.closes(case["case_id"])
 
 
 async def in_conversation(line: LineStandin, ken: CounsellorClient) -> tuple[LinePerson, str, str]:
@@ -231,6 +233,35 @@ async def test_kill_9_at_any_moment_loses_nothing_and_doubles_nothing(
     for answer in answers:
         await mio.hears(answer, within_s=60)
     assert sorted(text for text in mio.phone if text in answers) == sorted(answers)
+
+
+async def test_the_database_s_death_loses_nothing_and_doubles_nothing(
+    setting: Setting, line: LineStandin, ken: CounsellorClient
+) -> None:
+    mio, _, room = await in_conversation(line, ken)
+    said = [word(f"言葉{number}") for number in range(12)]
+
+    async def delivers() -> None:
+        for text in said:
+            await line.delivers_until_taken(mio.said(text), within_s=60)
+            await asyncio.sleep(0.2)
+
+    async def kills() -> None:
+        await asyncio.sleep(1)
+        family = [process for process in setting.house.everybody() if "postgres" in process.name()]
+        (postmaster,) = [process for process in family if _is_first(process)]
+        postmaster.kill()
+
+    await asyncio.gather(delivers(), kills())
+    await ken.sees(room, said[-1], within_s=60)
+    assert [body for body in await ken.conversation(room) if body in said] == said
+    await ken.says(room, answer := word("聞いているよ"))
+    await mio.hears(answer, within_s=60)
+
+
+def _is_first(process: psutil.Process) -> bool:
+    parent = process.parent()
+    return parent is None or "postgres" not in parent.name()
 
 
 async def test_no_word_said_in_these_stories_can_be_found_at_rest(setting: Setting) -> None:
