@@ -1,4 +1,4 @@
-"""The loads: what is asked of a server, and what is measured while it answers. They know nothing of which server it is."""
+"""The loads: what is asked of a server, and what is measured while it answers; which server it is, they do not know."""
 
 import asyncio
 import contextlib
@@ -123,7 +123,7 @@ async def delivery(
         return sum(n not in listeners[room_of[n]].arrived for n in begun)
 
     ends = time.perf_counter() + patience_s
-    while time.perf_counter() < ends and (missing() or len(begun) < len(mouths)):
+    while time.perf_counter() < ends and (missing() or len(begun) < len(mouths)):  # noqa: ASYNC110
         await asyncio.sleep(0.05)
     for task in (*ears, *mouths):
         task.cancel()
