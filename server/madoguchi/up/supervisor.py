@@ -197,9 +197,9 @@ async def _keep_postgres_alive(postgres: Postgres, stop: asyncio.Event) -> None:
 async def _with_free_ports(settings: Settings) -> Settings:
     """The settings with port 0 replaced by free ports. Raises Problem when a wished port is taken."""
     listen = await _free_address(*settings.listen_address, flag="--listen")
-    settings = msgspec.structs.replace(settings, listen=listen)
+    # Asked before `listen` has its port: beside a port that was found free, the next one need not be.
     bridges = await _free_address(*settings.bridges_address, flag="--bridges-listen", but_not=listen)
-    return msgspec.structs.replace(settings, bridges_listen=bridges)
+    return msgspec.structs.replace(settings, listen=listen, bridges_listen=bridges)
 
 
 async def _free_address(host: str, port: int, *, flag: str, but_not: str = "") -> str:
