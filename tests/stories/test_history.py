@@ -170,6 +170,21 @@ async def test_a_keeper_killed_while_people_write_loses_nothing(stage: Stage) ->
     await ken.closes(mio.case_id)
 
 
+async def test_a_keeper_that_was_away_for_long_misses_nothing(stage: Stage) -> None:
+    mio = await stage.mio()
+    keeper = stage.house.process("keeper")
+    keeper.suspend()
+    # More keys and more messages than one sync carries.
+    said = [word(str(number)) for number in range(115)]
+    for text in said:
+        mio.begins_a_new_session()
+        await mio.says(text)
+    keeper.resume()
+    await stage.sealed(mio, len(said))
+    transcript = stage.opens(mio.case_id)
+    assert [text for text in said if text not in transcript] == []
+
+
 async def test_a_keeper_killed_between_acceptance_and_invitation_still_invites(stage: Stage) -> None:
     mio, ken = await stage.mio(), await stage.counsellor(0)
     text = word("眠れない")
