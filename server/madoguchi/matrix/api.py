@@ -281,7 +281,8 @@ CHAPTERS: dict[str, list[Row]] = {
         PUT(MSC3814 + "/dehydrated_device", dehydrated.put_dehydrated_device),
         GET(MSC3814 + "/dehydrated_device", dehydrated.get_dehydrated_device),
         DELETE(MSC3814 + "/dehydrated_device", dehydrated.delete_dehydrated_device),
-        POST(MSC3814 + "/dehydrated_device/{device_id}/events", dehydrated.get_dehydrated_device_events),
+        GET(MSC3814 + "/dehydrated_device/{device_id}/events", dehydrated.get_dehydrated_device_events),
+        POST(MSC3814 + "/dehydrated_device/{device_id}/events", dehydrated.post_dehydrated_device_events),
     ],
 }
 # fmt: on

@@ -19,6 +19,10 @@ class PutDehydratedDevice(msgspec.Struct):
     fallback_keys: Json | None = None
 
 
+class From(msgspec.Struct):
+    from_: str | None = msgspec.field(default=None, name="from")
+
+
 class NextEvents(msgspec.Struct):
     next_batch: str | None = None
 
@@ -47,6 +51,14 @@ async def delete_dehydrated_device(call: Call) -> Json:
     return {"device_id": await dehydrated.delete(call.tx, call.session.user_id)}
 
 
-async def get_dehydrated_device_events(call: Call, device_id: str, body: NextEvents) -> Json:
-    messages, token = await dehydrated.list_events(call.tx, call.session.user_id, device_id, body.next_batch)
+async def get_dehydrated_device_events(call: Call, device_id: str, query: From) -> Json:
+    """As the proposal has it now: a token only if there is more."""
+    messages, token, more = await dehydrated.list_events(call.tx, call.session.user_id, device_id, query.from_)
+    events = [msgspec.Raw(message) for message in messages]
+    return {"events": events, "next_batch": token} if more else {"events": events}
+
+
+async def post_dehydrated_device_events(call: Call, device_id: str, body: NextEvents) -> Json:
+    """As the proposal had it before, which older clients use: always a token, and no events at the end."""
+    messages, token, _ = await dehydrated.list_events(call.tx, call.session.user_id, device_id, body.next_batch)
     return {"events": [msgspec.Raw(message) for message in messages], "next_batch": token}

@@ -77,13 +77,16 @@ async def _delete(tx: Tx, user_id: UserID, device_id: DeviceID) -> None:
     await stored_keys.delete_device_keys(tx, user_id, device_id)
 
 
-async def list_events(tx: Tx, user_id: UserID, device_id: DeviceID, next_batch: str | None) -> tuple[list[bytes], str]:
-    """The next messages that the dehydrated device was sent, and the token to go on with; they stay until it is taken
-    away. Raises NotAllowed for any other device."""
+async def list_events(tx: Tx, user_id: UserID, device_id: DeviceID, since: str | None) -> tuple[list[bytes], str, bool]:
+    """(the next messages that the dehydrated device was sent, the token to go on with, whether there may be more).
+
+    They stay until the device is taken away. Raises NotAllowed for any other device.
+    """
     device = await storage.get_dehydrated_device(tx, user_id)
     if device is None or device.device_id != device_id:
         raise errors.NotAllowed("This is not your dehydrated device.")
-    after = maybe(next_batch) or 0
+    after = maybe(since) or 0
     upto = await stream.position(tx)
     messages = await stored_to_device.list_to_device(tx, user_id, device_id, after, upto, _AT_ONCE)
-    return [message for _, message in messages], token(messages[-1][0] if messages else after)
+    going_on = token(messages[-1][0] if messages else after)
+    return [message for _, message in messages], going_on, len(messages) == _AT_ONCE
