@@ -1,5 +1,6 @@
 """Sealed intake: verify → seal → store → 200. What the app was told 200 for is on disk, where nobody can read it."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from .seals import Seals
 
 log = structlog.stdlib.get_logger(__name__)
 
+GATHER = 100  # webhooks stored by one statement
 LATEST_CLOCK_LEAD_MS = 5 * 60 * 1000
 
 
@@ -67,26 +69,48 @@ class Intake:
         self._seals = seals
         self._tokens = tokens
         self._wake = wake
+        self._gathered: list[tuple[list[store.Intake], asyncio.Future[None]]] = []
+        self._storing: asyncio.Task[None] | None = None
 
-    async def take(self, channel: Channel, raw: bytes) -> int:
-        """Stores a *verified* webhook body; gives the number of new events. Durable when it returns.
+    async def take(self, channel: Channel, raw: bytes) -> None:
+        """Stores what is new of a *verified* webhook body. Durable when it returns.
 
         Raises asyncpg's and connection errors: the app must then not get its 200, and will deliver again.
         """
         now = milliseconds()
         events = channel.network.parse(raw)
         items = [self._close(channel, event, now) for event in events]
-        new = 0
         if items:
-            async with self._pool.acquire() as db, db.transaction():
-                new = await store.insert_intake(db, items)
+            await self._store(items)
         for event, item in zip(events, items, strict=True):
             if event.reply_token and item.person and not event.standby:
                 self._tokens.put(item.person, event.reply_token)
-        if new:
-            self._wake()
-        log.info("webhook taken in", channel=channel.id, events=len(items), new=new)
-        return new
+        log.info("webhook taken in", channel=channel.id, events=len(items))
+
+    async def _store(self, items: list[store.Intake]) -> None:
+        """Group commit: what comes while one statement is under way goes together into the next."""
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._gathered.append((items, stored))
+        if self._storing is None or self._storing.done():
+            self._storing = asyncio.create_task(self._store_gathered())
+        await stored
+
+    async def _store_gathered(self) -> None:
+        while self._gathered:
+            batch, self._gathered = self._gathered[:GATHER], self._gathered[GATHER:]
+            waiting = [stored for _, stored in batch]
+            try:
+                new = await store.insert_intake(self._pool, [item for items, _ in batch for item in items])
+            except Exception as error:
+                for stored in waiting:
+                    if not stored.done():
+                        stored.set_exception(error)
+                continue
+            for stored in waiting:
+                if not stored.done():
+                    stored.set_result(None)
+            if new:
+                self._wake()
 
     def _close(self, channel: Channel, event: Incoming, now: int) -> store.Intake:
         address = event.group or event.sender

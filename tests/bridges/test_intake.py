@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from madoguchi_bridges import store
 from tests.bridges.conftest import KEY
 from tests.bridges.parts import CHANNEL, Bench, a_bench, calm
 from tests.postgres import dump
@@ -137,9 +138,31 @@ async def test_a_channel_added_or_changed_is_known_at_once(bench: Bench) -> None
 
 async def test_two_hundred_webhooks_at_once(bench: Bench) -> None:
     events = [bench.line.person().said(f"{number}") for number in range(200)]
-    statuses = await asyncio.gather(*(bench.line.deliver(event) for event in events))
-    assert set(statuses) == {200}
+    await asyncio.gather(*(bench.line.delivers_until_taken(event) for event in events))
     assert await stored(bench) == 200
+
+
+async def test_a_webhook_that_can_not_be_stored_does_not_hold_the_others_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = store.insert_intake, 0
+
+    async def fails_at_first(*args: Any) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            await asyncio.sleep(0.1)
+            raise asyncpg.PostgresConnectionError
+        return await real(*args)
+
+    monkeypatch.setattr("madoguchi_bridges.store.insert_intake", fails_at_first)
+    first = asyncio.create_task(bench.line.deliver(bench.line.person().said("first")))
+    while calls == 0:  # noqa: ASYNC110 - it is the product that is waited for
+        await asyncio.sleep(0.01)
+    others = [bench.line.deliver(bench.line.person().said(f"{number}")) for number in range(20)]
+    assert set(await asyncio.gather(*others)) == {200}
+    assert await first == 503
+    assert await stored(bench) == 20
 
 
 @st.composite
@@ -156,6 +179,18 @@ def deliveries(draw: st.DrawFn) -> list[list[int]]:
     return batches
 
 
+class Killed(BaseException):
+    """kill -9, as far as one process can play it."""
+
+
+async def works_through_deaths(bench: Bench) -> None:
+    while True:
+        try:
+            return await bench.works()
+        except Killed:
+            pass
+
+
 @settings(calm, max_examples=20)
 @given(st.data())
 def test_whatever_the_order_and_the_repetitions_nothing_is_lost_or_doubled(
@@ -163,6 +198,7 @@ def test_whatever_the_order_and_the_repetitions_nothing_is_lost_or_doubled(
 ) -> None:
     batches = data.draw(deliveries())
     stops = data.draw(st.sets(st.integers(0, 20), max_size=3))
+    deaths = data.draw(st.integers(0, 4))
 
     async def play() -> None:
         async with a_bench(bridges_database, KEY, tmp_path) as bench:
@@ -170,11 +206,13 @@ def test_whatever_the_order_and_the_repetitions_nothing_is_lost_or_doubled(
             events: list[Json] = [
                 people[number % 2].said(str(number), timestamp=1_700_000_000_000 + number) for number in range(10)
             ]
+            # Killed between the room's acknowledgement and our own note of it, the worst moment there is.
+            bench.ghosts.crashes = [Killed() for _ in range(deaths)]
             for step, batch in enumerate(batches):
                 assert await bench.line.deliver(*(events[number] for number in batch)) == 200
                 if step in stops:
-                    await bench.works()
-            await bench.works()
+                    await works_through_deaths(bench)
+            await works_through_deaths(bench)
             rooms = [[int(body) for body in room.bodies()] for room in bench.ghosts.rooms.values()]
             assert sorted(number for room in rooms for number in room) == list(range(10))
             if not stops:

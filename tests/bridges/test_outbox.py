@@ -1,15 +1,19 @@
 """From the room to LINE: reply before push, once, in order, and the truth about it."""
 
 import asyncio
+from pathlib import Path
 from uuid import UUID
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from madoguchi_bridges import store
 from madoguchi_bridges.line import Line
 from madoguchi_bridges.network import Outgoing, Rejected, TryAgain
 from madoguchi_bridges.outbox import describe
-from tests.bridges.parts import Bench
+from tests.bridges.conftest import KEY
+from tests.bridges.parts import Bench, a_bench, calm
 from tests.standins.line import LinePerson
 
 
@@ -218,3 +222,44 @@ def test_the_counsellor_is_told_in_words_only_when_something_is_wrong() -> None:
         content, words = describe(item, outcome, "LINE")
         assert content["state"] == state
         assert "LINE" in words
+
+
+@settings(calm, max_examples=20)
+@given(
+    st.lists(st.sampled_from(["answers", "fails", "loses"]), max_size=12),
+    st.lists(st.sampled_from(["short", "long"]), min_size=1, max_size=4),
+    st.integers(0, 4),
+)
+def test_whatever_happens_to_requests_each_message_arrives_once_and_in_order(
+    bridges_database: str, tmp_path: Path, fates: list[str], lengths: list[str], tokens: int
+) -> None:
+    messages = [f"{number}" * (1 if length == "short" else 26_000) for number, length in enumerate(lengths)]
+
+    async def play() -> None:
+        async with a_bench(bridges_database, KEY, tmp_path) as bench:
+            mio = bench.line.person()
+            for _ in range(tokens + 1):
+                await mio.says("眠れない")
+            await bench.works()
+            network = bench.channels.get("line-1").network  # type: ignore[union-attr]
+            real, left = network.send, list(fates)
+
+            async def fated(outgoing: Outgoing) -> None:
+                match left.pop(0) if left else "answers":
+                    case "fails":
+                        raise TryAgain
+                    case "loses":
+                        await real(outgoing)
+                        raise TryAgain
+                    case _:
+                        await real(outgoing)
+
+            network.send = fated  # type: ignore[method-assign]
+            for number, message in enumerate(messages):
+                await bench.counsellor_says(message, f"${number}")
+            await bench.works()
+            assert "".join(mio.phone) == "".join(messages)
+            accepted = [event_id for event_id, outcome in bench.told if outcome == "accepted"]
+            assert accepted == [f"${number}" for number in range(len(messages))]
+
+    asyncio.run(play())

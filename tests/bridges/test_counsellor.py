@@ -1,0 +1,137 @@
+"""What a counsellor says in the room, heard by the ghost; and what became of it, told in the room."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from nio import MegolmEvent
+
+from madoguchi_bridges import counsellor as module
+from madoguchi_bridges import store
+from madoguchi_bridges.counsellor import Counsellor, KeyMissing
+from tests.bridges.parts import Bench, Json
+
+
+@dataclass
+class Heard:
+    """An event as the ghost's device gives it."""
+
+    source: Json
+    sender: str = "@ken:desk.test"
+
+    @property
+    def event_id(self) -> str:
+        return str(self.source["event_id"])
+
+
+@dataclass
+class Ear:
+    """The part of a ghost that hears."""
+
+    person: str
+    channel_id: str = "line-1"
+    user_id: str = "@line_x:desk.test"
+    is_new: bool = False
+    said_soon: list[str] = field(default_factory=list)
+
+    def say_soon(self, room_id: str, content: Json, txn_id: str) -> None:
+        self.said_soon.append(content["body"])
+
+
+@dataclass
+class Scene:
+    bench: Bench
+    counsellor: Counsellor
+    ear: Ear
+    room_id: str
+
+    async def hears(self, event_id: str, text: str, **more: Any) -> None:
+        content = {"msgtype": "m.text", "body": text}
+        source = {"type": "m.room.message", "event_id": event_id, "content": content} | more.pop("source", {})
+        await self.counsellor.heard(self.ear, self.room_id, Heard(source, **more))  # type: ignore[arg-type]
+
+    async def hears_redaction(self, redacted: str, event_id: str = "$r") -> None:
+        await self.hears(event_id, "", source={"type": "m.room.redaction", "content": {"redacts": redacted}})
+
+    @property
+    def phone(self) -> list[str]:
+        return [bubble.text for bubble in self.bench.line.phones]
+
+
+@pytest.fixture
+async def scene(bench: Bench) -> Scene:
+    await bench.line.person().says("眠れない")
+    await bench.works()
+    (person,) = await store.list_running(bench.pool)
+    counsellor = Counsellor(bench.pool, bench.config, bench.channels, bench.outbox)
+    counsellor.ghosts = bench.ghosts  # type: ignore[assignment]
+    bench.outbox.tell = counsellor.tell
+    return Scene(bench, counsellor, Ear(person.person), person.room_id or "")
+
+
+async def test_words_go_out_once_however_often_the_sync_comes(scene: Scene) -> None:
+    for _ in range(3):
+        await scene.hears("$1", "聞いているよ")
+    await scene.bench.works()
+    assert scene.phone == ["聞いているよ"]
+    assert [told["state"] for told in scene.bench.ghosts.room().told()] == ["accepted"]
+
+
+async def test_the_keeper_s_words_stay_in_the_room(scene: Scene) -> None:
+    await scene.hears("$1", "記録しています", sender="@keeper:desk.test")
+    await scene.bench.works()
+    assert scene.phone == []
+
+
+async def test_a_failure_is_told_under_the_message_where_every_client_shows_it(scene: Scene) -> None:
+    scene.bench.line.out_of_quota = True
+    scene.bench.tokens._tokens.clear()
+    await scene.hears("$1", "聞いているよ")
+    await scene.bench.works()
+    (_, kind, content) = list(scene.bench.ghosts.room().said.values())[-1]
+    assert (kind, content["msgtype"]) == ("m.room.message", "m.notice")
+    assert content["m.relates_to"] == {"m.in_reply_to": {"event_id": "$1"}}
+    assert content["jp.madoguchi.delivery"]["reason"] == "quota"
+
+
+async def test_what_is_taken_back_in_time_never_leaves(scene: Scene) -> None:
+    await scene.hears("$1", "やっぱり")
+    await scene.hears_redaction("$1")
+    await scene.bench.works()
+    assert (scene.phone, scene.ear.said_soon) == ([], [])
+
+
+async def test_what_is_taken_back_too_late_is_said_so(scene: Scene) -> None:
+    await scene.hears("$1", "やっぱり")
+    await scene.bench.works()
+    await scene.hears_redaction("$1")
+    await scene.hears_redaction("$unknown")
+    assert scene.phone == ["やっぱり"]
+    assert scene.ear.said_soon == ["LINEに送った言葉は、LINEの画面からは消せません。"]
+
+
+def locked(event_id: str) -> MegolmEvent:
+    content = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "x", "session_id": "s", "sender_key": "k",
+               "device_id": "D"}  # fmt: skip
+    source = {"type": "m.room.encrypted", "event_id": event_id, "sender": "@ken:desk.test", "origin_server_ts": 1}
+    return MegolmEvent.from_dict(source | {"content": content})
+
+
+async def test_words_whose_key_is_late_are_waited_for_and_then_told(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = locked("$1")
+    for _ in range(3):
+        with pytest.raises(KeyMissing):
+            await scene.counsellor.heard(scene.ear, scene.room_id, event)  # type: ignore[arg-type]
+    monkeypatch.setattr(module, "KEY_SECONDS", 0.0)
+    await scene.counsellor.heard(scene.ear, scene.room_id, event)  # type: ignore[arg-type]
+    await scene.bench.works()
+    assert "暗号を開けませんでした" in scene.bench.ghosts.room().bodies()[-1]
+
+
+async def test_a_new_device_does_not_stumble_over_what_was_said_before_it(scene: Scene) -> None:
+    scene.ear.is_new = True
+    await scene.counsellor.heard(scene.ear, scene.room_id, locked("$1"))  # type: ignore[arg-type]
+    await scene.bench.works()
+    assert scene.bench.ghosts.room().bodies() == ["眠れない"]
