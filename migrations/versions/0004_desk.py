@@ -94,6 +94,15 @@ def upgrade() -> None:
         CREATE INDEX cases_by_state ON cases (state);
         CREATE INDEX cases_accepted ON cases (accepted_at) WHERE accepted_at IS NOT NULL;
 
+        -- Arrivals of people without an account, by the hash of a key of their own choice: a request that is repeated
+        -- because its answer was lost finds what the first one made.
+        CREATE TABLE arrivals (
+            key_hash bytea PRIMARY KEY,
+            user_id  text NOT NULL,
+            at       timestamptz NOT NULL
+        );
+        CREATE INDEX arrivals_by_age ON arrivals (at);
+
         -- Who looks after a case, from when to when. A person may come back: hence the time in the key.
         CREATE TABLE case_staff (
             case_id      text NOT NULL REFERENCES cases ON DELETE CASCADE,

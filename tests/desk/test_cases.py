@@ -1,6 +1,7 @@
 """Cases from arrival to close, over real HTTP, through two server processes."""
 
 import asyncio
+import secrets
 
 from tests.cast import DESK, Json, Person, refused, segment
 from tests.desk.conftest import KEEPER, Desk
@@ -50,6 +51,20 @@ async def test_arriving_again_gives_the_same_case(desk: Desk) -> None:
     again = await asyncio.gather(*(mio.post(DESK + "/cases", {"channel": "web"}) for _ in range(4)))
     assert {(answer["case_id"], answer["room_id"]) for answer in again} == {(opened["case_id"], opened["room_id"])}
     assert "access_token" not in again[0]
+
+
+async def test_an_arrival_whose_answer_was_lost_is_repeated_and_opens_no_second_case(desk: Desk) -> None:
+    key = secrets.token_urlsafe(24)
+    people = await asyncio.gather(*(desk.arrives(arrival_key=key, with_password=True) for _ in range(4)))
+    assert len({opened["case_id"] for _, opened in people}) == 1
+    # Whichever of the answers came through: it is good.
+    assert len({opened["device_id"] for _, opened in people}) == 4
+    for person, opened in people:
+        assert (await person.get(DESK + "/cases/mine"))["case_id"] == opened["case_id"]
+    other, _ = await desk.arrives(arrival_key=secrets.token_urlsafe(24))
+    assert other.user_id != people[0][0].user_id
+    await refused(desk.arrives(arrival_key="guessable"), 400)
+    assert key not in desk.workers.postgres.psql("SELECT * FROM arrivals", "madoguchi")
 
 
 async def test_many_first_arrivals_of_one_person_at_once_make_one_case(desk: Desk) -> None:

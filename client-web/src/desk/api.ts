@@ -160,6 +160,7 @@ type Query = Record<string, string | number | undefined>;
 /** Every call raises DeskError. Long polls take a position and wait up to `timeout` milliseconds. */
 export class Desk {
   token: string | null = null;
+  private arrivalKey: string | null = null;
 
   constructor(private readonly fetchNow: typeof fetch = (...request) => fetch(...request)) {}
 
@@ -167,8 +168,13 @@ export class Desk {
     return this.call("GET", "/desk");
   }
 
-  openCase(language: string): Promise<OpenedCase> {
-    return this.call("POST", "/cases", { body: { channel: "web", language, with_password: true } });
+  async openCase(language: string): Promise<OpenedCase> {
+    // Under the same key an arrival whose answer was lost is repeated, and opens no second case.
+    this.arrivalKey ??= Array.from(crypto.getRandomValues(new Uint8Array(24)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const body = { channel: "web", language, with_password: true, arrival_key: this.arrivalKey };
+    const opened = await this.call<OpenedCase>("POST", "/cases", { body });
+    this.arrivalKey = null;
+    return opened;
   }
 
   myCase(after?: number, timeout?: number, signal?: AbortSignal): Promise<MyCase> {

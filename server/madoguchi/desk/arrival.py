@@ -39,12 +39,17 @@ class Desk(msgspec.Struct, frozen=True):
 
 
 class OpenCase(msgspec.Struct):
-    """channel: the kind of channel the person comes by; channel_id: which one, where there are several of the kind."""
+    """channel: the kind of channel the person comes by; channel_id: which one, where there are several of the kind.
+
+    arrival_key: 128 random bits or more, for somebody without an account: with the same key a request whose answer was
+    lost can be repeated, and opens no second case.
+    """
 
     channel: Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")] = "web"
     channel_id: Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")] | None = None
     language: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,35}$")] | None = None
     with_password: bool = False
+    arrival_key: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{22,100}$")] | None = None
 
 
 class OpenedCase(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -124,6 +129,7 @@ async def open_case(call: Call, body: OpenCase) -> OpenedCase:
         channel_id=body.channel_id,
         language=body.language,
         with_password=body.with_password,
+        arrival_key=body.arrival_key,
     )
     case, started = arrived.case, arrived.session
     if started is None:

@@ -194,6 +194,33 @@ async def insert_step(
     )
 
 
+async def get_arrival(tx: Tx, key_hash: bytes, since: datetime) -> str | None:
+    """The user id that an arrival under this key made since a moment."""
+    user_id: str | None = await tx.fetchval(
+        "SELECT user_id FROM arrivals WHERE key_hash = $1 AND at >= $2", key_hash, since
+    )
+    return user_id
+
+
+async def insert_arrival(tx: Tx, key_hash: bytes, user_id: str, at: datetime) -> None:
+    """Remembers what an arrival made; one long ago under the same key is forgotten."""
+    await tx.execute(
+        """
+        INSERT INTO arrivals (key_hash, user_id, at) VALUES ($1, $2, $3)
+        ON CONFLICT (key_hash) DO UPDATE SET user_id = excluded.user_id, at = excluded.at
+        """,
+        key_hash,
+        user_id,
+        at,
+    )
+
+
+async def delete_arrivals(tx: Tx, before: datetime) -> int:
+    """Forgets arrivals that nobody repeats any more. Gives how many."""
+    done: str = await tx.execute("DELETE FROM arrivals WHERE at < $1", before)
+    return int(done.rpartition(" ")[2])
+
+
 # Who looks after a case
 
 

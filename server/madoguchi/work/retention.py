@@ -8,7 +8,8 @@ import structlog
 from madoguchi.context import Context
 from madoguchi.core.chat import sessions
 from madoguchi.core.desk import settings as desk_settings
-from madoguchi.storage import jobs, staff, to_device
+from madoguchi.core.desk.cases import ARRIVAL_REPEATED_WITHIN
+from madoguchi.storage import cases, jobs, staff, to_device
 from madoguchi.storage import retention as stored
 from madoguchi.storage.db import Tx
 
@@ -26,6 +27,11 @@ _AT_ONCE = 50
 async def forget_admin_links(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
     """One-time links that expired unused."""
     _tell("admin links", await staff.delete_expired_admin_links(tx, ctx.clock.now() - ADMIN_LINKS))
+
+
+async def forget_arrivals(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """Keys under which an arrival can no longer be repeated."""
+    _tell("arrivals", await cases.delete_arrivals(tx, ctx.clock.now() - ARRIVAL_REPEATED_WITHIN))
 
 
 async def forget_interactive_auth(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:

@@ -37,6 +37,7 @@ Entry = Every | Daily
 
 SCHEDULE: Sequence[Entry] = [
     # when          what
+    Every("10m",    "forget_arrivals"),
     Every("10m",    "forget_interactive_auth"),
     Every("10m",    "forget_login_tokens"),
     Every("1h",     "forget_admin_links"),

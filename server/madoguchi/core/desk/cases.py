@@ -3,6 +3,7 @@
 Locks are taken in one order everywhere: person or staff, case, and last the stream (by the room's events).
 """
 
+import hashlib
 import secrets
 from datetime import datetime, timedelta
 from typing import Literal
@@ -25,6 +26,8 @@ from madoguchi.storage.channels import Channel
 from madoguchi.storage.db import Tx
 from madoguchi.storage.staff import Staff
 from madoguchi.storage.stream import Note
+
+ARRIVAL_REPEATED_WITHIN = timedelta(hours=1)
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -51,13 +54,19 @@ async def arrive(
     channel_id: str | None = None,
     language: str | None = None,
     with_password: bool = False,
+    arrival_key: str | None = None,
 ) -> Arrived:
     """Opens a case and its room; for somebody who has a running case, gives that.
 
-    user_id: None for somebody without an account: one without a name is made. channel: the kind. Raises DeskClosed with
+    user_id: None for somebody without an account: one without a name is made. channel: the kind. arrival_key: a secret
+    under which somebody without an account may ask again, for an hour, when the answer was lost. Raises DeskClosed with
     the guidance that is open now, NotAllowed for staff, Invalid for a channel the desk does not have.
     """
     way = await channels.of_arrival(tx, channel, channel_id)
+    if user_id is None and arrival_key is not None:
+        again = await _arrived_before(ctx, tx, arrival_key, with_password)
+        if again is not None:
+            return again
     if user_id is not None:
         await stored.lock_person(tx, user_id)
         running = await stored.get_running_case(tx, user_id)
@@ -71,12 +80,32 @@ async def arrive(
     if user_id is None:
         user_id = await accounts.create(ctx, tx, None, password=password, kind="youth", password_is_random=True)
         started = await sessions.start(ctx, tx, user_id)
+        if arrival_key is not None:
+            await stored.insert_arrival(tx, _digest(arrival_key), user_id, ctx.clock.now())
     case_id = ids.letters(16)
     # From here to the commit everybody else who writes waits: the room's events have taken the stream.
     room_id = await case_room.open_room(ctx, tx, case_id, user_id, way.kind)
     case = await stored.insert_case(tx, case_id, room_id, user_id, way, language, ctx.clock.now())
     await stream.publish(tx, Note("desk", "queue"))
     return Arrived(case, started, password)
+
+
+async def _arrived_before(ctx: Context, tx: Tx, arrival_key: str, with_password: bool) -> Arrived | None:
+    """The running case that was opened under the key, with a session and a password of its own for this answer."""
+    digest = _digest(arrival_key)
+    await stored.lock_person(tx, digest.hex())
+    user_id = await stored.get_arrival(tx, digest, ctx.clock.now() - ARRIVAL_REPEATED_WITHIN)
+    running = None if user_id is None else await stored.get_running_case(tx, user_id)
+    if running is None:
+        return None
+    password = secrets.token_urlsafe(24) if with_password else None
+    if password is not None:
+        await accounts.set_password(ctx, tx, running.user_id, password)
+    return Arrived(running, await sessions.start(ctx, tx, running.user_id), password)
+
+
+def _digest(arrival_key: str) -> bytes:
+    return hashlib.sha256(arrival_key.encode()).digest()
 
 
 async def arrive_by_alias(ctx: Context, tx: Tx, user_id: UserID) -> RoomID:
