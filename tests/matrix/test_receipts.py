@@ -85,6 +85,16 @@ async def test_unread_messages_are_counted_until_they_are_read(mio: Person, ken:
     assert unread(await mio.sync(), room) == 0
 
 
+async def test_who_answers_has_read(mio: Person, ken: Person, room: str) -> None:
+    await mio.says(room, "one")
+    assert unread(await ken.catches_up(), room) == 1
+    await ken.says(room, "an answer")
+    assert unread(await ken.catches_up(), room) == 0
+    await mio.says(room, "two")
+    assert unread(await ken.catches_up(), room) == 1
+    assert unread(await ken.sync(), room) == 1
+
+
 async def test_a_new_name_makes_nothing_read(mio: Person, ken: Person, room: str) -> None:
     await mio.says(room, "one")
     await ken.put(f"{V3}/profile/{segment(ken.user_id)}/displayname", {"displayname": "健"})

@@ -52,12 +52,21 @@ async def list_joined_since(tx: Tx, user_id: str, room_ids: list[str]) -> dict[s
     return {row["room_id"]: row["pos"] for row in rows}
 
 
-async def list_read(tx: Tx, user_id: str, room_ids: list[str]) -> dict[tuple[str, str], int]:
-    """How far the user has read, by (room id, thread id): '' counts for all threads, 'main' outside threads."""
+async def list_read(tx: Tx, user_id: str, room_ids: list[str], after: int) -> dict[tuple[str, str], int]:
+    """How far the user has read, by (room id, thread id): '' counts for all threads, 'main' outside threads.
+
+    Who has written something has read what stood before; that is looked for after the position `after` only.
+    """
     rows = await tx.fetch(
-        """SELECT room_id, thread_id, max(event_pos) AS pos FROM receipts
-            WHERE user_id = $1 AND room_id = ANY($2::text[]) GROUP BY room_id, thread_id""",
+        """SELECT room_id, thread_id, max(pos) AS pos FROM (
+               SELECT room_id, thread_id, event_pos AS pos FROM receipts
+                WHERE user_id = $1 AND room_id = ANY($2::text[])
+               UNION ALL
+               SELECT room_id, '', pos FROM events
+                WHERE sender = $1 AND room_id = ANY($2::text[]) AND pos > $3 AND state_key IS NULL
+           ) marks GROUP BY room_id, thread_id""",
         user_id,
         room_ids,
+        after,
     )
     return {(row["room_id"], row["thread_id"]): row["pos"] for row in rows}

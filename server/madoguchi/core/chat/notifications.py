@@ -40,7 +40,7 @@ async def list_some(
     room_ids = sorted({event.room_id for event in events})
     rooms = await ctx.rooms.get_many(room_ids)
     facts = {room_id: push.facts_of(room, user_id) for room_id, room in rooms.items()}
-    read = await storage.list_read(tx, user_id, room_ids)
+    read = await storage.list_read(tx, user_id, room_ids, events[-1].pos if events else 0)
     rules = await push.rules_of(tx, user_id)
     found: list[Json] = []
     last = 0
