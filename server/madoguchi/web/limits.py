@@ -43,6 +43,11 @@ LIMITS: dict[str, Limit] = {
     "invite": Limit(30, 0.5),
     "profile": Limit(20, 0.5),
     "search": Limit(20, 2.0),
+    # The keeper and a counsellor on a busy evening stay far below these.
+    "device message": Limit(300, 20.0),
+    "claim": Limit(200, 5.0),
+    "mark": Limit(100, 10.0),
+    "keep": Limit(200, 10.0),
     "other": Limit(300, 30.0),
 }
 _MOST_BUCKETS = 100_000
