@@ -1,4 +1,4 @@
-"""What can be refused, in the words of the domain. Raised, never returned; `web/dispatch.py` gives each its status.
+"""What can be refused, in the words of the domain. Raised, never returned; `web/answers.py` gives each its status.
 
 The message is for people. `fields` join the answer's JSON body beside `errcode` and `error`. Neither may ever carry
 content, a token, or a secret: both end in answers and logs.

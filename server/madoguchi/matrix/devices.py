@@ -10,7 +10,7 @@ from madoguchi.core.chat import interactive_auth, sessions
 from madoguchi.core.chat.interactive_auth import Auth
 from madoguchi.storage import devices, keys, stream
 from madoguchi.storage.devices import Device
-from madoguchi.web.dispatch import HEADERS
+from madoguchi.web.answers import HEADERS
 from madoguchi.web.endpoint import Call
 
 

@@ -10,8 +10,8 @@ from madoguchi.core.chat.interactive_auth import Auth
 from madoguchi.core.chat.sessions import Session, Started
 from madoguchi.ids import UserID
 from madoguchi.storage import accounts as store
-from madoguchi.web.dispatch import token_of
 from madoguchi.web.endpoint import Call
+from madoguchi.web.reading import token_of
 
 PASSWORD = "m.login.password"
 TOKEN = "m.login.token"

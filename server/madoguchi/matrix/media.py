@@ -11,7 +11,7 @@ from aiohttp import web
 from madoguchi import errors
 from madoguchi.core.chat import media
 from madoguchi.storage.media import Media
-from madoguchi.web.dispatch import HEADERS
+from madoguchi.web.answers import HEADERS
 from madoguchi.web.endpoint import Call
 
 # "Serving inline content": what a browser may show; anything else is to be saved.

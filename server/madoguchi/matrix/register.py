@@ -9,8 +9,8 @@ from madoguchi import errors, ids
 from madoguchi.core.chat import accounts, appservices, interactive_auth, sessions
 from madoguchi.core.chat.interactive_auth import DUMMY, REGISTRATION_TOKEN, Auth
 from madoguchi.matrix.login import APPLICATION_SERVICE, Logged, logged
-from madoguchi.web.dispatch import token_of
 from madoguchi.web.endpoint import Call
+from madoguchi.web.reading import token_of
 
 
 class Register(msgspec.Struct):

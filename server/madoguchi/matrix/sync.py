@@ -5,8 +5,8 @@ from typing import Any, Literal
 import msgspec
 
 from madoguchi.core.chat import filters
-from madoguchi.core.chat.sync import Asked
-from madoguchi.core.chat.sync import sync as chat_sync
+from madoguchi.core.chat.sync.answer import sync as chat_sync
+from madoguchi.core.chat.sync.asked import Asked
 from madoguchi.core.chat.tokens import maybe
 from madoguchi.web.endpoint import Call
 

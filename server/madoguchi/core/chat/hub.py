@@ -8,13 +8,13 @@ look at without asking the database. Waiters register before they read.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
 
 import asyncpg
 import structlog
 
+from madoguchi import errors
+from madoguchi.core.chat.inbox import Inbox
 from madoguchi.core.chat.room_cache import Rooms
 from madoguchi.ids import RoomID, UserID
 from madoguchi.storage import events as stored_events
@@ -25,60 +25,8 @@ from madoguchi.storage.events import Event
 
 log = structlog.get_logger()
 
-# Entries an inbox holds before older ones are looked up in the database instead, and how long an idle one is kept.
-INBOX = 512
+# How long an inbox that nobody reads is kept.
 IDLE_SECONDS = 600
-
-
-class Inbox:
-    """What happened for one user, newest last: (position, kind, key). Complete after `floor`.
-
-    memo: what the sync of this user remembers between requests (counts, what has been sent); lost without harm.
-    """
-
-    __slots__ = ("_waiters", "entries", "floor", "memo", "used_at")
-
-    def __init__(self, floor: int) -> None:
-        self.floor = floor
-        self.entries: deque[tuple[int, str, str]] = deque()
-        self.memo: dict[Any, Any] = {}
-        self.used_at = 0.0
-        self._waiters: set[asyncio.Future[None]] = set()
-
-    def add(self, pos: int, kind: str, key: str) -> None:
-        if len(self.entries) >= INBOX:
-            self.floor = self.entries.popleft()[0]
-        self.entries.append((pos, kind, key))
-
-    def since(self, pos: int) -> list[tuple[int, str, str]] | None:
-        """The entries after a position; None where the inbox does not reach back so far."""
-        if pos < self.floor:
-            return None
-        found: list[tuple[int, str, str]] = []
-        for entry in reversed(self.entries):
-            if entry[0] <= pos:
-                break
-            found.append(entry)
-        found.reverse()
-        return found
-
-    def wake(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def register(self) -> "asyncio.Future[None]":
-        """A future that the next news completes. Register before reading; `unregister` in any case."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
-        return waiter
-
-    def unregister(self, waiter: "asyncio.Future[None]") -> None:
-        self._waiters.discard(waiter)
-
-    @property
-    def idle(self) -> bool:
-        return not self._waiters
 
 
 Listener = Callable[[int, str, str], Awaitable[None] | None]
@@ -102,6 +50,8 @@ class Hub:
         self._taking = 0
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self.pos = 0
+        # Whether the process is stopping: nobody should begin to wait.
+        self.closed = False
         # Events of this worker's own batches, by position, from their commit until they are told.
         self.pending: dict[int, Event] = {}
         self.batch_settled = asyncio.Event()
@@ -124,7 +74,8 @@ class Hub:
         ]
 
     async def stop(self) -> None:
-        """Stops listening and lets everyone who waits go on."""
+        """Stops listening and lets everyone who waits go on, to tell their clients so."""
+        self.closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -334,7 +285,7 @@ class Hub:
 
     async def wait_for_desk(self, after: int, timeout: float) -> int:
         """Returns when something of the desk (a case, a queue, a channel) has changed after a position, or after
-        `timeout` seconds. Gives the position to wait after next time."""
+        `timeout` seconds. Gives the position to wait after next time. Raises Unavailable while the process stops."""
         if self._desk_pos <= after:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._desk.add(waiter)
@@ -344,4 +295,6 @@ class Hub:
             finally:
                 waiter.cancel()
                 self._desk.discard(waiter)
+        if self.closed:
+            raise errors.Unavailable("The server is stopping. Please try again.")
         return self._desk_pos

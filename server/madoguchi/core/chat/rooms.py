@@ -155,9 +155,7 @@ async def create_room(
     return making.room_id
 
 
-def _create_content(
-    version: versions.RoomVersion, wanted: CreateRoom, preset: str, creator: UserID
-) -> dict[str, Any]:
+def _create_content(version: versions.RoomVersion, wanted: CreateRoom, preset: str, creator: UserID) -> dict[str, Any]:
     content = {**wanted.creation_content, "room_version": version.name}
     if not version.creators_above_all:
         # Version 10 asks for it; in version 11 some clients drop a create event without it.

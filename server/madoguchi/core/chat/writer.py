@@ -99,10 +99,7 @@ class Writer:
         under_way = self._sent.get(key)
         if under_way is not None and not (under_way.done() and under_way.exception() is not None):
             return await asyncio.shield(under_way)
-        room = self._rooms.peek(room_id) or await self._rooms.get(room_id)
-        if room is None:
-            raise errors.NotAllowed("You are not in this room.")
-        check_message(room, sender, type_, content)
+        room = await self._judged(room_id, sender, type_, content)
         event = events.build(
             versions.VERSIONS[room.version], room_id, sender, type_, content, self._clock.ms(),
             nonce=self.nonce(), device_id=device_id, txn_id=txn_id,
@@ -115,6 +112,28 @@ class Writer:
         self._news.set()
         # Shielded: a client that hangs up does not take back what others of its batch wait for.
         return await asyncio.shield(item.done)
+
+    async def _judged(self, room_id: RoomID, sender: UserID, type_: str, content: Mapping[str, Any]) -> Room:
+        """The room, where the sender may send this. Nobody is refused by an old copy: another worker may just have let
+        them in."""
+        room = self._rooms.peek(room_id)
+        if room is not None:
+            try:
+                check_message(room, sender, type_, content)
+            except errors.NotAllowed:
+                await self._catch_up()
+            else:
+                return room
+        room = await self._rooms.get(room_id)
+        if room is None:
+            raise errors.NotAllowed("You are not in this room.")
+        check_message(room, sender, type_, content)
+        return room
+
+    async def _catch_up(self) -> None:
+        async with self._db.connection() as connection:
+            now = await stream.position(connection)
+        await self._hub.reach(now)
 
     async def _run(self) -> None:
         while True:
@@ -178,9 +197,7 @@ class Writer:
     async def _judged_again(self, batch: list[_Item]) -> list[_Item]:
         # The hub can't go on while it waits for this batch; nothing of it has been committed.
         self._hub.batch_settled.set()
-        async with self._db.connection() as connection:
-            now = await stream.position(connection)
-        await self._hub.reach(now)
+        await self._catch_up()
         self._hub.batch_settled.clear()
         left: list[_Item] = []
         for item in batch:

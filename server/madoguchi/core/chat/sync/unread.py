@@ -15,7 +15,7 @@ from madoguchi.storage.db import Tx
 from madoguchi.storage.events import Event
 
 if TYPE_CHECKING:
-    from madoguchi.core.chat.hub import Inbox
+    from madoguchi.core.chat.inbox import Inbox
 
 # Beyond so many a number says nothing more to a person.
 MOST = 1000
@@ -84,6 +84,11 @@ def needs_database(inbox: "Inbox", rooms: Sequence[Room]) -> bool:
 
 
 def _add(unread: Unread, rules: push.Rules, room: Room, user_id: UserID, news: Sequence[Event]) -> None:
+    own = [number for number, event in enumerate(news) if event.sender == user_id and event.state_key is None]
+    if own:
+        # Who answers has read ("Marking notifications as read"): what stands before counts no longer.
+        unread.notify = unread.highlight = 0
+        news = news[own[-1] + 1 :]
     theirs = [event for event in news if event.sender != user_id]
     if not theirs:
         return

@@ -6,24 +6,23 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from madoguchi.core.access import Seat
-from madoguchi.core.chat import history, relations, unread
+from madoguchi.core.chat import history, relations
 from madoguchi.core.chat.events import render, stripped
-from madoguchi.core.chat.filters import RoomEventFilter
-from madoguchi.core.chat.history import Sight
-from madoguchi.core.chat.hub import Inbox
+from madoguchi.core.chat.inbox import Inbox
 from madoguchi.core.chat.room_cache import Room, content_of
+from madoguchi.core.chat.sync import unread
+from madoguchi.core.chat.sync.asked import Asked, News, Reader
+from madoguchi.core.chat.sync.timeline import changed_state, passes, state_before, timeline_of
 from madoguchi.core.chat.tokens import token
 from madoguchi.ids import RoomID, UserID
 from madoguchi.storage import events as stored_events
 from madoguchi.storage import receipts as stored_receipts
 from madoguchi.storage.account_data import AccountData
-from madoguchi.storage.db import Tx
 from madoguchi.storage.events import Event
 from madoguchi.storage.receipts import Receipt
 
 if TYPE_CHECKING:
     from madoguchi.context import Context
-    from madoguchi.core.chat.sync import Asked, News, Reader
 
 # State that an invitation or a knock shows ("Stripped state").
 _STRIPPED = (
@@ -53,22 +52,12 @@ class Rooms(msgspec.Struct):
         return bool(self.join or self.invite or self.knock or self.leave)
 
 
-class Timeline(msgspec.Struct):
-    """events: those shown; all: those between `start` and the answer's position, whatever the filter; start: the
-    position after which the timeline begins; limited: whether something lies between the last sync and `start`."""
-
-    events: list[Event]
-    all: list[Event]
-    start: int
-    limited: bool
-
-
 async def build(
     ctx: "Context",
-    reader: "Reader",
-    asked: "Asked",
+    reader: Reader,
+    asked: Asked,
     inbox: Inbox,
-    news: "News",
+    news: News,
     upto: int,
     rooms: dict[RoomID, Room],
     data: Sequence[AccountData],
@@ -127,7 +116,7 @@ def _speaks(section: dict[str, Any]) -> bool:
     )
 
 
-def _drop_silent(into: Rooms, news: "News", asked: "Asked") -> None:
+def _drop_silent(into: Rooms, news: News, asked: Asked) -> None:
     # A room is only worth telling of without events if its counts may have changed by what the user read.
     if asked.since is None:
         return
@@ -138,10 +127,10 @@ def _drop_silent(into: Rooms, news: "News", asked: "Asked") -> None:
 
 async def _joined(
     ctx: "Context",
-    reader: "Reader",
-    asked: "Asked",
+    reader: Reader,
+    asked: Asked,
     inbox: Inbox,
-    news: "News",
+    news: News,
     upto: int,
     room: Room,
     into: Rooms,
@@ -151,20 +140,20 @@ async def _joined(
     if since is not None and not whole and room.room_id not in news.rooms:
         return _section([], [], token(since), False, {}, asked)
     after = None if since is None or (whole and not asked.full_state) else since
-    timeline = await _timeline(reader, asked, room, after, upto)
+    timeline = await timeline_of(reader, asked, room, after, upto)
     if whole:
-        state = await _state_before(reader, room, upto if asked.state_after else timeline.start, timeline)
+        state = await state_before(reader, room, upto if asked.state_after else timeline.start, timeline)
         if since is not None and not asked.full_state:
             into.came.update(user for user, membership in room.members.items() if membership == "join")
     else:
         assert since is not None
         end = upto + 1 if asked.state_after else timeline.start + 1
-        state = await _changed_state(reader, room, since, end) if timeline.limited or asked.state_after else []
+        state = await changed_state(reader, room, since, end) if timeline.limited or asked.state_after else []
         delta = state if timeline.limited else []
         _come_and_gone([*delta, *timeline.all], asked.user_id, into)
     if asked.filter.lazy_load_members:
         state = _lazy(asked, inbox, room, timeline.events, state, whole)
-    state = [event for event in state if _passes(asked.filter.room.state, event)]
+    state = [event for event in state if passes(asked.filter.room.state, event)]
     summary = _summary(room, asked.user_id) if whole or _has_member([*state, *timeline.all]) else {}
     device = (asked.user_id, asked.device_id)
     bundles: dict[str, bytes] = {}
@@ -184,7 +173,7 @@ def _section(
     prev_batch: str,
     limited: bool,
     summary: dict[str, Any],
-    asked: "Asked",
+    asked: Asked,
 ) -> dict[str, Any]:
     return {
         "timeline": {"events": events, "limited": limited, "prev_batch": prev_batch},
@@ -196,7 +185,7 @@ def _section(
     }
 
 
-async def _newly_joined(reader: "Reader", asked: "Asked", room: Room) -> bool:
+async def _newly_joined(reader: Reader, asked: Asked, room: Room) -> bool:
     """Whether the user was not joined at the last sync and is now."""
     own = room.state.get(("m.room.member", asked.user_id))
     if own is None or asked.since is None or own.pos <= asked.since:
@@ -207,78 +196,8 @@ async def _newly_joined(reader: "Reader", asked: "Asked", room: Room) -> bool:
     return not before or content_of(before[0]).get("membership") != "join"
 
 
-async def _timeline(reader: "Reader", asked: "Asked", room: Room, after: int | None, upto: int) -> Timeline:
-    """The newest events in (after, upto], as many as the filter wants."""
-    wants = asked.filter.room.timeline
-    most = wants.most
-    seen = history.quick_sight(room, asked.user_id)
-    if after is not None:
-        news = room.since(after)
-    else:
-        news = list(room.ring) if len(room.ring) > most or not room.floor else None
-    if news is None or seen is None:
-        return await _timeline_from_database(await reader(), asked, room, after, upto, seen)
-    news = [event for event in news if event.pos <= upto]
-    shown = [event for event in news if _passes(wants, event)]
-    limited = len(shown) > most if after is not None else (len(shown) > most or room.floor > 0)
-    shown = shown[-most:] if most else []
-    if limited or after is None:
-        start = shown[0].pos - 1 if shown else upto
-        return Timeline(shown, [event for event in news if event.pos > start], start, limited)
-    return Timeline(shown, news, after, False)
-
-
-async def _timeline_from_database(
-    tx: Tx, asked: "Asked", room: Room, after: int | None, upto: int, seen: Sight | None
-) -> Timeline:
-    wants = asked.filter.room.timeline
-    seat = Seat(room.room_id, asked.user_id, room.members.get(asked.user_id, "leave"), upto)
-    seen = seen or await history.sight(tx, seat)
-    page = await history.read_page(
-        tx, seat, seen, upto, after, True, max(1, wants.most), lambda event: _passes(wants, event)
-    )
-    shown = list(reversed(page.events))
-    limited = page.end is not None and bool(shown)
-    if not shown and page.end is not None:
-        limited = True
-    start = shown[0].pos - 1 if shown and (limited or after is None) else (after if after is not None else upto)
-    everything = await stored_events.list_events_after(tx, room.room_id, start, upto, 5000)
-    return Timeline(shown, everything, start, limited)
-
-
-async def _state_before(reader: "Reader", room: Room, at: int, timeline: Timeline) -> list[Event]:
-    """The room's state at a position that lies in or before the timeline."""
-    current = list(room.state.values())
-    changed = [event for event in current if event.pos > at]
-    kept = [event for event in current if event.pos <= at]
-    if not changed:
-        return kept
-    first: dict[tuple[str, str], Event] = {}
-    for event in timeline.all:
-        if event.state_key is not None and event.pos > at:
-            first.setdefault((event.type, event.state_key), event)
-    if any((event.type, event.state_key or "") not in first for event in changed):
-        return await stored_events.list_state_at(await reader(), room.room_id, at)
-    earlier = [event.replaces for event in first.values() if event.replaces is not None]
-    if earlier:
-        kept += await stored_events.list_events_by_id(await reader(), earlier)
-    return kept
-
-
-async def _changed_state(reader: "Reader", room: Room, since: int, before: int) -> list[Event]:
-    """The state events in (since, before), the last of each kind."""
-    news = room.since(since)
-    if news is None:
-        return await stored_events.list_state_between(await reader(), room.room_id, since, before)
-    last: dict[tuple[str, str], Event] = {}
-    for event in news:
-        if event.state_key is not None and event.pos < before:
-            last[event.type, event.state_key] = event
-    return list(last.values())
-
-
 def _lazy(
-    asked: "Asked", inbox: Inbox, room: Room, shown: Sequence[Event], state: list[Event], whole: bool
+    asked: Asked, inbox: Inbox, room: Room, shown: Sequence[Event], state: list[Event], whole: bool
 ) -> list[Event]:
     """Leaves out members who say nothing, and adds those who do and have not been sent to this device before."""
     sent: dict[RoomID, set[str]] = inbox.memo.setdefault(("lazy", asked.device_id), {})
@@ -335,14 +254,14 @@ def _stripped_state(room: Room, user_id: UserID) -> list[dict[str, Any]]:
     return [stripped(event) for event in [*shown, own]]
 
 
-async def _left(reader: "Reader", asked: "Asked", upto: int, room: Room, own: Event, into: Rooms) -> None:
+async def _left(reader: Reader, asked: Asked, upto: int, room: Room, own: Event, into: Rooms) -> None:
     """A room that the user has left, or been removed from: up to that moment and no further."""
     tx = await reader()
     seat = Seat(room.room_id, asked.user_id, "leave", own.pos)
     seen = await history.sight(tx, seat)
     wants = asked.filter.room.timeline
     page = await history.read_page(
-        tx, seat, seen, min(own.pos, upto), asked.since, True, max(1, wants.most), lambda e: _passes(wants, e)
+        tx, seat, seen, min(own.pos, upto), asked.since, True, max(1, wants.most), lambda e: passes(wants, e)
     )
     shown = list(reversed(page.events))
     start = shown[0].pos - 1 if shown else own.pos
@@ -356,7 +275,7 @@ async def _left(reader: "Reader", asked: "Asked", upto: int, room: Room, own: Ev
         if limited and was_in:
             state = await stored_events.list_state_between(tx, room.room_id, asked.since, start + 1)
         into.went.update(user for user, m in room.members.items() if m == "join" and user != asked.user_id)
-    state = [event for event in state if seen.has(event.pos) and _passes(asked.filter.room.state, event)]
+    state = [event for event in state if seen.has(event.pos) and passes(asked.filter.room.state, event)]
     into.leave[room.room_id] = {
         "timeline": {
             "events": [msgspec.Raw(render(e, device=(asked.user_id, asked.device_id), room_id=False)) for e in shown],
@@ -371,7 +290,7 @@ async def _left(reader: "Reader", asked: "Asked", upto: int, room: Room, own: Ev
 
 
 async def _receipts(
-    reader: "Reader", asked: "Asked", news: "News", upto: int, rooms: dict[RoomID, Room]
+    reader: Reader, asked: Asked, news: News, upto: int, rooms: dict[RoomID, Room]
 ) -> dict[RoomID, list[Receipt]]:
     wanted = list(rooms) if asked.since is None or news.has("account_data") else sorted(news.receipts)
     if not wanted:
@@ -384,7 +303,7 @@ async def _receipts(
 
 
 def _ephemeral(
-    ctx: "Context", asked: "Asked", news: "News", room: Room, receipts: Sequence[Receipt], section: dict[str, Any]
+    ctx: "Context", asked: Asked, news: News, room: Room, receipts: Sequence[Receipt], section: dict[str, Any]
 ) -> None:
     wants = asked.filter.room.ephemeral
     events = section["ephemeral"]["events"]
@@ -400,11 +319,3 @@ def _ephemeral(
                 mark["thread_id"] = receipt.thread_id
             content.setdefault(receipt.event_id, {}).setdefault(receipt.receipt_type, {})[receipt.user_id] = mark
         events.append({"type": "m.receipt", "content": content})
-
-
-def _passes(wants: RoomEventFilter, event: Event) -> bool:
-    if wants.is_open:
-        return True
-    if not wants.wants_room(event.room_id) or not wants.wants(event.type, event.sender):
-        return False
-    return wants.contains_url is None or wants.wants_content(content_of(event))

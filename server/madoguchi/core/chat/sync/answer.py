@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from madoguchi.core.chat import sync_rooms, unread
-from madoguchi.core.chat.filters import EVERYTHING, Filter
-from madoguchi.core.chat.hub import Inbox
+from madoguchi.core.chat.inbox import Inbox
 from madoguchi.core.chat.room_cache import Room
+from madoguchi.core.chat.sync import rooms as rooms_of
+from madoguchi.core.chat.sync import unread
+from madoguchi.core.chat.sync.asked import Asked, News, Reader, news_of
 from madoguchi.core.chat.tokens import token
 from madoguchi.ids import DeviceID, RoomID, UserID
 from madoguchi.storage import account_data, keys, stream, to_device
 from madoguchi.storage import rooms as stored_rooms
-from madoguchi.storage.db import Tx
 
 if TYPE_CHECKING:
     from madoguchi.context import Context
@@ -28,45 +28,6 @@ if TYPE_CHECKING:
 # To-device messages in one answer; a longer queue is delivered over several.
 MOST_TO_DEVICE = 200
 LONGEST_SECONDS = 300.0
-
-
-class Asked(msgspec.Struct, kw_only=True):
-    """A sync request. since: a position or None for the beginning; state_after: state as of the timeline's end."""
-
-    user_id: UserID
-    device_id: DeviceID
-    since: int | None = None
-    full_state: bool = False
-    state_after: bool = False
-    filter: Filter = EVERYTHING
-
-
-class News(msgspec.Struct):
-    """What the inbox says has happened, sorted by kind. all: it does not reach back far enough; look everywhere."""
-
-    all: bool = False
-    rooms: set[RoomID] = msgspec.field(default_factory=set)
-    receipts: set[RoomID] = msgspec.field(default_factory=set)
-    typing: set[RoomID] = msgspec.field(default_factory=set)
-    devices: set[UserID] = msgspec.field(default_factory=set)
-    kinds: set[str] = msgspec.field(default_factory=set)
-
-    def has(self, kind: str) -> bool:
-        return self.all or kind in self.kinds
-
-
-class Reader:
-    """A database connection that is only taken if something has to be asked."""
-
-    def __init__(self, ctx: "Context", stack: AsyncExitStack) -> None:
-        self._ctx = ctx
-        self._stack = stack
-        self._tx: Tx | None = None
-
-    async def __call__(self) -> Tx:
-        if self._tx is None:
-            self._tx = await self._stack.enter_async_context(self._ctx.db.connection())
-        return self._tx
 
 
 async def sync(ctx: "Context", asked: Asked, timeout: float) -> dict[str, Any]:
@@ -84,7 +45,7 @@ async def sync(ctx: "Context", asked: Asked, timeout: float) -> dict[str, Any]:
         # Watch before reading: what comes between the two would otherwise sleep until the timeout.
         waiter = inbox.register()
         try:
-            must = asked.since is None or asked.full_state or loop.time() >= end
+            must = asked.since is None or asked.full_state or hub.closed or loop.time() >= end
             if must or inbox.since(asked.since or 0) != []:
                 answer, upto, empty = await _answer(ctx, asked, inbox)
                 if must or not empty:
@@ -98,34 +59,16 @@ async def sync(ctx: "Context", asked: Asked, timeout: float) -> dict[str, Any]:
             inbox.unregister(waiter)
 
 
-def _news(inbox: Inbox, since: int | None) -> News:
-    news = News()
-    entries = None if since is None else inbox.since(since)
-    if entries is None:
-        return News(all=True)
-    for _, kind, key in entries:
-        news.kinds.add(kind)
-        if kind == "event":
-            news.rooms.add(key)
-        elif kind == "receipt":
-            news.receipts.add(key)
-        elif kind == "typing":
-            news.typing.add(key)
-        elif kind == "devices":
-            news.devices.add(key)
-    return news
-
-
 async def _answer(ctx: "Context", asked: Asked, inbox: Inbox) -> tuple[dict[str, Any], int, bool]:
     async with AsyncExitStack() as stack:
         reader = Reader(ctx, stack)
-        news = _news(inbox, asked.since)
+        news = news_of(inbox, asked.since)
         upto = ctx.hub.pos
         _forget_counts(inbox, news)
         messages, upto = await _to_device(reader, asked, inbox, news, upto)
         joined = await _load_rooms(ctx, reader, asked, news, upto)
         data = await _account_data(reader, asked, news, upto)
-        rooms = await sync_rooms.build(ctx, reader, asked, inbox, news, upto, joined, data)
+        rooms = await rooms_of.build(ctx, reader, asked, inbox, news, upto, joined, data)
         changed, left = await _device_lists(reader, asked, news, upto, rooms)
         counts, unused = await _key_counts(reader, asked, inbox, news)
         wants = asked.filter.account_data
@@ -217,7 +160,7 @@ async def _account_data(reader: Reader, asked: Asked, news: News, upto: int) -> 
 
 
 async def _device_lists(
-    reader: Reader, asked: Asked, news: News, upto: int, rooms: sync_rooms.Rooms
+    reader: Reader, asked: Asked, news: News, upto: int, rooms: rooms_of.Rooms
 ) -> tuple[set[UserID], set[UserID]]:
     """Whose devices to look at again, and whom one need not watch any longer. Empty on a first sync."""
     if asked.since is None:

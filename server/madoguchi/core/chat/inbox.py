@@ -1,0 +1,59 @@
+"""What has happened for one user since they last looked, kept in memory while they keep looking."""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+# Entries an inbox holds; older ones are looked up in the database instead.
+INBOX = 512
+
+
+class Inbox:
+    """What happened for one user, newest last: (position, kind, key). Complete after `floor`.
+
+    memo: what the sync of this user remembers between requests (counts, what has been sent); lost without harm.
+    """
+
+    __slots__ = ("_waiters", "entries", "floor", "memo", "used_at")
+
+    def __init__(self, floor: int) -> None:
+        self.floor = floor
+        self.entries: deque[tuple[int, str, str]] = deque()
+        self.memo: dict[Any, Any] = {}
+        self.used_at = 0.0
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    def add(self, pos: int, kind: str, key: str) -> None:
+        if len(self.entries) >= INBOX:
+            self.floor = self.entries.popleft()[0]
+        self.entries.append((pos, kind, key))
+
+    def since(self, pos: int) -> list[tuple[int, str, str]] | None:
+        """The entries after a position; None where the inbox does not reach back so far."""
+        if pos < self.floor:
+            return None
+        found: list[tuple[int, str, str]] = []
+        for entry in reversed(self.entries):
+            if entry[0] <= pos:
+                break
+            found.append(entry)
+        found.reverse()
+        return found
+
+    def wake(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def register(self) -> "asyncio.Future[None]":
+        """A future that the next news completes. Register before reading; `unregister` in any case."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        return waiter
+
+    def unregister(self, waiter: "asyncio.Future[None]") -> None:
+        self._waiters.discard(waiter)
+
+    @property
+    def idle(self) -> bool:
+        return not self._waiters
