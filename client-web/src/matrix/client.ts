@@ -213,7 +213,7 @@ class MatrixChat implements Chat {
     client.on(MatrixEventEvent.Decrypted, (event) => this.changed(event.getRoomId()));
     client.on(MatrixEventEvent.Replaced, (event) => this.changed(event.getRoomId()));
     client.on(RoomStateEvent.Events, (event) => this.changed(event.getRoomId()));
-    client.on(RoomMemberEvent.Typing, (event) => this.changed(event.getRoomId()));
+    client.on(RoomMemberEvent.Typing, (_event, member) => this.changed(member.roomId));
   }
 
   private connected(state: SyncState): void {

@@ -1,0 +1,182 @@
+"""A young person at a phone and a counsellor at a console, each in a Chromium context of their own."""
+
+import json
+import re
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, BrowserContext, Locator, Page, async_playwright, expect
+
+from tests.house import House, Staff
+
+TOP = Path(__file__).resolve().parents[2]
+PICTURES = TOP / "artifacts" / "screenshots"
+AXE = TOP / "client-web" / "node_modules" / "axe-core" / "axe.min.js"
+HARMLESS = "https://harmless.example/"
+SOON_MS = 30_000
+PHONE = {"width": 360, "height": 740}
+DESK = {"width": 1280, "height": 800}
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+
+expect.set_options(timeout=SOON_MS)
+
+
+@asynccontextmanager
+async def a_browser() -> AsyncIterator[Browser]:
+    """A fresh headless Chromium: the machine's own, else the one Playwright has installed."""
+    path = next((found for name in _NAMES if (found := shutil.which(name))), None)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=QUIET)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+class Visitor:
+    """Whoever sits in front of a page. Errors of the page itself are gathered in `errors`."""
+
+    def __init__(self, context: BrowserContext, page: Page) -> None:
+        self.context, self.page = context, page
+        self.errors: list[str] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: self.errors.append(message.text) if _is_refusal(message.text) else None)
+
+    async def picture(self, name: str) -> None:
+        """A screenshot under artifacts/screenshots (kept as a build's artefact)."""
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        await self.page.screenshot(path=PICTURES / f"{name}.png")
+
+    async def violations(self) -> list[str]:
+        """What axe-core finds against WCAG 2.2 A and AA on the page as it stands: rule and elements."""
+        await self.page.evaluate(AXE.read_text())
+        tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+        found = await self.page.evaluate("tags => axe.run(document, {runOnly: tags})", tags)
+        return [
+            f"{one['id']}: {[(node['target'], node.get('any', [{}])[:1]) for node in one['nodes']]}"
+            for one in found["violations"]
+        ]
+
+
+class YoungPerson(Visitor):
+    """At a phone; the page's words are those of the full Japanese catalogue."""
+
+    @classmethod
+    async def arrives(cls, browser: Browser, house: House, *, language: str = "ja", **context: Any) -> "YoungPerson":
+        settings: dict[str, Any] = {"viewport": PHONE, "has_touch": True, "is_mobile": True, "locale": "ja-JP"} | context
+        opened = await browser.new_context(timezone_id="Asia/Tokyo", **settings)
+        await opened.route("https://*/**", lambda route: route.fulfill(body="<title>harmless</title>weather"))
+        person = cls(opened, await opened.new_page())
+        await person.page.goto(house.base_url + "/")
+        if language != "ja-x-easy":
+            await person.speaks(language)
+        return person
+
+    async def speaks(self, language: str) -> None:
+        await self.page.locator("header select").select_option(language)
+
+    async def begins(self) -> None:
+        await self.page.get_by_role("button", name="チャットをはじめる").click()
+        await expect(self.page.get_by_label("メッセージを書く")).to_be_visible()
+
+    @property
+    def line(self) -> Locator:
+        return self.page.get_by_label("メッセージを書く")
+
+    async def writes(self, text: str) -> None:
+        """Types and presses the button; the message may still be waiting."""
+        await self.line.fill(text)
+        await self.page.get_by_role("button", name="送る", exact=True).click()
+
+    async def says(self, text: str) -> None:
+        """Writes, and waits until the room itself shows it."""
+        await self.writes(text)
+        await expect(self.mine(text).locator("time")).to_be_visible()
+
+    def mine(self, text: str) -> Locator:
+        return self.page.locator("li.line.mine", has_text=text)
+
+    async def sees(self, text: str) -> None:
+        await expect(self.page.locator("li.line", has_text=text).first).to_be_visible()
+
+    async def visit(self) -> dict[str, Any] | None:
+        """What the tab keeps, or None."""
+        text = await self.page.evaluate("sessionStorage.getItem('madoguchi.visit')")
+        return None if text is None else dict(json.loads(text))
+
+    async def case_id(self) -> str:
+        visit = await self.visit()
+        assert visit is not None
+        return str(visit["caseId"])
+
+
+class Counsellor(Visitor):
+    """At the console."""
+
+    @classmethod
+    async def signs_in(
+        cls, browser: Browser, house: House, staff: Staff, *, deaf: bool = False, **context: Any
+    ) -> "Counsellor":
+        """deaf: news of the queue never reach the page; only what it asks for itself does."""
+        settings: dict[str, Any] = {"viewport": DESK, "locale": "ja-JP"} | context
+        opened = await browser.new_context(timezone_id="Asia/Tokyo", **settings)
+        person = cls(opened, await opened.new_page())
+        if deaf:
+            await person.page.route(re.compile(r"/queue\?after="), lambda route: None)
+        await person.page.goto(house.base_url + "/staff/")
+        await person.page.get_by_label("利用者名").fill(staff.user_id.split(":")[0].removeprefix("@"))
+        await person.page.get_by_label("パスワード").fill(staff.password)
+        await person.page.get_by_role("button", name="サインイン").click()
+        await expect(person.page.get_by_role("heading", name="待っている人")).to_be_visible()
+        return person
+
+    def ticket(self, case_id: str) -> Locator:
+        return self.page.locator(f"aside ol li[data-case='{case_id}']")
+
+    def entry(self, case_id: str) -> Locator:
+        return self.page.locator(f"aside ul li[data-case='{case_id}']")
+
+    def column(self, case_id: str) -> Locator:
+        return self.page.locator(f"main section[data-case='{case_id}']")
+
+    async def accepts(self, case_id: str) -> None:
+        await self.ticket(case_id).get_by_role("button", name="受ける").click()
+
+    async def opens(self, case_id: str, *, beside: bool = False) -> None:
+        await self.entry(case_id).get_by_role("button").nth(1 if beside else 0).click()
+
+    async def says(self, case_id: str, text: str) -> None:
+        await self.column(case_id).get_by_label("メッセージを書く").fill(text)
+        await self.page.keyboard.press("Enter")
+        await expect(self.column(case_id).locator("li.line.mine", has_text=text).locator("time")).to_be_visible()
+
+    async def sees(self, case_id: str, text: str) -> None:
+        await expect(self.column(case_id).locator("li.line", has_text=text).first).to_be_visible()
+
+    async def hands_over(self, case_id: str, name: str) -> None:
+        await self.column(case_id).get_by_role("button", name="引きつぐ").click()
+        dialog = self.page.get_by_role("dialog")
+        await dialog.get_by_role("radio", name=name).check()
+        await dialog.get_by_role("button", name="引きつぐ").click()
+        await expect(dialog).to_be_hidden()
+
+    async def closes(self, case_id: str) -> None:
+        await self.column(case_id).get_by_role("button", name="終える").click()
+        await self.page.get_by_role("button", name="相談を終える").click()
+        await expect(self.column(case_id).get_by_text("この相談は終わりました")).to_be_visible()
+
+
+def _is_refusal(text: str) -> bool:
+    return "Content Security Policy" in text or "TrustedHTML" in text or "This document requires" in text
