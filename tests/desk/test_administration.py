@@ -143,6 +143,17 @@ async def test_the_desk_tells_what_anybody_may_know(desk: Desk) -> None:
     }
 
 
+async def test_whoever_holds_a_part_of_the_vault_key_is_named_once_there_is_a_vault(desk: Desk) -> None:
+    psql = desk.workers.postgres.psql
+    key = "decode(repeat('00', 32), 'hex')"
+    psql(f"INSERT INTO vault (key_id, public_key, shares, threshold) VALUES ('k', {key}, 5, 3)", "madoguchi")
+    try:
+        readers = (await desk.line.call("GET", DESK + "/desk"))["readers"]
+        assert [reader["reads"] for reader in readers if reader["kind"] == "vault"] == [True]
+    finally:
+        psql("DELETE FROM vault", "madoguchi")
+
+
 async def test_guidance_is_confirmed_by_the_administrator(desk: Desk) -> None:
     admin = await desk.administrator()
     assert "childline" in (await admin.get(DESK + "/status"))["unchecked_guidance"]

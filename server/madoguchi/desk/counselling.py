@@ -82,6 +82,8 @@ async def get_queue(call: Call, query: WaitQuery) -> Queue:
         await staff.seen(ctx, tx, await caller(call, tx))
     board = await queue.next_board(ctx, query.after, query.seconds) if query.after is not None else None
     async with ctx.db.transaction() as tx:
+        # Somebody may have been disabled while they waited.
+        await caller(call, tx)
         if board is None:
             board = await queue.board(ctx, tx)
         charges = await stored.list_charges(tx, call.session.user_id)

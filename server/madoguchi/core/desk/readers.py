@@ -4,6 +4,7 @@ import msgspec
 
 from madoguchi.core.desk import channels
 from madoguchi.storage import channels as stored
+from madoguchi.storage import vault
 from madoguchi.storage.db import Tx
 
 # Names that young people know; any other app is called by its kind.
@@ -11,7 +12,7 @@ _APPS = {"line": "LINE", "telegram": "Telegram"}
 
 
 class Reader(msgspec.Struct, frozen=True):
-    """Somebody who could be thought to read along. kind: counsellor, keeper, app or server; reads: whether they can."""
+    """Somebody who could be thought to read along. kind: counsellor, keeper, vault, server or app; reads: who can."""
 
     who: str
     kind: str
@@ -25,6 +26,8 @@ async def list_readers(tx: Tx) -> list[Reader]:
         Reader("記録係(引きつぎと保管のために、会話の鍵をあずかります)", "keeper", True),
         Reader("サーバーを管理する人や会社", "server", False),
     ]
+    if await vault.get_vault(tx) is not None:
+        found.insert(2, Reader("保管庫の鍵を分けて持つ人(決められた人数がそろったときだけ)", "vault", True))
     apps: dict[str, bool] = {}
     for channel in await stored.list_channels(tx):
         if channel.kind not in channels.OWN and channel.mode != "closed":

@@ -42,11 +42,6 @@ async def member(tx: Tx, user_id: str) -> Staff:
     return staff
 
 
-async def is_staff(tx: Tx, user_id: str) -> bool:
-    """Whether this is, or ever was, a member of staff."""
-    return await stored.get_staff(tx, user_id) is not None
-
-
 async def add(
     ctx: Context,
     tx: Tx,
