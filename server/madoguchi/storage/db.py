@@ -19,11 +19,20 @@ else:
 taken: ContextVar[int] = ContextVar("taken", default=0)
 
 
-class Database:
-    """A pool of connections to one PostgreSQL (15 or newer)."""
+# Connections kept for what the process looks up for itself, whatever its requests hold.
+ASIDE = 3
 
-    def __init__(self, pool: Pool, url: str) -> None:
+
+class Database:
+    """Connections to one PostgreSQL (15 or newer): a pool for requests, and a small one for the process itself.
+
+    Two, since a request may hold a connection while it needs a room that is not in memory: with one pool, as many such
+    requests as there are connections would wait for each other for ever.
+    """
+
+    def __init__(self, pool: Pool, aside: Pool, url: str) -> None:
         self._pool = pool
+        self._aside = aside
         self.url = url
         # The newest stream position that this process has committed: its clients may ask for it at once.
         self.committed = 0
@@ -35,18 +44,23 @@ class Database:
         `url` is a libpq-style URL; `connections` the most that are open at once; `name` what the database's own
         activity view shows.
         """
-        pool = await asyncpg.create_pool(
-            url,
-            min_size=1,
-            max_size=connections,
-            max_inactive_connection_lifetime=300,
-            server_settings={"application_name": name},
-        )
-        return cls(pool, url)
+
+        async def opened(most: int) -> Pool:
+            return await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=most,
+                max_inactive_connection_lifetime=300,
+                server_settings={"application_name": name},
+            )
+
+        pool = await opened(connections)
+        return cls(pool, await opened(ASIDE), url)
 
     async def close(self) -> None:
         """Waits for what is under way, then closes."""
         await self._pool.close()
+        await self._aside.close()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
@@ -61,6 +75,12 @@ class Database:
     async def connection(self) -> AsyncIterator[Tx]:
         """A connection without a transaction: for one statement that is its own."""
         async with self._pool.acquire() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def aside(self) -> AsyncIterator[Tx]:
+        """A connection for the process's own look-ups. Whoever holds one must not ask for any other."""
+        async with self._aside.acquire() as connection:
             yield connection
 
     async def listen(self) -> "asyncpg.Connection[asyncpg.Record]":

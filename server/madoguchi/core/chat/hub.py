@@ -185,7 +185,7 @@ class Hub:
                     event = self.pending.pop(pos, None)
                 if event is None and self._worth_reading(key):
                     if fetched is None:
-                        async with self._db.connection() as connection:
+                        async with self._db.aside() as connection:
                             found = await stored_events.list_range(
                                 connection, announcement.notes[0][0], announcement.pos
                             )
@@ -234,7 +234,7 @@ class Hub:
     async def _tell_devices(self, pos: int, user_id: UserID, touched: set[UserID]) -> None:
         if not self._inboxes:
             return
-        async with self._db.connection() as connection:
+        async with self._db.aside() as connection:
             sharing = await stored_rooms.list_shared_users(connection, user_id)
         for other in sharing | {user_id}:
             self._put(other, pos, "devices", user_id, touched)

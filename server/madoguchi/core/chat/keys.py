@@ -178,7 +178,8 @@ async def query(tx: Tx, server_name: str, asker: UserID, wanted: dict[str, list[
     """The devices and cross-signing keys of users, with the signatures that the asker may see.
 
     `wanted`: user id -> device ids, or an empty list for all. A user-signing key is shown to its owner only, and a
-    signature by a third person to nobody (client-server API, "Cross-signing", "Key and signature security").
+    signature by a third person to nobody (client-server API, "Cross-signing", "Key and signature security"). A device's
+    name is its owner's alone: it often says somebody's name, and here people are nameless.
     """
     users = [user_id for user_id in wanted if server_name_of(user_id) == server_name]
     signatures: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
@@ -191,7 +192,8 @@ async def query(tx: Tx, server_name: str, asker: UserID, wanted: dict[str, list[
         if asked and device.device_id not in asked:
             continue
         keys = _with_signatures(device.keys, signatures.get((device.user_id, device.device_id)))
-        keys["unsigned"] = {} if device.display_name is None else {"device_display_name": device.display_name}
+        named = device.display_name is not None and device.user_id == asker
+        keys["unsigned"] = {"device_display_name": device.display_name} if named else {}
         devices[device.user_id][device.device_id] = keys
     answer: Json = {
         "device_keys": devices,

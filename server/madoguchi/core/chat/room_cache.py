@@ -166,14 +166,13 @@ class Rooms:
         return set(list(self._recent)[-news:]) if news else set()
 
     async def _read_on(self, room: Room) -> None:
-        async with self._db.connection() as connection:
+        async with self._db.aside() as connection:
             for event in await stored_events.list_events_after(connection, room.room_id, room.head, 2**62, RING * 4):
                 room.add(event)
 
     async def _load(self, room_ids: Sequence[RoomID]) -> dict[RoomID, Room]:
-        async with self._db.transaction() as tx:
-            # One snapshot for the three reads: state and events must speak of the same moment.
-            await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        # One snapshot for the three reads: state and events must speak of the same moment.
+        async with self._db.aside() as tx, tx.transaction(isolation="repeatable_read", readonly=True):
             stored = await stored_rooms.list_rooms(tx, room_ids)
             state = await stored_events.list_current_state(tx, room_ids)
             newest = await stored_events.list_newest(tx, room_ids, 2**62, RING)

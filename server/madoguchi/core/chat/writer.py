@@ -131,7 +131,7 @@ class Writer:
         return room
 
     async def _catch_up(self) -> None:
-        async with self._db.connection() as connection:
+        async with self._db.aside() as connection:
             now = await stream.position(connection)
         await self._hub.reach(now)
 
@@ -214,7 +214,7 @@ class Writer:
         return left
 
     async def _answered(self, batch: list[_Item], ordinals: list[int]) -> list[_Item]:
-        async with self._db.connection() as connection:
+        async with self._db.aside() as connection:
             found = await list_sent(connection, [batch[number].event for number in ordinals])
         known = {ordinals[place]: event_id for place, event_id in found.items()}
         left: list[_Item] = []
