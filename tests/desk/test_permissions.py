@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from madoguchi.desk.api import ROWS
-from tests.cast import DESK, Person, Refusal
+from tests.cast import DESK, Person, Refusal, refused
 from tests.desk.conftest import Desk
 
 PEOPLE = ("nobody", "young person", "counsellor", "supervisor", "administrator", "auditor", "disabled", "keeper")
@@ -109,3 +109,13 @@ async def test_the_role_is_read_anew_at_every_call(desk: Desk, role: str) -> Non
     await person.get(DESK + "/staff")
     desk.workers.postgres.psql(f"UPDATE staff SET role = '{role}' WHERE user_id = '{person.user_id}'", "madoguchi")
     assert not await _is_let_in(lambda: person.get(DESK + "/staff"))
+
+
+async def test_who_is_suspended_looks_and_does_nothing(desk: Desk) -> None:
+    admin, ken, mio = await desk.administrator(), await desk.staff("健"), await desk.person("mio")
+    _, opened = await desk.arrives()
+    for person in (ken, mio):
+        await admin.put(f"/_matrix/client/v1/admin/suspend/{person.user_id}", {"suspended": True})
+    await ken.get(DESK + "/queue")
+    await refused(ken.post(f"{DESK}/cases/{opened['case_id']}/accept"), 403, "M_USER_SUSPENDED")
+    await refused(mio.post(DESK + "/cases", {"channel": "web"}), 403, "M_USER_SUSPENDED")

@@ -114,6 +114,8 @@ async def get_desk(call: Call) -> Desk:
 async def open_case(call: Call, body: OpenCase) -> OpenedCase:
     """Opens a case. Without a session an account without a name is made; with one, the running case is given again."""
     session = call.caller
+    if session is not None:
+        session.must_not_be_suspended()
     bridged = body.channel not in channels.OWN
     if bridged and (session is None or session.appservice is None):
         raise errors.NotAllowed("Only the desk's bridges bring people from an app.")

@@ -37,6 +37,8 @@ def _only(word: str) -> Callable[[Call], Awaitable[None]]:
 
 async def _admit(call: Call, tx: Tx, word: str) -> None:
     member = await staff.member(tx, call.session.user_id)
+    if call.row.method != "GET":
+        call.session.must_not_be_suspended()
     if member.role not in ROLES[word]:
         raise errors.NotAllowed(_REFUSALS[word])
 
