@@ -80,7 +80,10 @@ async def set_receipt(tx: Tx, receipt: Receipt, event_pos: int) -> None:
 
 
 async def list_receipts(tx: Tx, room_ids: Sequence[str], after: int, upto: int) -> list[Receipt]:
-    """The receipts of these rooms that moved in (after, upto], everybody's private ones included: the caller filters."""
+    """The receipts of these rooms that moved in (after, upto].
+
+    Everybody's private ones among them: the caller filters.
+    """
     rows = await tx.fetch(
         """SELECT room_id, user_id, receipt_type, event_id, nullif(thread_id, '') AS thread_id, ts, pos
              FROM receipts WHERE room_id = ANY($1::text[]) AND pos > $2 AND pos <= $3 ORDER BY pos""",

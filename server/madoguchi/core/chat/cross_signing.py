@@ -10,10 +10,11 @@ from madoguchi.core.chat.keys import touch_devices
 from madoguchi.core.chat.shapes import check_depth, is_object
 from madoguchi.crypto.cross_signing import decode_base64, is_signed
 from madoguchi.ids import DeviceID, UserID
-from madoguchi.storage import keys as storage
+from madoguchi.storage import cross_signing as storage
+from madoguchi.storage import keys as stored_keys
 from madoguchi.storage import stream
+from madoguchi.storage.cross_signing import CrossSigningKey, Signature
 from madoguchi.storage.db import Tx
-from madoguchi.storage.keys import CrossSigningKey, Signature
 from madoguchi.storage.stream import Note
 
 Json: TypeAlias = dict[str, Any]
@@ -46,7 +47,7 @@ async def upload(tx: Tx, user_id: UserID, offered: dict[Usage, Json]) -> None:
         master = stored["master"].public_key
     else:
         raise errors.MissingParam("A master key is needed first.")
-    devices = {device.device_id for device in await storage.list_device_keys(tx, [user_id])}
+    devices = {device.device_id for device in await stored_keys.list_device_keys(tx, [user_id])}
     for usage, key in offered.items():
         if _public_key(key) in devices:
             raise errors.NotAllowed("A key can't have the name of one of the user's devices.")
@@ -109,7 +110,7 @@ async def upload_signatures(tx: Tx, user_id: UserID, offered: dict[str, dict[str
     cross_signing: dict[str, dict[str, CrossSigningKey]] = {}
     for key in await storage.list_cross_signing_keys(tx, list({*offered, user_id})):
         cross_signing.setdefault(key.user_id, {})[key.usage] = key
-    devices = {device.device_id: device.keys for device in await storage.list_device_keys(tx, [user_id])}
+    devices = {device.device_id: device.keys for device in await stored_keys.list_device_keys(tx, [user_id])}
     own = _Signer(user_id, cross_signing.get(user_id, {}), devices)
     good: list[Signature] = []
     failures: dict[str, dict[str, Json]] = {}
@@ -134,7 +135,7 @@ async def upload_signatures(tx: Tx, user_id: UserID, offered: dict[str, dict[str
     if others:
         pos = await stream.publish(tx, Note("signatures", user_id))
         for target in others:
-            await storage.set_signature_change(tx, user_id, target, pos)
+            await stored_keys.set_signature_change(tx, user_id, target, pos)
     return failures
 
 

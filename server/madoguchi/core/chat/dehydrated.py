@@ -10,6 +10,7 @@ from madoguchi.core.chat import keys, sessions
 from madoguchi.core.chat.shapes import check_depth
 from madoguchi.core.chat.tokens import maybe, token
 from madoguchi.ids import DeviceID, UserID
+from madoguchi.storage import cross_signing as stored_cross_signing
 from madoguchi.storage import dehydrated as storage
 from madoguchi.storage import devices as stored_devices
 from madoguchi.storage import keys as stored_keys
@@ -45,7 +46,7 @@ async def put(
     check_depth(device_data)
     if name is not None:
         sessions.check_display_name(name)
-    await stored_keys.lock_cross_signing(tx, user_id)
+    await stored_cross_signing.lock_cross_signing(tx, user_id)
     before = await storage.get_dehydrated_device(tx, user_id)
     if before is not None:
         await _delete(tx, user_id, before.device_id)

@@ -9,6 +9,7 @@ import msgspec
 from madoguchi import errors
 from madoguchi.core.chat.shapes import check_depth, check_names, is_object
 from madoguchi.ids import DeviceID, UserID, server_name_of
+from madoguchi.storage import cross_signing as stored_cross_signing
 from madoguchi.storage import keys as storage
 from madoguchi.storage import stream
 from madoguchi.storage.db import Tx
@@ -183,7 +184,7 @@ async def query(tx: Tx, server_name: str, asker: UserID, wanted: dict[str, list[
     """
     users = [user_id for user_id in wanted if server_name_of(user_id) == server_name]
     signatures: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
-    for one in await storage.list_signatures(tx, asker, users):
+    for one in await stored_cross_signing.list_signatures(tx, asker, users):
         by_signer = signatures.setdefault((one.target, one.target_key), {})
         by_signer.setdefault(one.signer, {})[one.signer_key] = one.signature
     devices: dict[str, Json] = {user_id: {} for user_id in users}
@@ -202,7 +203,7 @@ async def query(tx: Tx, server_name: str, asker: UserID, wanted: dict[str, list[
         "user_signing_keys": {},
         "failures": unreachable(server_name, wanted),
     }
-    for key in await storage.list_cross_signing_keys(tx, users):
+    for key in await stored_cross_signing.list_cross_signing_keys(tx, users):
         if key.usage != "user_signing" or key.user_id == asker:
             shown = _with_signatures(key.key, signatures.get((key.user_id, key.public_key)))
             answer[f"{key.usage}_keys"][key.user_id] = shown

@@ -18,7 +18,7 @@ from madoguchi import errors
 from madoguchi.clock import Clock
 from madoguchi.ids import DeviceID, UserID
 from madoguchi.storage import accounts as store
-from madoguchi.storage import devices, keys, stream
+from madoguchi.storage import cross_signing, devices, keys, stream
 from madoguchi.storage.db import Database, Tx
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ async def start(
     """
     if device_id is not None:
         check_device_id(device_id)
-        signing = await keys.list_cross_signing_keys(tx, [user_id])
+        signing = await cross_signing.list_cross_signing_keys(tx, [user_id])
         if any(key.public_key == device_id for key in signing):
             raise errors.NotAllowed("This device id is the id of a cross-signing key.")
     check_display_name(display_name)
