@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup browser run test lint check bench soak lock clean
+.PHONY: help setup browser run test lint ruff mypy imports tsc eslint check bench soak lock clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what there is
@@ -18,21 +18,30 @@ run: setup  ## set up, then the whole desk with two demo counsellors (settings: 
 	@exec $(BIN)/madoguchi up --demo $(ARGS)
 
 test: browser  ## all tests: server, web client, browser stories (one part: PYTEST="tests/matrix -k sync")
-	@sh tools/npm.sh test
-	@$(BIN)/python -m pytest -m "not soak and not bench" $(PYTEST)
+	@echo "== web client" && sh tools/npm.sh run --silent test
+	@echo "== server, desk, browsers" && $(BIN)/python -m pytest -m "not soak and not bench" $(PYTEST)
 
-lint: setup  ## ruff, mypy --strict, import-linter, tsc, the web linter
-	@echo "ruff";          $(BIN)/ruff check .
-	@echo "ruff format";   $(BIN)/ruff format --check .
-	@echo "mypy --strict"; $(BIN)/mypy
-	@echo "import-linter"; $(BIN)/lint-imports --no-logo
-	@echo "tsc (svelte-check)"; sh tools/npm.sh run check
-	@echo "eslint";        sh tools/npm.sh run lint
+lint: ruff mypy imports tsc eslint  ## ruff, mypy --strict, import-linter, tsc, the web linter
+
+ruff: setup
+	@echo "== ruff" && $(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+mypy: setup
+	@echo "== mypy --strict" && $(BIN)/mypy && $(BIN)/mypy tools/setup.py tools/hatch_web.py migrations/env.py
+
+imports: setup
+	@echo "== import-linter" && $(BIN)/lint-imports --no-logo
+
+tsc: setup
+	@echo "== tsc (svelte-check)" && sh tools/npm.sh run --silent check
+
+eslint: setup
+	@echo "== eslint" && sh tools/npm.sh run --silent lint
 
 check: lint test  ## what CI runs: lint and test
 
-bench: setup  ## compare with Synapse on this machine; prints a table, writes artifacts/bench.json
-	@$(BIN)/python -m tests.bench $(ARGS)
+bench: setup  ## compare with Synapse on this machine; prints a table, writes build/bench.json (PART=send, QUICK=1)
+	@$(BIN)/python -m tests.bench $(if $(PART),--part $(PART)) $(if $(QUICK),--quick) $(ARGS)
 
 soak: browser  ## the long runs
 	@$(BIN)/python -m pytest -m soak --timeout 3600 $(PYTEST)

@@ -26,8 +26,8 @@ async def context(settings: Settings, name: str = "madoguchi command") -> AsyncI
     absent = cast(Any, None)
     try:
         yield Context(
-            settings=settings, db=db, hub=absent, rooms=absent, writer=Writer(db, absent, absent, clock), sessions=Sessions(db, clock),
-            typing=absent, media=absent, limits=absent, clock=clock,
+            settings=settings, db=db, hub=absent, rooms=absent, writer=Writer(db, absent, absent, clock),
+            sessions=Sessions(db, clock), typing=absent, media=absent, limits=absent, clock=clock,
             appservices=appservices.load(settings.registrations, settings.server_name),
         )  # fmt: skip
     finally:

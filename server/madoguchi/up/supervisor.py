@@ -26,6 +26,7 @@ log = logs.get(__name__)
 
 VERBS = ("serve", "keeper", "bridges", "work")
 READY_SECONDS = 60.0
+OTHERS_SECONDS = 20.0
 # A killed supervisor's children are killed with it, but their sockets may take a moment to go.
 PORT_SECONDS = 5.0
 FATAL_DEATHS = 3
@@ -93,28 +94,31 @@ async def _run_children(settings: Settings, founded: Founded, stop: asyncio.Even
 
 async def _wait_until_ready(settings: Settings, children: list[Child]) -> None:
     """Return when `serve` answers, the webhooks' listener and the keeper are there. Raises Problem without `serve`."""
-    serve, *others = children
-    bridges = next(child for child in others if child.verb == "bridges")
-    until = time.monotonic() + READY_SECONDS
-    for child, url in ((serve, settings.local_url), (bridges, settings.bridges_url)):
-        while not await _is_healthy(url):
-            if serve.deaths >= FATAL_DEATHS or time.monotonic() > until:
-                raise Problem(
-                    f"`serve` does not come up. The end of {settings.logs / 'serve.log'}:\n{serve.last_words()}"
-                )
-            if child in others and child.deaths >= FATAL_DEATHS:
-                break
-            await asyncio.sleep(0.05)
-    keeper = next(child for child in others if child.verb == "keeper")
+    by_verb = {child.verb: child for child in children}
+    serve = by_verb["serve"]
+    if not await _comes_up(serve, lambda: _is_healthy(settings.local_url), READY_SECONDS):
+        raise Problem(f"`serve` does not come up. The end of {settings.logs / 'serve.log'}:\n{serve.last_words()}")
+
+    async def has_device() -> bool:
+        return published(settings.data).exists()
+
     # Before the keeper has a device nobody can give it keys: what is said then, no counsellor who comes could read.
-    while not published(settings.data).exists():
-        if keeper.deaths >= FATAL_DEATHS or time.monotonic() > until:
-            break
-        await asyncio.sleep(0.05)
-    for child in others:
-        if child.deaths >= FATAL_DEATHS:
+    for child, ready in (
+        (by_verb["keeper"], has_device),
+        (by_verb["bridges"], lambda: _is_healthy(settings.bridges_url)),
+    ):
+        if not await _comes_up(child, ready, OTHERS_SECONDS):
             # The desk itself answers: better open without it than closed.
             log.error("does not come up, see its log", child=child.verb, log=str(settings.logs / f"{child.verb}.log"))
+
+
+async def _comes_up(child: Child, ready: Callable[[], Awaitable[bool]], within_s: float) -> bool:
+    until = time.monotonic() + within_s
+    while not await ready():
+        if child.deaths >= FATAL_DEATHS or time.monotonic() > until:
+            return False
+        await asyncio.sleep(0.05)
+    return True
 
 
 async def _is_healthy(url: str) -> bool:
