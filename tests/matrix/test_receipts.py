@@ -124,6 +124,35 @@ async def test_receipts_of_threads_stand_beside_each_other(mio: Person, ken: Per
     assert told is not None and "thread_id" not in told[answer]["m.read"][ken.user_id]
 
 
+async def test_threads_are_counted_and_read_by_themselves(mio: Person, ken: Person, room: str) -> None:
+    by_threads = {"room": {"timeline": {"unread_thread_notifications": True}}}
+    root = await mio.says(room, "root")
+    relation = {"rel_type": "m.thread", "event_id": root}
+    in_thread = [
+        await mio.sends(room, "m.room.message", {"msgtype": "m.text", "body": str(n), "m.relates_to": relation})
+        for n in range(3)
+    ]
+    assert unread(await ken.sync(), room) == 4
+    told = await ken.sync(filter=by_threads)
+    assert unread(told, room) == 1
+    threads = told["rooms"]["join"][room]["unread_thread_notifications"]
+    assert threads == {root: {"notification_count": 3, "highlight_count": 0}}
+    await ken.catches_up()
+    await reads_up_to(ken, room, root, thread_id="main")
+    assert unread(await ken.catches_up(timeout_ms=5000), room) == 3
+    await reads_up_to(ken, room, in_thread[1], thread_id=root)
+    assert unread(await ken.catches_up(timeout_ms=5000), room) == 1
+    answer = {"msgtype": "m.text", "body": "an answer", "m.relates_to": relation}
+    await ken.sends(room, "m.room.message", answer)
+    told = await ken.sync(filter=by_threads)
+    assert unread(told, room) == 0 and told["rooms"]["join"][room]["unread_thread_notifications"] == {}
+    # A receipt without a thread counts for all of them.
+    last = await mio.sends(room, "m.room.message", {"msgtype": "m.text", "body": "x", "m.relates_to": relation})
+    assert unread(await ken.sync(), room) == 1
+    await reads_up_to(ken, room, last)
+    assert unread(await ken.sync(), room) == 0
+
+
 async def test_read_markers_set_all_at_once(mio: Person, ken: Person, room: str) -> None:
     first, second = [await mio.says(room, text) for text in ("one", "two")]
     await ken.catches_up()

@@ -94,23 +94,16 @@ async def list_receipts(tx: Tx, room_ids: Sequence[str], after: int, upto: int) 
     return [Receipt(**row) for row in rows]
 
 
-async def read_up_to(tx: Tx, user_id: str, room_id: str) -> int:
-    """The position of the newest event that the user has read in the main timeline; 0 if none."""
-    pos: int = await tx.fetchval(
-        """SELECT coalesce(max(event_pos), 0) FROM receipts
-            WHERE room_id = $1 AND user_id = $2 AND thread_id IN ('', 'main')""",
-        room_id,
-        user_id,
-    )
-    return pos
-
-
-async def list_read_up_to(tx: Tx, user_id: str, room_ids: Sequence[str]) -> dict[str, int]:
-    """`read_up_to` of many rooms at once; rooms without a receipt are missing."""
+async def list_read(tx: Tx, user_id: str, room_ids: Sequence[str]) -> dict[str, dict[str, int]]:
+    """How far the user has read: by room and thread ('' for all threads, 'main' outside threads), the position of the
+    newest event that a receipt, public or private, points at."""
     rows = await tx.fetch(
-        """SELECT room_id, max(event_pos) AS pos FROM receipts
-            WHERE room_id = ANY($2::text[]) AND user_id = $1 AND thread_id IN ('', 'main') GROUP BY room_id""",
+        """SELECT room_id, thread_id, max(event_pos) AS pos FROM receipts
+            WHERE room_id = ANY($2::text[]) AND user_id = $1 GROUP BY room_id, thread_id""",
         user_id,
         room_ids,
     )
-    return {row["room_id"]: row["pos"] for row in rows}
+    read: dict[str, dict[str, int]] = {}
+    for row in rows:
+        read.setdefault(row["room_id"], {})[row["thread_id"]] = row["pos"]
+    return read

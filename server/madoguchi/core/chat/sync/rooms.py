@@ -96,11 +96,12 @@ async def build(
         tx = await reader() if unread.needs_database(inbox, counted) else None
         counts = await unread.count(tx, inbox, asked.user_id, counted, upto)  # type: ignore[arg-type]
         for room in counted:
-            count = counts[room.room_id]
-            into.join[room.room_id]["unread_notifications"] = {
-                "notification_count": count.notify,
-                "highlight_count": count.highlight,
-            }
+            count, section = counts[room.room_id], into.join[room.room_id]
+            if asked.filter.room.timeline.unread_thread_notifications:
+                section["unread_notifications"] = count.main.shown()
+                section["unread_thread_notifications"] = {root: each.shown() for root, each in count.threads.items()}
+            else:
+                section["unread_notifications"] = count.all.shown()
     _drop_silent(into, news, asked)
     return into
 

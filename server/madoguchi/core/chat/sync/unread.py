@@ -22,12 +22,41 @@ MOST = 1000
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
-class Unread(msgspec.Struct):
-    """Counts of what notifies and what asks for attention. counted_to: the position up to which they hold."""
+class Count(msgspec.Struct):
+    """What notifies, and what of it asks for attention."""
 
-    counted_to: int
     notify: int = 0
     highlight: int = 0
+
+    def shown(self) -> dict[str, int]:
+        return {"notification_count": self.notify, "highlight_count": self.highlight}
+
+
+class Unread(msgspec.Struct):
+    """The counts of a room. counted_to: the position up to which they hold. main: what stands in no thread.
+    threads: by root, none without anything unread. read: how far each thread has been read by itself."""
+
+    counted_to: int
+    read: dict[str, int]
+    main: Count = msgspec.field(default_factory=Count)
+    threads: dict[str, Count] = msgspec.field(default_factory=dict)
+
+    def add(self, thread: str | None, highlight: bool) -> None:
+        count = self.main if thread is None else self.threads.setdefault(thread, Count())
+        count.notify += 1
+        count.highlight += highlight
+
+    def forget(self, thread: str | None) -> None:
+        if thread is None:
+            self.main = Count()
+        else:
+            self.threads.pop(thread, None)
+
+    @property
+    def all(self) -> Count:
+        """Main timeline and threads together, for clients that know none."""
+        counts = [self.main, *self.threads.values()]
+        return Count(sum(count.notify for count in counts), sum(count.highlight for count in counts))
 
 
 def forget(inbox: "Inbox", room_ids: Sequence[RoomID] | None = None) -> None:
@@ -49,10 +78,12 @@ async def count(tx: Tx, inbox: "Inbox", user_id: UserID, rooms: Sequence[Room], 
     if rules is None:
         rules = inbox.memo["rules"] = await push.rules_of(tx, user_id)
     if fresh:
-        read = await receipts.list_read_up_to(tx, user_id, [room.room_id for room in fresh])
+        read = await receipts.list_read(tx, user_id, [room.room_id for room in fresh])
         since = await _joined_since(tx, user_id, fresh)
         for room in fresh:
-            counts[room.room_id] = Unread(max(read.get(room.room_id, 0), since.get(room.room_id, upto)))
+            marks = read.get(room.room_id, {})
+            start = max(marks.pop("", 0), marks.pop("main", 0), since.get(room.room_id, upto))
+            counts[room.room_id] = Unread(start, marks)
     for room in rooms:
         unread = counts[room.room_id]
         if unread.counted_to < min(upto, room.head):
@@ -84,16 +115,17 @@ def needs_database(inbox: "Inbox", rooms: Sequence[Room]) -> bool:
 
 
 def _add(unread: Unread, rules: push.Rules, room: Room, user_id: UserID, news: Sequence[Event]) -> None:
-    own = [number for number, event in enumerate(news) if event.sender == user_id and event.state_key is None]
-    if own:
-        # Who answers has read ("Marking notifications as read"): what stands before counts no longer.
-        unread.notify = unread.highlight = 0
-        news = news[own[-1] + 1 :]
-    theirs = [event for event in news if event.sender != user_id]
-    if not theirs:
-        return
-    facts = push.facts_of(room, user_id)
-    for event in theirs:
+    facts: push.RoomFacts | None = None
+    for event in news:
+        thread = event.relates_to if event.rel_type == "m.thread" else None
+        if event.sender == user_id:
+            if event.state_key is None:
+                # Who answers has read ("Marking notifications as read"): what stands before counts no longer.
+                unread.forget(thread)
+            continue
+        if thread is not None and event.pos <= unread.read.get(thread, 0):
+            continue
+        facts = facts or push.facts_of(room, user_id)
         verdict = push.evaluate(rules, {**_decoder.decode(event.body), "room_id": room.room_id}, facts, user_id)
-        unread.notify += verdict.notify
-        unread.highlight += verdict.highlight
+        if verdict.notify:
+            unread.add(thread, verdict.highlight)
