@@ -7,30 +7,41 @@ import { stripWasmNames } from "./tools/strip-wasm-names.ts";
 
 const desk = process.env["MADOGUCHI_DEV_SERVER"] ?? "http://127.0.0.1:8008";
 
-export default defineConfig({
-  plugins: [svelte(), stripWasmNames(), guidancePage(), brotliAssets()],
-  build: {
-    target: "es2022",
-    // The page's policy refuses data: addresses, and a separate file can be cached for good.
-    assetsInlineLimit: 0,
-    modulePreload: { polyfill: false },
-    chunkSizeWarningLimit: 1500,
-    rolldownOptions: {
-      input: {
-        youth: resolve(import.meta.dirname, "index.html"),
-        staff: resolve(import.meta.dirname, "staff/index.html"),
-        admin: resolve(import.meta.dirname, "admin/index.html"),
+// Two builds into one folder. Alone, the young person's page is one script and one style sheet, so that a slow line
+// carries it in one round trip; together with the staff's pages it would be cut into a handful of shared pieces.
+const PAGES: Record<string, Record<string, string>> = {
+  youth: { youth: "index.html" },
+  staff: { staff: "staff/index.html", admin: "admin/index.html" },
+};
+
+export default defineConfig(({ mode }) => {
+  const pages = PAGES[mode] ?? { ...PAGES["youth"], ...PAGES["staff"] };
+  const first = mode !== "staff";
+  return {
+    plugins: [svelte(), stripWasmNames(), ...(first ? [guidancePage()] : []), brotliAssets()],
+    publicDir: first ? "public" : false,
+    build: {
+      target: "es2022",
+      emptyOutDir: first,
+      // The page's policy refuses data: addresses, and a separate file can be cached for good.
+      assetsInlineLimit: 0,
+      modulePreload: { polyfill: false },
+      chunkSizeWarningLimit: 1500,
+      rolldownOptions: {
+        input: Object.fromEntries(
+          Object.entries(pages).map(([name, page]) => [name, resolve(import.meta.dirname, page)]),
+        ),
       },
     },
-  },
-  server: {
-    proxy: { "/_matrix": desk, "/_madoguchi": desk, "/.well-known": desk },
-  },
-  test: {
-    environment: "node",
-    include: ["tests/**/*.test.ts"],
-    // Runes only react in the browser build of Svelte.
-    server: { deps: { inline: [/svelte/] } },
-  },
-  resolve: process.env["VITEST"] ? { conditions: ["browser"] } : {},
+    server: {
+      proxy: { "/_matrix": desk, "/_madoguchi": desk, "/.well-known": desk },
+    },
+    test: {
+      environment: "node",
+      include: ["tests/**/*.test.ts"],
+      // Runes only react in the browser build of Svelte.
+      server: { deps: { inline: [/svelte/] } },
+    },
+    resolve: process.env["VITEST"] ? { conditions: ["browser"] } : {},
+  };
 });

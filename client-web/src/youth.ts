@@ -34,7 +34,10 @@ const youth = new Youth({
   pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
 });
 const target = document.getElementById("app");
+// Until here the page offers the phone numbers alone.
+target?.replaceChildren();
 if (target) mount(App, { target, props: { youth, traces, languages: OFFERED } });
+performance.mark("usable");
 
 // The encryption is large: it loads behind the first paint, while the start screen is read.
 requestAnimationFrame(() => setTimeout(() => void warmUp(), 0));

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { brotliCompress, constants, gzip } from "node:zlib";
@@ -6,7 +6,7 @@ import type { Plugin } from "vite";
 
 const WORTH_IT = /\.(html|js|css|svg|json|wasm|webmanifest|txt)$/;
 
-/** Vite plugin: after the build, each text or wasm file of the output folder gets a .br and a .gz beside it. */
+/** Vite plugin: after the build, each text or wasm file of the output folder that has none gets a .br and a .gz. */
 export function brotliAssets(): Plugin {
   let folder = "";
   return {
@@ -17,7 +17,8 @@ export function brotliAssets(): Plugin {
     },
     async closeBundle() {
       const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => WORTH_IT.test(name));
-      await Promise.all(files.map((name) => compress(join(folder, name))));
+      const fresh = files.map((name) => join(folder, name)).filter((path) => !existsSync(path + ".br"));
+      await Promise.all(fresh.map(compress));
     },
   };
 }

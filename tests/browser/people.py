@@ -74,13 +74,21 @@ class YoungPerson(Visitor):
     """At a phone; the page's words are those of the full Japanese catalogue."""
 
     @classmethod
-    async def arrives(cls, browser: Browser, house: House, *, language: str = "ja", **context: Any) -> "YoungPerson":
-        settings: dict[str, Any] = {"viewport": PHONE, "has_touch": True, "is_mobile": True, "locale": "ja-JP"} | context
+    async def arrives(
+        cls, browser: Browser, house: House, *, language: str = "ja", address: str | None = None, **context: Any
+    ) -> "YoungPerson":
+        """address: where to go instead of the desk's page, in no language then."""
+        settings: dict[str, Any] = {
+            "viewport": PHONE,
+            "has_touch": True,
+            "is_mobile": True,
+            "locale": "ja-JP",
+        } | context
         opened = await browser.new_context(timezone_id="Asia/Tokyo", **settings)
         await opened.route("https://*/**", lambda route: route.fulfill(body="<title>harmless</title>weather"))
         person = cls(opened, await opened.new_page())
-        await person.page.goto(house.base_url + "/")
-        if language != "ja-x-easy":
+        await person.page.goto(address or house.base_url + "/")
+        if address is None and language != "ja-x-easy":
             await person.speaks(language)
         return person
 

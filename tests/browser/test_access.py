@@ -1,0 +1,113 @@
+"""Everybody can use it: axe-core on every screen in every language, keyboard alone, pictures to look at."""
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.browser.people import DESK, PHONE, Counsellor, Visitor, YoungPerson
+from tests.house import House
+from tests.words import word
+
+LANGUAGES = ("ja-x-easy", "ja", "en")
+WIDTHS = {360: PHONE, 1280: DESK}
+
+
+async def stands(visitor: Visitor, name: str) -> None:
+    """No violation on the page as it is, and a picture of it."""
+    await visitor.page.evaluate("Promise.all(document.getAnimations().map(each => each.finished.catch(() => 0)))")
+    await visitor.picture(name)
+    assert await visitor.violations() == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("colours", ["light", "dark"])
+async def test_the_young_persons_page(house: House, browser: Browser, width: int, colours: str) -> None:
+    mio = await YoungPerson.arrives(
+        browser, house, viewport=WIDTHS[width], color_scheme=colours, reduced_motion="reduce"
+    )
+    page, suffix = mio.page, f"{width}-{colours}"
+    await expect(page.locator(".state .chip")).to_be_visible()
+    for language in LANGUAGES:
+        await mio.speaks(language)
+        await stands(mio, f"start-{language}-{suffix}")
+        await page.locator("header .phone").click()
+        await stands(mio, f"hotlines-{language}-{suffix}")
+        await page.keyboard.press("Escape")
+        await page.locator(".consent button").click()
+        await stands(mio, f"readers-{language}-{suffix}")
+        await page.keyboard.press("Escape")
+        await page.wait_for_timeout(1_100)
+    await mio.speaks("ja")
+    await mio.begins()
+    await mio.says(word("眠れない。"))
+    for language in LANGUAGES:
+        await mio.speaks(language)
+        await stands(mio, f"waiting-{language}-{suffix}")
+        await page.locator("button.lock").click()
+        await stands(mio, f"lock-{language}-{suffix}")
+        await page.keyboard.press("Escape")
+        await page.locator("button.end").click()
+        await stands(mio, f"end-{language}-{suffix}")
+        await page.keyboard.press("Escape")
+        await page.wait_for_timeout(1_100)
+    await page.locator("button.end").click()
+    await page.locator("dialog button.danger").click()
+    for language in LANGUAGES:
+        await mio.speaks(language)
+        await stands(mio, f"closed-{language}-{suffix}")
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+async def test_the_counsellors_console(house: House, browser: Browser, colours: str) -> None:
+    visitor = await YoungPerson.arrives(browser, house)
+    await visitor.begins()
+    await visitor.says(word("だれかいますか"))
+    ken = await Counsellor.signs_in(browser, house, house.staff[0], color_scheme=colours, reduced_motion="reduce")
+    case_id = await visitor.case_id()
+    await expect(ken.ticket(case_id)).to_be_visible()
+    for language in ("ja", "en"):
+        await ken.page.locator("header select").select_option(language)
+        await stands(ken, f"queue-{language}-{colours}")
+    await ken.page.locator("header select").select_option("ja")
+    await ken.accepts(case_id)
+    await ken.says(case_id, word("います。聞かせてください。"))
+    for language in ("ja", "en"):
+        await ken.page.locator("header select").select_option(language)
+        await stands(ken, f"console-{language}-{colours}")
+        await ken.column(case_id).locator(".acts button").nth(0).click()
+        await expect(ken.page.get_by_role("radio").first).to_be_visible()
+        await stands(ken, f"handover-{language}-{colours}")
+        await ken.page.keyboard.press("Escape")
+        await ken.column(case_id).locator(".acts button").nth(1).click()
+        await stands(ken, f"close-{language}-{colours}")
+        await ken.page.keyboard.press("Escape")
+    await ken.page.locator("header select").select_option("ja")
+    await ken.closes(case_id)
+    await stands(ken, f"closed-case-{colours}")
+
+
+async def test_the_guidance_page_without_script(house: House, browser: Browser) -> None:
+    context = await browser.new_context(java_script_enabled=True, viewport=PHONE)
+    visitor = Visitor(context, await context.new_page())
+    await visitor.page.goto(house.base_url + "/guidance/")
+    await stands(visitor, "guidance-360")
+    plain = await browser.new_context(java_script_enabled=False)
+    page = await plain.new_page()
+    await page.goto(house.base_url + "/")
+    await page.get_by_role("link", name="電話で話せるところ").click()
+    assert await page.locator("a.call").count() >= 8
+
+
+async def test_a_conversation_with_the_keyboard_alone(house: House, browser: Browser) -> None:
+    mio = await YoungPerson.arrives(browser, house, viewport=DESK, has_touch=False, is_mobile=False)
+    page = mio.page
+    start = page.get_by_role("button", name="チャットをはじめる")
+    for _ in range(12):
+        await page.keyboard.press("Tab")
+        if await start.evaluate("element => element === document.activeElement"):
+            break
+    await page.keyboard.press("Enter")
+    await expect(mio.line).to_be_focused()
+    text = word("キーボードだけ")
+    await page.keyboard.type(text)
+    await page.keyboard.press("Enter")
+    await expect(mio.mine(text).locator("time")).to_be_visible()

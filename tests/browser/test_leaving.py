@@ -1,0 +1,112 @@
+"""Leaving fast, and what stays behind on a shared phone: nothing that can be read."""
+
+from playwright.async_api import Browser, expect
+
+from tests.browser.people import Counsellor, YoungPerson
+from tests.house import House
+from tests.words import word
+
+TRACES = """async () => ({
+    session: Object.keys(sessionStorage), local: Object.keys(localStorage),
+    stores: (await indexedDB.databases()).map(each => each.name), cookies: document.cookie, caches: await caches.keys(),
+})"""
+NOTHING = {"session": [], "local": [], "stores": [], "cookies": "", "caches": []}
+
+
+async def test_the_button_empties_everything_and_the_case_goes_on(house: House, browser: Browser) -> None:
+    mio = await YoungPerson.arrives(browser, house)
+    before = await mio.page.evaluate("history.length")
+    await mio.begins()
+    text = word("見られたくない")
+    await mio.says(text)
+    case_id = await mio.case_id()
+    async with mio.page.expect_request("**/logout") as asked:
+        await mio.page.get_by_role("button", name="すぐに離れる").click()
+    await mio.page.wait_for_url(lambda url: not url.startswith(house.base_url))
+    assert (await asked.value).method == "POST"
+    assert await mio.page.evaluate("history.length") == before
+
+    await mio.page.goto(house.base_url + "/favicon.svg")
+    assert await mio.page.evaluate(TRACES) == NOTHING
+    await mio.page.goto(house.base_url + "/")
+    await expect(mio.page.get_by_text(text)).to_have_count(0)
+    await expect(mio.page.get_by_role("button", name="はじめる")).to_be_visible()
+
+    ken = await Counsellor.signs_in(browser, house, house.staff[0])
+    await ken.accepts(case_id)
+    await ken.sees(case_id, text)
+    await ken.closes(case_id)
+
+
+async def test_escape_twice_does_the_same_even_over_a_dialog(house: House, browser: Browser) -> None:
+    mio = await YoungPerson.arrives(browser, house)
+    await mio.begins()
+    await mio.page.get_by_role("button", name="電話").click()
+    await expect(mio.page.get_by_role("dialog")).to_be_visible()
+    await mio.page.keyboard.press("Escape")
+    await expect(mio.page.get_by_role("dialog")).to_be_hidden()
+    assert mio.page.url.startswith(house.base_url)
+    await mio.page.wait_for_timeout(1_200)
+    await mio.page.keyboard.press("Escape")
+    await mio.page.keyboard.press("Escape")
+    await mio.page.wait_for_url(lambda url: not url.startswith(house.base_url))
+
+
+async def test_a_closed_tab_leaves_nothing_that_can_be_read(house: House, browser: Browser) -> None:
+    mio = await YoungPerson.arrives(browser, house)
+    await mio.begins()
+    await mio.says(word("だれにも言えない"))
+    await mio.page.close()
+    next_one = await mio.context.new_page()
+    await next_one.goto(house.base_url + "/favicon.svg")
+    left = await next_one.evaluate(TRACES)
+    # The encrypted store is still there; its key went with the tab.
+    assert (left["session"], left["local"]) == ([], [])
+    await next_one.goto(house.base_url + "/")
+    await expect(next_one.get_by_role("button", name="はじめる")).to_be_visible()
+    await next_one.wait_for_function("indexedDB.databases().then(found => found.length === 0)")
+
+
+async def test_keys_that_are_gone_lead_to_a_new_device_and_a_plain_word(house: House, browser: Browser) -> None:
+    mio = await YoungPerson.arrives(browser, house)
+    await mio.begins()
+    early, late = word("さっきの"), word("いまの")
+    await mio.says(early)
+    before = await mio.visit()
+    await mio.page.goto(house.base_url + "/favicon.svg")
+    await mio.page.evaluate(
+        "indexedDB.databases().then(all => Promise.all(all.map(each => new Promise(done => {"
+        "const asked = indexedDB.deleteDatabase(each.name); asked.onsuccess = asked.onblocked = done})))"
+        ")"
+    )
+    await mio.page.goto(house.base_url + "/")
+    await expect(mio.page.get_by_text("新しい鍵で続けます")).to_be_visible()
+    await expect(mio.page.get_by_text("前のメッセージは、この画面では表示できません。相談員")).to_be_visible()
+    after = await mio.visit()
+    assert before is not None and after is not None
+    assert after["session"]["deviceId"] != before["session"]["deviceId"]
+    await mio.says(late)
+    ken = await Counsellor.signs_in(browser, house, house.staff[0])
+    case_id = await mio.case_id()
+    await ken.accepts(case_id)
+    await ken.sees(case_id, early)
+    await ken.sees(case_id, late)
+    await ken.closes(case_id)
+
+
+async def test_a_second_tab_asks_before_it_takes_over(house: House, browser: Browser) -> None:
+    mio = await YoungPerson.arrives(browser, house)
+    await mio.begins()
+    text = word("ふたつのタブ")
+    await mio.says(text)
+    kept = await mio.page.evaluate("JSON.stringify({...sessionStorage})")
+    twin = await mio.context.new_page()
+    # What a browser does when a tab is duplicated.
+    await twin.add_init_script(
+        f"if (!sessionStorage.length) Object.entries({kept}).forEach(([name, value]) => sessionStorage[name] = value)"
+    )
+    await twin.goto(house.base_url + "/")
+    await expect(twin.get_by_role("heading", name="別のタブで開いています")).to_be_visible()
+    await twin.get_by_role("button", name="ここで続ける").click()
+    await expect(twin.locator("li.line.mine", has_text=text)).to_be_visible()
+    await expect(mio.page.get_by_role("heading", name="別のタブで開いています")).to_be_visible()
