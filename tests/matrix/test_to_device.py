@@ -77,6 +77,20 @@ async def test_the_same_transaction_sends_once_over_all_processes(workers: Worke
         assert [event["content"]["txn"] for event in await gets(ken)] == ["a", "b", "type", "device"]
 
 
+async def test_what_one_process_has_delivered_no_other_does_again(workers: Workers) -> None:
+    async for cast in a_cast(workers.base_urls[0]):
+        mio, ken = await cast.person("mio"), await cast.person("ken")
+        elsewhere = ken.through(cast.line_to(workers.base_urls[1]))
+        assert await gets(ken) == []
+        assert await gets(ken) == []
+        elsewhere.since = ken.since
+        for n in range(6):
+            await sends(mio, {ken.user_id: {"*": {"n": n}}})
+            reader, other = (elsewhere, ken) if n % 3 else (ken, elsewhere)
+            assert [event["content"]["n"] for event in await gets(reader, timeout_ms=5_000)] == [n]
+            other.since = reader.since
+
+
 async def _sends_twenty(sender: Person, number: int, receiver: Person, other: Line) -> None:
     for n in range(20):
         through = sender if n % 2 else sender.through(other)

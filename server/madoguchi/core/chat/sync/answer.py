@@ -53,10 +53,19 @@ async def sync(ctx: "Context", asked: Asked, timeout: float) -> dict[str, Any]:
                 asked.since = upto
                 if inbox.since(upto):
                     continue
-            await asyncio.wait((waiter,), timeout=max(0.0, end - loop.time()))
+            alarm = loop.call_at(end, _ring, waiter)
+            try:
+                await waiter
+            finally:
+                alarm.cancel()
         finally:
             waiter.cancel()
             inbox.unregister(waiter)
+
+
+def _ring(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 async def _answer(ctx: "Context", asked: Asked, inbox: Inbox) -> tuple[dict[str, Any], int, bool]:
@@ -104,23 +113,17 @@ def _forget_counts(inbox: Inbox, news: News) -> None:
 async def _to_device(reader: Reader, asked: Asked, inbox: Inbox, news: News, upto: int) -> tuple[list[bytes], int]:
     """The device's messages, and how far this answer may reach: not beyond the last message of a longer queue."""
     delivered: dict[DeviceID, int] = inbox.memo.setdefault("to_device", {})
-    # What the client shows to have received goes; unknown after a restart, so then it is tried once.
-    if asked.since is not None and delivered.get(asked.device_id, asked.since) > 0:
-        await to_device.delete_to_device(await reader(), asked.user_id, asked.device_id, asked.since)
-        if delivered.get(asked.device_id, 0) <= asked.since:
-            delivered[asked.device_id] = 0
-    if not news.has("to_device") and asked.device_id in delivered and delivered[asked.device_id] == 0:
+    # 0: this worker has looked, and nothing waits. Unknown after a restart, so then it looks once.
+    if not news.has("to_device") and delivered.get(asked.device_id) == 0:
         return [], upto
     tx = await reader()
+    if asked.since is not None:
+        # What the client shows to have received goes; another worker may have given it.
+        await to_device.delete_to_device(tx, asked.user_id, asked.device_id, asked.since)
     most = MOST_TO_DEVICE if asked.since is not None else 100_000
-    found = await to_device.list_to_device(tx, asked.user_id, asked.device_id, 0, upto, most)
+    found = await to_device.list_to_device(tx, asked.user_id, asked.device_id, asked.since or 0, upto, most)
     if len(found) == most:
         upto = found[-1][0]
-        found += [
-            message
-            for message in await to_device.list_to_device(tx, asked.user_id, asked.device_id, upto - 1, upto, 100_000)
-            if message not in found
-        ]
     delivered[asked.device_id] = found[-1][0] if found else 0
     return [message for _, message in found], upto
 
