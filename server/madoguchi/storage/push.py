@@ -93,7 +93,8 @@ def push_rules_content(user_id: str, changes: bytes | None) -> bytes:
     return msgspec.json.encode({"global": rule_set(user_id, _changes.decode(changes))})
 
 
-@lru_cache(maxsize=4096)
+# Few: five kilobytes each, and asked for only on a first sync.
+@lru_cache(maxsize=64)
 def _default_content(user_id: str) -> bytes:
     return msgspec.json.encode({"global": rule_set(user_id, RuleChanges())})
 

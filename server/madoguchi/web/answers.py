@@ -2,6 +2,7 @@
 
 import msgspec
 from aiohttp import web
+from multidict import CIMultiDict
 
 from madoguchi import errors
 
@@ -63,6 +64,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
+_JSON_HEADERS = CIMultiDict({**HEADERS, "Content-Type": "application/json"})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -78,6 +80,14 @@ def refusal(refused: errors.Refused, request_id: str) -> web.Response:
 
 def json_answer(status: int, body: bytes, request_id: str) -> web.Response:
     """JSON text as an answer."""
-    response = web.Response(status=status, body=body, headers=HEADERS, content_type="application/json")
-    response.headers["X-Request-Id"] = request_id
-    return response
+    headers = _JSON_HEADERS.copy()
+    headers["X-Request-Id"] = request_id
+    return _Answer(status=status, body=body, headers=headers)
+
+
+class _Answer(web.Response):
+    """An answer that lets go of its body once it is sent: aiohttp keeps the last answer of every open connection."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        await super().write_eof(data)
+        self._body = None

@@ -4,7 +4,7 @@ The body is read before a connection is taken, so that a slow phone holds none.
 """
 
 import asyncio
-import secrets
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -44,7 +44,7 @@ class Dispatch:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answers one request; never raises but for a cancelled connection."""
         raw_path = request.rel_url.raw_path
-        request_id = secrets.token_hex(6)
+        request_id = os.urandom(6).hex()
         if not raw_path.startswith(self._prefixes):
             return await self._guarded(request, request_id, self._fallback)
         if request.method == "OPTIONS":

@@ -2,6 +2,7 @@
 
 import inspect
 import typing
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -85,10 +86,8 @@ def decoded_query(kind: Any, request: web.BaseRequest) -> Any:
     """The query as the handler's struct. Raises Invalid, MissingParam."""
     query = request.query
     wanted: dict[str, Any] = {}
-    for part in msgspec.structs.fields(kind):
-        name = part.encode_name
+    for name, several in _names_of(kind):
         if name in query:
-            several = getattr(part.type, "__origin__", None) is list
             wanted[name] = query.getall(name) if several else query[name]
     if any("\0" in value for value in query.values()):
         raise errors.Invalid("The query has a NUL character.")
@@ -99,6 +98,13 @@ def decoded_query(kind: Any, request: web.BaseRequest) -> Any:
         if "missing required field" in text:
             raise errors.MissingParam(text) from None
         raise errors.Invalid(text if text.startswith("Expected") else "A query parameter makes no sense.") from None
+
+
+@cache
+def _names_of(kind: Any) -> tuple[tuple[str, bool], ...]:
+    """The names of a query, and which of them may stand several times. Kept: every request asks."""
+    parts = msgspec.structs.fields(kind)
+    return tuple((part.encode_name, getattr(part.type, "__origin__", None) is list) for part in parts)
 
 
 def token_of(request: web.BaseRequest) -> str | None:
