@@ -48,8 +48,7 @@ class Typing:
 
         All processes, this one included, learn of it by the note, after the commit.
         """
-        if timeout_ms is None and user_id not in self.users(room_id):
-            return
+        # An end is announced even if nothing has been heard of a beginning: that may be on its way, or elsewhere.
         typed = Typed(user_id, min(timeout_ms, LONGEST_MS) if timeout_ms else 0, stream.ORIGIN)
         await stream.publish(tx, Note("typing", room_id, msgspec.json.encode(typed).decode()))
 
