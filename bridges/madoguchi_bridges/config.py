@@ -36,7 +36,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     key_file: Path
     store: Path  # the ghosts' encrypted device stores
     as_token: str
-    as_user: str  # the bridges' own user, which has no part in any room
+    keeper: str  # user id of the keeper, whose word on a case's state counts, and whose words go to nobody
 
 
 def read(settings: Settings) -> Config:
@@ -45,7 +45,6 @@ def read(settings: Settings) -> Config:
     registration = yaml.safe_load((keys / "registration-bridges.yaml").read_text())
     if not isinstance(registration, dict) or not isinstance(registration.get("as_token"), str):
         raise ValueError("keys/registration-bridges.yaml has no as_token.")
-    sender = registration.get("sender_localpart", "bridges")
     return Config(
         server_name=settings.server_name,
         server_url=settings.local_url,
@@ -56,5 +55,5 @@ def read(settings: Settings) -> Config:
         key_file=keys / "bridges.key",
         store=Path(settings.data) / "bridges",
         as_token=registration["as_token"],
-        as_user=f"@{sender}:{settings.server_name}",
+        keeper=f"@keeper:{settings.server_name}",
     )

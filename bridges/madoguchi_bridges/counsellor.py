@@ -31,7 +31,7 @@ class Counsellor:
 
     def __init__(self, pool: asyncpg.Pool, config: Config, channels: Channels, outbox: Outbox) -> None:
         self._pool = pool
-        self._keeper = f"@keeper:{config.server_name}"
+        self._keeper = config.keeper
         self._channels = channels
         self._outbox = outbox
         self._waiting: dict[str, float] = {}

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import aiohttp
 import asyncpg
@@ -81,7 +82,7 @@ class DeviceGhost:
                 await heard(self, room.room_id, event)
 
         async def after_sync(body: dict[str, Any]) -> None:
-            for room_id, state in _case_states(body):
+            for room_id, state in _case_states(body, self._config.keeper):
                 if state in ("closed", "purged"):
                     await case_over(self.person, room_id)
             async with self._synced:
@@ -103,9 +104,9 @@ class DeviceGhost:
             return await self.device.say(room_id, content, txn_id, kind)
 
     async def take_back(self, room_id: str, event_id: str, txn_id: str) -> None:
-        path = f"/_matrix/client/v3/rooms/{room_id}/redact/{event_id}/{txn_id}"
+        where = "/".join(quote(part, safe="") for part in (room_id, "redact", event_id, txn_id))
         async with _translated():
-            await self.device.call("PUT", path, {})
+            await self.device.call("PUT", f"/_matrix/client/v3/rooms/{where}", {})
 
     def say_soon(self, room_id: str, content: dict[str, Any], txn_id: str) -> None:
         """Says something that is not worth waiting for, or repeating after a crash."""
@@ -267,13 +268,13 @@ async def _translated() -> AsyncIterator[None]:
         raise Unreachable from None
 
 
-def _case_states(body: dict[str, Any]) -> list[tuple[str, str]]:
+def _case_states(body: dict[str, Any], keeper: str) -> list[tuple[str, str]]:
     """(room id, state of its case) for each room whose case says so in this sync; left rooms are closed ones."""
     rooms = body.get("rooms", {})
     found = [(room_id, "closed") for room_id in rooms.get("leave", {})]
     for room_id, room in rooms.get("join", {}).items():
         events = room.get("state", {}).get("events", []) + room.get("timeline", {}).get("events", [])
-        states = [event["content"].get("state") for event in events if event.get("type") == CASE_STATE]
-        if states:
-            found.append((room_id, str(states[-1])))
+        said = [event for event in events if event.get("type") == CASE_STATE and event.get("sender") == keeper]
+        if said:
+            found.append((room_id, str(said[-1]["content"].get("state"))))
     return found

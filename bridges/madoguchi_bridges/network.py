@@ -70,9 +70,10 @@ class ReplyTokenSpent(Exception):
 
 
 class Rejected(Exception):
-    """The app will not carry this message; repeating is of no use. The argument is one of the reasons below."""
+    """The app will not carry this message; repeating is of no use.
 
-    REASONS = ("quota", "unauthorized", "invalid", "unknown_person", "refused")
+    `reason`: quota, unauthorized, invalid, unknown_person or refused (notices.FAILURES has the words for each).
+    """
 
     def __init__(self, reason: str, status: int = 0) -> None:
         super().__init__(reason)

@@ -203,11 +203,6 @@ async def get_person(db: Connection, person: str) -> Person | None:
     return Person(**row) if row else None
 
 
-async def get_person_of_ghost(db: Connection, user_id: str) -> Person | None:
-    row = await db.fetchrow(f"SELECT {PERSON} FROM bridge_people WHERE user_id = $1", user_id)
-    return Person(**row) if row else None
-
-
 async def list_running(db: Connection) -> list[Person]:
     """Everybody with a running case: their ghosts are to be present."""
     rows = await db.fetch(f"SELECT {PERSON} FROM bridge_people WHERE case_id IS NOT NULL ORDER BY person")

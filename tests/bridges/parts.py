@@ -182,7 +182,7 @@ async def a_bench(database_url: str, key: bytes, tmp_path: Path, mode: str = "re
     config = Config(
         server_name="desk.test", server_url="http://127.0.0.1:1", public_url="https://desk.test", database_url="",
         address=("127.0.0.1", 0), line_api_base=line.base_url, key_file=tmp_path, store=tmp_path, as_token="t",
-        as_user="@bridges:desk.test",
+        keeper="@keeper:desk.test",
     )  # fmt: skip
     channels = Channels(pool, seals, config)
     tokens = ReplyTokens()

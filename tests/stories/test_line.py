@@ -134,6 +134,29 @@ async def test_the_ghost_says_nothing_about_the_person_and_has_a_signed_device(
     assert len(signed_devices(query, ghost)) == 1
 
 
+async def test_what_is_taken_back_on_line_is_taken_out_of_the_room(
+    setting: Setting, line: LineStandin, ken: CounsellorClient
+) -> None:
+    mio, _, room = await in_conversation(line, ken)
+    text = word("言わなければよかった")
+    event = await mio.says(text)
+    shown = await ken.sees(room, text)
+    await mio.does("unsend", unsend={"messageId": event["message"]["id"]})
+    await ken.sees(room, "取り消しました")
+    path = f"/_matrix/client/v3/rooms/{room}/event/{shown['event_id']}"
+    assert (await ken.device.call("GET", path))["content"] == {}
+
+
+async def test_who_adds_the_account_is_greeted_and_waits_for_nobody(
+    setting: Setting, line: LineStandin, ken: CounsellorClient
+) -> None:
+    before = (await ken.queue())["waiting"]
+    mio = line.person()
+    await mio.does("follow", follow={"isUnblocked": False})
+    assert (await mio.hears(setting.house.base_url)).via == "reply"
+    assert (await ken.queue())["waiting"] == before
+
+
 async def test_every_refusal_is_told_to_the_counsellor(
     setting: Setting, line: LineStandin, ken: CounsellorClient
 ) -> None:
