@@ -203,9 +203,15 @@ async def test_typing_is_seen_and_ends_by_word_or_by_itself(mio: Person, ken: Pe
     assert await typists(ken, room) == [mio.user_id]
     assert await typists(ken, room) == []
     assert 0.5 < time.monotonic() - began < 4
-    # Nobody was typing: nothing to tell.
-    await types(mio, room, typing=False)
-    assert await typists(ken, room, timeout_ms=300) is None
+
+
+async def test_whoever_stops_at_once_is_seen_to_stop(mio: Person, ken: Person, room: str) -> None:
+    """A short word is typed and sent before anybody has heard of the typing."""
+    for _ in range(5):
+        await types(mio, room, timeout=30_000)
+        await types(mio, room, typing=False)
+    await asyncio.sleep(0.3)
+    assert ephemeral(await ken.sync(), room, "m.typing") is None
 
 
 async def test_who_goes_on_typing_is_not_cut_short(mio: Person, ken: Person, room: str) -> None:
