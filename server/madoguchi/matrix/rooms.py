@@ -9,9 +9,11 @@ from madoguchi.core import access
 from madoguchi.core.chat import filters, history, relations
 from madoguchi.core.chat import rooms as chat_rooms
 from madoguchi.core.chat.events import render
+from madoguchi.core.chat.ignoring import ignored_by, is_hidden
 from madoguchi.core.chat.room_cache import content_of
 from madoguchi.core.chat.rooms import CreateRoom
 from madoguchi.core.chat.tokens import maybe, token
+from madoguchi.ids import UserID
 from madoguchi.storage import events as stored_events
 from madoguchi.storage import rooms as stored_rooms
 from madoguchi.storage.events import Event
@@ -22,6 +24,9 @@ MOST_EVENTS = 1000
 
 async def create_room(call: Call, body: CreateRoom) -> dict[str, Any]:
     call.session.must_not_be_suspended()
+    if call.session.kind == "youth":
+        # One tap makes such an account: it must not be a way to call on anybody, counsellors least of all.
+        raise errors.NotAllowed("Your account is for the conversation with the desk.")
     room_id = await chat_rooms.create_room(call.ctx, call.tx, call.session.user_id, body)
     return {"room_id": room_id}
 
@@ -82,6 +87,8 @@ async def get_members_by_room(call: Call, room_id: str, query: MembersQuery) -> 
         events = await _state(call, room_id, "m.room.member")
     else:
         seat = await access.seat(call.tx, call.ctx, room_id, call.session.user_id, "ever")
+        if seat.membership == "invite":
+            raise errors.NotAllowed("You are not in this room.")
         if seat.membership not in ("join", "world"):
             at = min(at, seat.pos)
         events = await stored_events.list_state_at(call.tx, room_id, at, "m.room.member")
@@ -121,11 +128,12 @@ async def get_room_events(call: Call, room_id: str, query: MessagesQuery) -> dic
         raise errors.NotAllowed("You are not in this room.")
     wants = filters.parse_room_event_filter(query.filter) if query.filter else filters.RoomEventFilter()
     limit = max(1, min(query.limit, MOST_EVENTS))
+    ignored = await ignored_by(call.tx, call.session.user_id)
     seen = await history.sight(call.tx, seat)
     backwards = query.dir == "b"
     start = maybe(query.from_)
     page = await history.read_page(
-        call.tx, seat, seen, start, maybe(query.to), backwards, limit, lambda event: passes(wants, event)
+        call.tx, seat, seen, start, maybe(query.to), backwards, limit, lambda event: passes(wants, event, ignored)
     )
     if start is None:
         first = page.events[0].pos if page.events else 0
@@ -139,8 +147,10 @@ async def get_room_events(call: Call, room_id: str, query: MessagesQuery) -> dic
     return answer
 
 
-def passes(wants: filters.RoomEventFilter, event: Event) -> bool:
-    """Whether a filter lets an event pass."""
+def passes(wants: filters.RoomEventFilter, event: Event, ignored: frozenset[UserID]) -> bool:
+    """Whether a filter lets an event pass, and its sender is not ignored."""
+    if is_hidden(event, ignored):
+        return False
     if wants.is_open:
         return True
     if not wants.wants_room(event.room_id) or not wants.wants(event.type, event.sender):
@@ -157,16 +167,17 @@ async def get_event_context(call: Call, room_id: str, event_id: str, query: Cont
     seat = await access.seat(call.tx, call.ctx, room_id, call.session.user_id, "ever")
     event = await history.get_visible(call.tx, seat, event_id)
     wants = filters.parse_room_event_filter(query.filter) if query.filter else filters.RoomEventFilter()
+    ignored = await ignored_by(call.tx, call.session.user_id)
     seen = await history.sight(call.tx, seat)
     limit = max(0, min(query.limit, MOST_EVENTS))
     before = after = history.Page([], None)
     if limit // 2:
         before = await history.read_page(
-            call.tx, seat, seen, event.pos - 1, None, True, limit // 2, lambda e: passes(wants, e)
+            call.tx, seat, seen, event.pos - 1, None, True, limit // 2, lambda e: passes(wants, e, ignored)
         )
     if limit - limit // 2:
         after = await history.read_page(
-            call.tx, seat, seen, event.pos, None, False, limit - limit // 2, lambda e: passes(wants, e)
+            call.tx, seat, seen, event.pos, None, False, limit - limit // 2, lambda e: passes(wants, e, ignored)
         )
     last = after.events[-1].pos if after.events else event.pos
     state = await stored_events.list_state_at(call.tx, room_id, last)

@@ -8,6 +8,7 @@ import msgspec
 from madoguchi import errors
 from madoguchi.core.chat import push
 from madoguchi.core.chat.events import render
+from madoguchi.core.chat.ignoring import ignored_by
 from madoguchi.core.chat.receipts import MAIN
 from madoguchi.ids import UserID
 from madoguchi.storage import notifications as storage
@@ -42,10 +43,11 @@ async def list_some(
     facts = {room_id: push.facts_of(room, user_id) for room_id, room in rooms.items()}
     read = await storage.list_read(tx, user_id, room_ids, events[-1].pos if events else 0)
     rules = await push.rules_of(tx, user_id)
+    ignored = await ignored_by(tx, user_id)
     found: list[Json] = []
     last = 0
     for event in events:
-        if event.room_id not in facts:
+        if event.room_id not in facts or event.sender in ignored:
             continue
         told = {**_decoder.decode(event.body), "room_id": event.room_id}
         actions = push.actions_of(rules, told, facts[event.room_id], user_id)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from madoguchi.core.chat.ignoring import ignored_by
 from madoguchi.core.chat.inbox import Inbox
 from madoguchi.core.chat.room_cache import Room
 from madoguchi.core.chat.sync import rooms as rooms_of
@@ -74,6 +75,7 @@ async def _answer(ctx: "Context", asked: Asked, inbox: Inbox) -> tuple[dict[str,
         news = news_of(inbox, asked.since)
         upto = ctx.hub.pos
         _forget_counts(inbox, news)
+        asked.ignored = await _ignored(reader, asked, inbox, news)
         messages, upto = await _to_device(reader, asked, inbox, news, upto)
         joined = await _load_rooms(ctx, reader, asked, news, upto)
         data = await _account_data(reader, asked, news, upto)
@@ -108,6 +110,13 @@ def _forget_counts(inbox: Inbox, news: News) -> None:
         unread.forget(inbox, list(news.receipts))
     if news.has("keys"):
         inbox.memo.pop("keys", None)
+
+
+async def _ignored(reader: Reader, asked: Asked, inbox: Inbox, news: News) -> frozenset[UserID]:
+    known: frozenset[UserID] | None = inbox.memo.get("ignored")
+    if known is None or news.has("account_data"):
+        known = inbox.memo["ignored"] = await ignored_by(await reader(), asked.user_id)
+    return known
 
 
 async def _to_device(reader: Reader, asked: Asked, inbox: Inbox, news: News, upto: int) -> tuple[list[bytes], int]:

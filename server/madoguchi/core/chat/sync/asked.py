@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from madoguchi.core.chat.filters import EVERYTHING, Filter
+from madoguchi.core.chat.ignoring import NOBODY
 from madoguchi.core.chat.inbox import Inbox
 from madoguchi.ids import DeviceID, RoomID, UserID
 from madoguchi.storage.db import Tx
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 
 class Asked(msgspec.Struct, kw_only=True):
-    """A sync request. since: a position or None for the beginning; state_after: state as of the timeline's end."""
+    """A sync request. since: a position or None for the beginning; state_after: state as of the timeline's end;
+    ignored: whom the user does not want to hear of."""
 
     user_id: UserID
     device_id: DeviceID
@@ -23,6 +25,7 @@ class Asked(msgspec.Struct, kw_only=True):
     full_state: bool = False
     state_after: bool = False
     filter: Filter = EVERYTHING
+    ignored: frozenset[UserID] = NOBODY
 
 
 class News(msgspec.Struct):

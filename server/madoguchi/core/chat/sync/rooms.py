@@ -87,6 +87,8 @@ async def build(
             if _speaks(section) or room.room_id in news.receipts:
                 into.join[room.room_id] = section
                 counted.append(room)
+        elif membership == "invite" and own is not None and own.sender in asked.ignored:
+            continue
         elif membership in ("invite", "knock") and fresh:
             key = "invite" if membership == "invite" else "knock"
             getattr(into, key)[room.room_id] = {f"{key}_state": {"events": _stripped_state(room, asked.user_id)}}
@@ -94,7 +96,7 @@ async def build(
             await _left(reader, asked, upto, room, own, into)
     if counted:
         tx = await reader() if unread.needs_database(inbox, counted) else None
-        counts = await unread.count(tx, inbox, asked.user_id, counted, upto)  # type: ignore[arg-type]
+        counts = await unread.count(tx, inbox, asked, counted, upto)  # type: ignore[arg-type]
         for room in counted:
             count, section = counts[room.room_id], into.join[room.room_id]
             if asked.filter.room.timeline.unread_thread_notifications:
@@ -262,7 +264,14 @@ async def _left(reader: Reader, asked: Asked, upto: int, room: Room, own: Event,
     seen = await history.sight(tx, seat)
     wants = asked.filter.room.timeline
     page = await history.read_page(
-        tx, seat, seen, min(own.pos, upto), asked.since, True, max(1, wants.most), lambda e: passes(wants, e)
+        tx,
+        seat,
+        seen,
+        min(own.pos, upto),
+        asked.since,
+        True,
+        max(1, wants.most),
+        lambda e: passes(wants, e, asked.ignored),
     )
     shown = list(reversed(page.events))
     start = shown[0].pos - 1 if shown else own.pos

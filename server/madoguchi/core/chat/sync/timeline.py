@@ -6,8 +6,10 @@ from madoguchi.core.access import Seat
 from madoguchi.core.chat import history
 from madoguchi.core.chat.filters import RoomEventFilter
 from madoguchi.core.chat.history import Sight
+from madoguchi.core.chat.ignoring import NOBODY, is_hidden
 from madoguchi.core.chat.room_cache import Room, content_of
 from madoguchi.core.chat.sync.asked import Asked, Reader
+from madoguchi.ids import UserID
 from madoguchi.storage import events as stored_events
 from madoguchi.storage.db import Tx
 from madoguchi.storage.events import Event
@@ -35,7 +37,7 @@ async def timeline_of(reader: Reader, asked: Asked, room: Room, after: int | Non
     if news is None or seen is None:
         return await _from_database(await reader(), asked, room, after, upto, seen)
     news = [event for event in news if event.pos <= upto]
-    shown = [event for event in news if passes(wants, event)]
+    shown = [event for event in news if passes(wants, event, asked.ignored)]
     limited = len(shown) > most if after is not None else (len(shown) > most or room.floor > 0)
     shown = shown[-most:] if most else []
     if limited or after is None:
@@ -51,7 +53,7 @@ async def _from_database(
     seat = Seat(room.room_id, asked.user_id, room.members.get(asked.user_id, "leave"), upto)
     seen = seen or await history.sight(tx, seat)
     page = await history.read_page(
-        tx, seat, seen, upto, after, True, max(1, wants.most), lambda event: passes(wants, event)
+        tx, seat, seen, upto, after, True, max(1, wants.most), lambda event: passes(wants, event, asked.ignored)
     )
     shown = list(reversed(page.events))
     limited = page.end is not None and bool(shown)
@@ -93,7 +95,9 @@ async def changed_state(reader: Reader, room: Room, since: int, before: int) -> 
     return list(last.values())
 
 
-def passes(wants: RoomEventFilter, event: Event) -> bool:
+def passes(wants: RoomEventFilter, event: Event, ignored: frozenset[UserID] = NOBODY) -> bool:
+    if is_hidden(event, ignored):
+        return False
     if wants.is_open:
         return True
     if not wants.wants_room(event.room_id) or not wants.wants(event.type, event.sender):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from madoguchi.core.chat import push
+from madoguchi.core.chat.ignoring import is_hidden
 from madoguchi.core.chat.room_cache import Room
 from madoguchi.ids import RoomID, UserID
 from madoguchi.storage import events as stored_events
@@ -16,6 +17,7 @@ from madoguchi.storage.events import Event
 
 if TYPE_CHECKING:
     from madoguchi.core.chat.inbox import Inbox
+    from madoguchi.core.chat.sync.asked import Asked
 
 # Beyond so many a number says nothing more to a person.
 MOST = 1000
@@ -70,8 +72,9 @@ def forget(inbox: "Inbox", room_ids: Sequence[RoomID] | None = None) -> None:
             counts.pop(room_id, None)
 
 
-async def count(tx: Tx, inbox: "Inbox", user_id: UserID, rooms: Sequence[Room], upto: int) -> Mapping[RoomID, Unread]:
+async def count(tx: Tx, inbox: "Inbox", asked: "Asked", rooms: Sequence[Room], upto: int) -> Mapping[RoomID, Unread]:
     """The counts of rooms the user is joined to, as of a position."""
+    user_id = asked.user_id
     counts: dict[RoomID, Unread] = inbox.memo.setdefault("unread", {})
     fresh = [room for room in rooms if room.room_id not in counts]
     rules: push.Rules | None = inbox.memo.get("rules")
@@ -90,7 +93,8 @@ async def count(tx: Tx, inbox: "Inbox", user_id: UserID, rooms: Sequence[Room], 
             news = room.since(unread.counted_to)
             if news is None:
                 news = await stored_events.list_events_after(tx, room.room_id, unread.counted_to, upto, MOST)
-            _add(unread, rules, room, user_id, [event for event in news if event.pos <= upto])
+            told = [event for event in news if event.pos <= upto and not is_hidden(event, asked.ignored)]
+            _add(unread, rules, room, user_id, told)
             unread.counted_to = max(unread.counted_to, min(upto, room.head))
     return counts
 
