@@ -194,7 +194,7 @@ def run(
             if line.strip().startswith(keep):
                 count += 1
                 if count % 25 == 1 or "Installing" in line:
-                    say(line.strip()[:100])
+                    say(line.strip().partition(" (from ")[0][:100])
         code = process.wait()
     else:
         code = subprocess.run(command, check=False, env=env, stdout=subprocess.DEVNULL if quiet else None).returncode

@@ -40,6 +40,23 @@ async def test_it_runs_for_as_long_as_the_block_and_keeps_what_it_was_told(direc
         await connection.close()
 
 
+async def test_its_log_repeats_nothing_of_what_is_written(directory: Path) -> None:
+    said = "眠れないんです"
+    async with postgres.running(directory) as url:
+        connection = await asyncpg.connect(url)
+        await connection.execute("CREATE TABLE kept (n int, said text UNIQUE)")
+        await connection.execute("INSERT INTO kept VALUES (1, $1)", said)
+        for wrong in ("INSERT INTO kept VALUES (2, $1)", "SELECT $1::text::int", "SELECT $1::text::jsonb"):
+            with pytest.raises(asyncpg.PostgresError):
+                await connection.execute(wrong, said)
+        with pytest.raises(asyncpg.PostgresError):
+            await connection.execute(f"SELECT '{said}' FROM nowhere")
+        await connection.close()
+    log = (directory / "postgres.log").read_text()
+    assert "ready to accept connections" in log
+    assert said not in log
+
+
 async def test_a_directory_has_one_server(directory: Path) -> None:
     async with postgres.running(directory):
         with pytest.raises(PostgresError, match="in use by another process"):

@@ -45,6 +45,8 @@ OPTIONS: dict[str, str] = {
     "jit": "off",
     "fsync": "on",
     "synchronous_commit": "on",
+    # Of lower rank than "log" are the errors of single statements, whose texts quote values.
+    "log_min_messages": "log",
     "log_statement": "none",
     "log_min_error_statement": "panic",
     "log_parameter_max_length": "0",
