@@ -44,10 +44,6 @@ NO_LOOKUPS = "No third-party network is looked up here."
 NO_ADDRESSES = "No e-mail addresses or telephone numbers are kept here."
 
 
-def PENDING(method: str, path: str, operation: str) -> Row:
-    return REFUSED(method, path, operation, "pending")
-
-
 # One row a line, as in the specification.
 # fmt: off
 CHAPTERS: dict[str, list[Row]] = {
@@ -130,7 +126,7 @@ CHAPTERS: dict[str, list[Row]] = {
     "Rooms": [
         POST(V3 + "/createRoom", rooms.create_room, limit="room"),
         PUT(V3 + "/directory/room/{room_alias}", directory.set_room_alias),
-        GET(V3 + "/directory/room/{room_alias}", directory.get_room_id_by_alias, who=ANYONE),
+        GET(V3 + "/directory/room/{room_alias}", directory.get_room_id_by_alias, who=ANYONE, limit="look"),
         DELETE(V3 + "/directory/room/{room_alias}", directory.delete_room_alias),
         GET(V3 + "/rooms/{room_id}/aliases", directory.get_local_aliases),
     ],
@@ -146,11 +142,11 @@ CHAPTERS: dict[str, list[Row]] = {
         POST(V3 + "/rooms/{room_id}/kick", membership.kick),
         POST(V3 + "/rooms/{room_id}/ban", membership.ban),
         POST(V3 + "/rooms/{room_id}/unban", membership.unban),
-        GET(V3 + "/directory/list/room/{room_id}", directory.get_room_visibility_on_directory, who=ANYONE),
+        GET(V3 + "/directory/list/room/{room_id}", directory.get_room_visibility_on_directory, who=ANYONE, limit="look"),
         PUT(V3 + "/directory/list/room/{room_id}", directory.set_room_visibility_on_directory),
-        GET(V3 + "/publicRooms", directory.get_public_rooms, who=OPTIONAL),
+        GET(V3 + "/publicRooms", directory.get_public_rooms, who=OPTIONAL, limit="look"),
         POST(V3 + "/publicRooms", directory.query_public_rooms),
-        GET(V1 + "/room_summary/{room_id_or_alias}", directory.get_room_summary, who=OPTIONAL),
+        GET(V1 + "/room_summary/{room_id_or_alias}", directory.get_room_summary, who=OPTIONAL, limit="look"),
         REFUSED("GET", V1 + "/mutual_rooms", "getMutualRooms", "who shares which room is nobody else's business"),
     ],
     "User data": [
@@ -251,9 +247,9 @@ CHAPTERS: dict[str, list[Row]] = {
         PUT(V1 + "/admin/lock/{user_id}", admin.set_admin_lock_user),
     ],
     "Reporting content": [
-        POST(V3 + "/rooms/{room_id}/report", reporting.report_room),
-        POST(V3 + "/rooms/{room_id}/report/{event_id}", reporting.report_event),
-        POST(V3 + "/users/{user_id}/report", reporting.report_user),
+        POST(V3 + "/rooms/{room_id}/report", reporting.report_room, limit="keep"),
+        POST(V3 + "/rooms/{room_id}/report/{event_id}", reporting.report_event, limit="keep"),
+        POST(V3 + "/users/{user_id}/report", reporting.report_user, limit="keep"),
     ],
     "Third-party networks": [
         GET(V3 + "/thirdparty/protocols", discovery.get_protocols, tx=False),

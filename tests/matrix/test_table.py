@@ -1,0 +1,54 @@
+"""The table of contents against the specification's own list of operations, where that lies beside the project."""
+
+import json
+import re
+from collections import Counter
+
+import pytest
+
+from madoguchi.matrix.api import CHAPTERS
+from tests import oracle
+
+ROWS = [row for rows in CHAPTERS.values() for row in rows]
+
+
+def _shape(method: str, path: str) -> tuple[str, str]:
+    return method.upper(), re.sub(r"\{[^}]*\}", "{}", path.strip())
+
+
+def _letters(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+def _operations() -> list[tuple[str, str, str]]:
+    if not oracle.DOCUMENT.exists():
+        pytest.skip("the specification's OpenAPI document is not here")
+    paths = json.loads(oracle.DOCUMENT.read_text())["paths"]
+    return [
+        (method, path.strip(), operation["operationId"])
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        if isinstance(operation, dict) and "operationId" in operation
+    ]
+
+
+def test_every_operation_of_the_specification_has_a_row() -> None:
+    rows = Counter(_shape(row.method, row.path) for row in ROWS)
+    asked = Counter(_shape(method, path) for method, path, _ in _operations())
+    assert sum(asked.values()) == 166
+    assert {shape: count for shape, count in asked.items() if rows[shape] < count} == {}
+
+
+def test_a_refusal_says_why_and_bears_the_operations_name() -> None:
+    names = {operation for _, _, operation in _operations()}
+    for row in ROWS:
+        if row.refused is not None:
+            assert row.operation in names, row.path
+            assert len(row.refused) > 10, row.path
+
+
+def test_a_handler_bears_the_operations_name() -> None:
+    names = {_letters(operation) for _, _, operation in _operations()}
+    shown = (row.handler.__name__ for row in ROWS if row.refused is None and "/unstable/" not in row.path)
+    strangers = [name for name in shown if _letters(name) not in names]
+    assert strangers == []
