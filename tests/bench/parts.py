@@ -96,15 +96,13 @@ async def send(bench: Bench) -> None:
 
 
 async def idle(bench: Bench) -> None:
-    """2,000 people who wait and nothing happens; on a freshly started server, one server at a time."""
+    """2,000 people who come to a freshly started server, wait, and nothing happens; one server at a time."""
     for server in bench.servers:
         server.stop()
     for server in bench.servers:
         server.start(with_appservice=True)
-        users = await register_idle(server, 200 if bench.quick else 2000)
-        server.stop()
-        server.start()
         fresh = server.memory_mb()
+        users = await register_idle(server, 200 if bench.quick else 2000)
         numbers = await loads.idle(server, users, poll_s=10 if bench.quick else 30)
         bench.note("idle long polls", server.name, {"fresh_mb": fresh} | numbers)
         server.stop()
