@@ -8,7 +8,7 @@ look at without asking the database. Waiters register before they read.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 import structlog
@@ -27,9 +27,13 @@ log = structlog.get_logger()
 
 # How long an inbox that nobody reads is kept.
 IDLE_SECONDS = 600
+# How often the connection that listens is asked for a sign of life, and how long it may take to give one.
+HEARTBEAT_SECONDS = 10
 
 
 Listener = Callable[[int, str, str], Awaitable[None] | None]
+# Memberships whose holders hear of everything that happens in a room.
+_IN = ("join", "invite", "knock")
 
 
 class Hub:
@@ -49,6 +53,7 @@ class Hub:
         self._touched: set[UserID] = set()
         self._taking = 0
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._heartbeat_at = 0.0
         self.pos = 0
         # Whether the process is stopping: nobody should begin to wait.
         self.closed = False
@@ -89,11 +94,6 @@ class Hub:
         # Listening began before this reading, so nothing lies between the position read and the first announcement.
         pos = await stream.position(connection)
         self._connection = connection
-        while not self._queue.empty():
-            waiting = self._queue.get_nowait()
-            if waiting is not None and waiting.pos > pos:
-                self._queue.put_nowait(waiting)
-                break
         self._reset(pos)
 
     def _heard(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
@@ -108,7 +108,7 @@ class Hub:
         for inbox in self._inboxes.values():
             inbox.entries.clear()
             inbox.memo.clear()
-            inbox.floor = pos
+            inbox.floor = self.pos
         self._desk_pos = self.pos
         self._wake_all()
 
@@ -123,6 +123,9 @@ class Hub:
                 waiter.set_result(None)
 
     def _advance(self, pos: int) -> None:
+        if pos < self.pos:
+            # Read afresh in the meantime: what was being taken in is old by now.
+            return
         self.pos = pos
         if self._reached:
             for wanted, waiter in self._reached:
@@ -137,7 +140,7 @@ class Hub:
             await asyncio.sleep(wait)
             wait = 1.0
             self._sweep()
-            if self._connection is not None and not self._connection.is_closed():
+            if await self._is_heard():
                 continue
             log.warning("stream connection lost, connecting again")
             try:
@@ -145,8 +148,26 @@ class Hub:
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 wait = 0.2
 
+    async def _is_heard(self) -> bool:
+        """Whether the connection still speaks: one that was cut without a word would keep silent for ever."""
+        if self._connection is None or self._connection.is_closed():
+            return False
+        now = asyncio.get_running_loop().time()
+        if now < self._heartbeat_at:
+            return True
+        self._heartbeat_at = now + HEARTBEAT_SECONDS
+        try:
+            await asyncio.wait_for(stream.position(self._connection), HEARTBEAT_SECONDS)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            self._connection.terminate()
+            return False
+        return True
+
     def _sweep(self) -> None:
         now = asyncio.get_running_loop().time()
+        # Told while this worker was listening anew, these were never asked for.
+        for pos in [pos for pos in self.pending if pos <= self.pos]:
+            del self.pending[pos]
         for user_id, inbox in list(self._inboxes.items()):
             if inbox.idle and now - inbox.used_at > IDLE_SECONDS:
                 del self._inboxes[user_id]
@@ -192,7 +213,7 @@ class Hub:
                         fetched = {event.pos: event for event in found}
                     event = fetched.get(pos)
                 self._rooms.tell(key, event)
-                await self._tell_event(pos, key, event, touched)
+                await self._tell_event(pos, key, touched)
             elif kind == "receipt" and extra:
                 # A private one: it concerns nobody but its user.
                 self._put(extra, pos, kind, key, touched)
@@ -207,7 +228,7 @@ class Hub:
                 self._put(key, pos, kind, key, touched)
 
     def _worth_reading(self, room_id: RoomID) -> bool:
-        return bool(self._inboxes) or self._rooms.peek(room_id) is not None
+        return bool(self._inboxes) or self._rooms.is_wanted(room_id)
 
     def _put(self, user_id: UserID, pos: int, kind: str, key: str, touched: set[UserID]) -> None:
         inbox = self._inboxes.get(user_id)
@@ -215,19 +236,16 @@ class Hub:
             inbox.add(pos, kind, key)
             touched.add(user_id)
 
-    async def _members(self, room_id: RoomID) -> Iterable[tuple[UserID, str]]:
-        if not self._inboxes:
-            return ()
-        room = await self._rooms.get(room_id)
-        return room.members.items() if room is not None else ()
-
-    async def _tell_event(self, pos: int, room_id: RoomID, event: Event | None, touched: set[UserID]) -> None:
-        for user_id, membership in await self._members(room_id):
-            if membership in ("join", "invite", "knock") or (event is not None and event.state_key == user_id):
+    async def _tell_event(self, pos: int, room_id: RoomID, touched: set[UserID]) -> None:
+        room = await self._rooms.get(room_id) if self._inboxes else None
+        for user_id, membership in room.members.items() if room is not None else ():
+            # A room just read may be ahead of what is being told: who has left since then was still in it.
+            if membership in _IN or (room is not None and room.member_pos(user_id) >= pos):
                 self._put(user_id, pos, "event", room_id, touched)
 
     async def _tell_room(self, pos: int, kind: str, room_id: RoomID, touched: set[UserID]) -> None:
-        for user_id, membership in await self._members(room_id):
+        room = await self._rooms.get(room_id) if self._inboxes else None
+        for user_id, membership in room.members.items() if room is not None else ():
             if membership == "join":
                 self._put(user_id, pos, kind, room_id, touched)
 
@@ -250,8 +268,11 @@ class Hub:
         """The user's inbox; a new one is complete from the present position on."""
         inbox = self._inboxes.get(user_id)
         if inbox is None:
-            # Part of the announcement that is being taken in may have passed by already: it counts as old.
+            # Part of the announcement that is being taken in may have passed by already: it counts as old, and whoever
+            # waits is woken at its end to look.
             inbox = self._inboxes[user_id] = Inbox(max(self.pos, self._taking))
+            if self._taking > self.pos:
+                self._touched.add(user_id)
         inbox.used_at = asyncio.get_running_loop().time()
         return inbox
 

@@ -72,6 +72,11 @@ class Room:
         """Whether the room has ever been set to be encrypted (which can't be undone)."""
         return ("m.room.encryption", "") in self.state
 
+    def member_pos(self, user_id: UserID) -> int:
+        """The position of a user's membership event; 0 for somebody who has none."""
+        event = self.state.get(("m.room.member", user_id))
+        return event.pos if event is not None else 0
+
     def joined(self) -> list[UserID]:
         """The joined members."""
         return [user for user, membership in self.members.items() if membership == "join"]
@@ -127,9 +132,8 @@ class Rooms:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._rooms: OrderedDict[RoomID, Room] = OrderedDict()
-        # How many events the hub has told of, and in which rooms the latest were.
-        self._told = 0
-        self._recent: deque[RoomID] = deque(maxlen=20_000)
+        # What the hub tells of rooms while they are being read, for each reading under way.
+        self._loads: list[dict[RoomID, list[Event | None]]] = []
 
     def peek(self, room_id: RoomID) -> Room | None:
         """The room, if it is in memory."""
@@ -137,6 +141,10 @@ class Rooms:
         if room is not None:
             self._rooms.move_to_end(room_id)
         return room
+
+    def is_wanted(self, room_id: RoomID) -> bool:
+        """Whether somebody here has the room in memory, or is just reading it."""
+        return room_id in self._rooms or any(room_id in told for told in self._loads)
 
     async def get(self, room_id: RoomID) -> Room | None:
         """The room, or None if there is none."""
@@ -148,27 +156,27 @@ class Rooms:
     async def get_many(self, room_ids: Sequence[RoomID]) -> dict[RoomID, Room]:
         """Those of the rooms that exist; the ones not in memory are read with three statements in all."""
         missing = [room_id for room_id in room_ids if room_id not in self._rooms]
-        if missing:
-            began = self._told
-            loaded = await self._load(missing)
-            # What was told of while the database was read may be missing in what was read.
-            for room_id in self._told_since(began) & loaded.keys():
-                await self._read_on(loaded[room_id])
+        while missing:
+            told: dict[RoomID, list[Event | None]] = {room_id: [] for room_id in missing}
+            self._loads.append(told)
+            try:
+                loaded = await self._load(missing)
+            finally:
+                self._loads = [load for load in self._loads if load is not told]
+            # What was told of while the database was read may be missing in what was read. No waiting from here on.
+            missing = []
             for room_id, room in loaded.items():
+                news = [event for event in told[room_id] if event is not None]
+                if len(news) < len(told[room_id]) or any(event.type == "m.room.redaction" for event in news):
+                    missing.append(room_id)
+                    continue
+                for event in news:
+                    room.add(event)
                 self._rooms.setdefault(room_id, room)
         found = {room_id: known for room_id in room_ids if (known := self.peek(room_id)) is not None}
         while len(self._rooms) > max(MOST_ROOMS, len(room_ids)):
             self._rooms.popitem(last=False)
         return found
-
-    def _told_since(self, began: int) -> set[RoomID]:
-        news = self._told - began
-        return set(list(self._recent)[-news:]) if news else set()
-
-    async def _read_on(self, room: Room) -> None:
-        async with self._db.aside() as connection:
-            for event in await stored_events.list_events_after(connection, room.room_id, room.head, 2**62, RING * 4):
-                room.add(event)
 
     async def _load(self, room_ids: Sequence[RoomID]) -> dict[RoomID, Room]:
         # One snapshot for the three reads: state and events must speak of the same moment.
@@ -193,8 +201,9 @@ class Rooms:
 
         A redaction drops the room too: what it redacts has changed in the database.
         """
-        self._told += 1
-        self._recent.append(room_id)
+        for told in self._loads:
+            if room_id in told:
+                told[room_id].append(event)
         room = self._rooms.get(room_id)
         if room is None:
             return

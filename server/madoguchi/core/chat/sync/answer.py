@@ -51,9 +51,9 @@ async def sync(ctx: "Context", asked: Asked, timeout: float) -> dict[str, Any]:
                 answer, upto, empty = await _answer(ctx, asked, inbox)
                 if must or not empty:
                     return answer
+                # No second look before waiting: what has come since then has called the waiter, and what is still being
+                # taken in will call it.
                 asked.since = upto
-                if inbox.since(upto):
-                    continue
             alarm = loop.call_at(end, _ring, waiter)
             try:
                 await waiter
@@ -73,7 +73,8 @@ async def _answer(ctx: "Context", asked: Asked, inbox: Inbox) -> tuple[dict[str,
     async with AsyncExitStack() as stack:
         reader = Reader(ctx, stack)
         news = news_of(inbox, asked.since)
-        upto = ctx.hub.pos
+        # Should this worker lag behind another one's answer, it has nothing to say yet.
+        upto = max(ctx.hub.pos, asked.since or 0)
         _forget_counts(inbox, news)
         asked.ignored = await _ignored(reader, asked, inbox, news)
         messages, upto = await _to_device(reader, asked, inbox, news, upto)
