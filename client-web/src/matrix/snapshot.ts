@@ -52,6 +52,8 @@ function asMessage(event: MatrixEvent, room: SdkRoom, userId: string): Message |
   if (event.isState()) return null;
   if (event.isRedacted()) return event.isRedaction() ? null : line("removed");
   if (event.isDecryptionFailure() || event.getType() === EventType.RoomMessageEncrypted) return line("unreadable");
+  // Whoever runs the server could put this in; what a person says here comes encrypted. Ours under way have a status.
+  if (event.status === null && !event.isEncrypted() && !isSilent(event)) return line("unreadable");
   if (event.getType() !== EventType.RoomMessage) return isSilent(event) ? null : line("other");
   if (event.isRelation(RelationType.Replace)) return null;
   const content = event.getContent();
