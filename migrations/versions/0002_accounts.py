@@ -1,4 +1,4 @@
-"""Accounts, sessions, devices, profiles, interactive authentication and media. All times are milliseconds since 1970."""
+"""Accounts, sessions, devices, profiles, interactive authentication and media. Times: milliseconds since 1970."""
 
 from alembic import op
 
@@ -86,6 +86,7 @@ def upgrade() -> None:
             uploaded_at bigint,
             unused_expires_at bigint
         );
+        CREATE INDEX media_of_owner ON media (owner, created_at);
         CREATE INDEX media_pending ON media (owner, unused_expires_at) WHERE size IS NULL;
         """
     )
