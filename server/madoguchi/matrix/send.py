@@ -12,10 +12,20 @@ from madoguchi.web.endpoint import Call
 _NOT_AS_MESSAGE = frozenset(("m.room.create", "m.room.member", "m.room.power_levels", "m.room.encryption"))
 
 
+# What a transaction id may have, so that it and the ids beside it fit into an index.
+_MOST_TXN_BYTES = 512
+
+
+def _check_txn_id(txn_id: str) -> None:
+    if len(txn_id.encode()) > _MOST_TXN_BYTES:
+        raise errors.Invalid(f"A transaction id can have {_MOST_TXN_BYTES} bytes.")
+
+
 async def send_message(call: Call, room_id: str, event_type: str, txn_id: str, body: dict[str, Any]) -> dict[str, Any]:
     """No transaction here: the writer stores it together with what others send at the same moment."""
     session = call.session
     session.must_not_be_suspended()
+    _check_txn_id(txn_id)
     if event_type in _NOT_AS_MESSAGE:
         raise errors.NotAllowed("This is a state event: it is set, not sent.")
     if event_type == "m.room.redaction":
@@ -45,6 +55,7 @@ class Redaction(msgspec.Struct):
 async def redact_event(call: Call, room_id: str, event_id: str, txn_id: str, body: Redaction) -> dict[str, Any]:
     session = call.session
     session.must_not_be_suspended()
+    _check_txn_id(txn_id)
     redaction = await events.redact(
         call.ctx, call.tx, room_id, session.user_id, event_id, body.reason, session.device_id, txn_id
     )

@@ -46,12 +46,15 @@ def level_of(version: RoomVersion, state: State, creator: UserID, user_id: UserI
 
 def level_for(state: State, type_: str, is_state: bool) -> int:
     """The power level that sending an event of a type takes."""
-    levels = state("m.room.power_levels", "") or {}
+    levels = state("m.room.power_levels", "")
+    if levels is None:
+        return 0
     events = levels.get("events")
     if isinstance(events, Mapping) and isinstance(events.get(type_), int):
         return int(events[type_])
     if is_state:
-        return _level(levels, "state_default", 50 if levels else 0)
+        # 50 as soon as there are power levels at all, be they empty.
+        return _level(levels, "state_default", 50)
     return _level(levels, "events_default", 0)
 
 
