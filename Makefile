@@ -2,11 +2,11 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup browser run test lint ruff mypy imports tsc eslint check bench soak lock clean
+.PHONY: help setup browser run test lint ruff mypy imports tsc eslint check bench soak pictures lock clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what there is
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r word text; do printf '  make %-7s %s\n' "$$word" "$$text"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r word text; do printf '  make %-8s %s\n' "$$word" "$$text"; done
 
 setup:  ## Python environment, web client, everything `run` needs (done by the others too)
 	@sh tools/setup.sh venv web
@@ -45,6 +45,9 @@ bench: setup  ## compare with Synapse on this machine; prints a table, writes bu
 
 soak: browser  ## the long runs
 	@$(BIN)/python -m pytest -m soak --timeout 3600 $(PYTEST)
+
+pictures: browser  ## the pictures of README.md anew
+	@$(BIN)/python -m tests.browser.pictures
 
 lock: setup  ## choose the newest versions of all Python packages again
 	@sh tools/lock.sh --upgrade
