@@ -37,7 +37,10 @@ async def seat(
     present = await stored_rooms.get_membership(tx, room_id, user_id)
     membership = present.membership if present is not None else "never"
     allowed = {"join": ("join",), "invite": ("join", "invite"), "ever": ("join", "invite", "leave", "ban")}[at_least]
-    if present is None or membership not in allowed or present.forgotten:
+    admitted = present is not None and membership in allowed and not present.forgotten
+    if admitted and membership in ("leave", "ban"):
+        admitted = await stored_rooms.was_joined(tx, room_id, user_id)
+    if present is None or not admitted:
         if at_least == "ever":
             pos = await stored_rooms.world_readable_since(tx, room_id)
             if pos is not None:

@@ -73,4 +73,7 @@ async def _subject(call: Call, user_id: UserID, *, change: bool = False) -> Acco
         raise errors.NotAllowed("You can't do this to yourself.")
     if user_id != call.session.user_id and await accounts.is_administrator(call.tx, user_id):
         raise errors.NotAllowed("This is an administrator too.")
-    return await accounts.get_open(call.tx, user_id)
+    account = await accounts.get_open(call.tx, user_id)
+    if change and account.kind in ("keeper", "appservice"):
+        raise errors.NotAllowed("The desk itself would stop without this account.")
+    return account

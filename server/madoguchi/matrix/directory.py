@@ -21,6 +21,8 @@ async def set_room_alias(call: Call, room_alias: str, body: AliasBody) -> dict[s
     stands = await events.standing(call.tx, body.room_id, [call.session.user_id])
     if stands.membership(call.session.user_id) != "join":
         raise errors.NotAllowed("You are not in this room.")
+    if stands.room.kind != "plain":
+        raise errors.NotAllowed("A desk's room has no public name.")
     if not await stored_rooms.insert_alias(call.tx, room_alias, body.room_id, call.session.user_id):
         raise errors.Conflict("This alias is taken.", errcode="M_UNKNOWN")
     return {}
@@ -66,7 +68,8 @@ async def _check_may_publish(call: Call, room_id: str) -> None:
 
 async def get_room_visibility_on_directory(call: Call, room_id: str) -> dict[str, Any]:
     room = await stored_rooms.get_room(call.tx, room_id)
-    if room is None:
+    # Anybody may ask: nobody learns that there is a room of the desk.
+    if room is None or room.kind != "plain":
         raise errors.NotFound("There is no such room.")
     return {"visibility": "public" if room.public else "private"}
 
@@ -80,6 +83,8 @@ async def set_room_visibility_on_directory(call: Call, room_id: str, body: Visib
         raise errors.Invalid("visibility is public or private.")
     room = await stored_rooms.get_room(call.tx, room_id)
     if room is None:
+        raise errors.NotFound("There is no such room.")
+    if room.kind != "plain" and await stored_rooms.get_membership(call.tx, room_id, call.session.user_id) is None:
         raise errors.NotFound("There is no such room.")
     await _check_may_publish(call, room_id)
     if room.kind != "plain" and body.visibility == "public":

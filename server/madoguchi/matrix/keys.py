@@ -5,9 +5,10 @@ from typing import Any
 import msgspec
 
 from madoguchi import errors
-from madoguchi.core.chat import cross_signing, device_lists, keys, tokens
+from madoguchi.core.chat import acquaintance, cross_signing, device_lists, keys, tokens
 from madoguchi.core.chat.cross_signing import Usage
 from madoguchi.core.chat.interactive_auth import Auth, require
+from madoguchi.ids import server_name_of
 from madoguchi.storage import stream
 from madoguchi.web.endpoint import Call
 
@@ -47,7 +48,13 @@ class QueryKeys(msgspec.Struct):
 
 
 async def query_keys(call: Call, body: QueryKeys) -> Json:
-    return await keys.query(call.tx, call.ctx.settings.server_name, call.session.user_id, body.device_keys)
+    wanted = await acquaintance.known(call.tx, call.session, body.device_keys)
+    answer = await keys.query(call.tx, call.ctx.settings.server_name, call.session.user_id, wanted)
+    # Nobody can be told from somebody that one may not find.
+    hidden = (user_id for user_id in body.device_keys if user_id not in wanted)
+    here = call.ctx.settings.server_name
+    answer["device_keys"] |= {user_id: {} for user_id in hidden if server_name_of(user_id) == here}
+    return answer
 
 
 class ClaimKeys(msgspec.Struct):
@@ -56,7 +63,8 @@ class ClaimKeys(msgspec.Struct):
 
 
 async def claim_keys(call: Call, body: ClaimKeys) -> Json:
-    return await keys.claim(call.tx, call.ctx.settings.server_name, body.one_time_keys)
+    wanted = await acquaintance.known(call.tx, call.session, body.one_time_keys)
+    return await keys.claim(call.tx, call.ctx.settings.server_name, wanted)
 
 
 class Between(msgspec.Struct):

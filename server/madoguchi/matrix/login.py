@@ -141,6 +141,8 @@ async def _by_appservice(call: Call, body: Login) -> Logged:
         account = await store.get_account_for_update(tx, user_id)
         if account is None or account.deactivated_at is not None:
             raise errors.NotAllowed("The application service has not registered this user.")
+        if not service.may_be(account):
+            raise errors.NotAllowed("The application service may not act as this user.")
         return logged(call, await _start(call, tx, user_id, body))
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from madoguchi.core.chat import to_device
+from madoguchi.core.chat import acquaintance, to_device
 from madoguchi.web.endpoint import Call
 
 
@@ -18,7 +18,7 @@ async def send_to_device(call: Call, event_type: str, txn_id: str, body: SendToD
         call.tx,
         session.user_id,
         event_type,
-        body.messages,
+        await acquaintance.known(call.tx, session, body.messages),
         transaction=(session.device_id or "", txn_id),
         at=call.ctx.clock.ms(),
     )

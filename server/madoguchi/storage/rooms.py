@@ -58,6 +58,20 @@ async def get_membership(tx: Tx, room_id: RoomID, user_id: UserID) -> Membership
     return Membership(*row) if row else None
 
 
+async def was_joined(tx: Tx, room_id: RoomID, user_id: UserID) -> bool:
+    """Whether the user has ever been a member: an invitation that was turned down leaves a membership too."""
+    found: bool = await tx.fetchval(
+        """
+        SELECT EXISTS (
+            SELECT 1 FROM events
+             WHERE room_id = $1 AND type = 'm.room.member' AND state_key = $2
+               AND body::json #>> '{content,membership}' = 'join')
+        """,
+        room_id, user_id,
+    )  # fmt: skip
+    return found
+
+
 async def world_readable_since(tx: Tx, room_id: RoomID) -> int | None:
     """The position since which a room's history is open to the world; None if it is not now."""
     pos: int | None = await tx.fetchval(
@@ -117,6 +131,19 @@ async def list_shared_users(tx: Tx, user_id: UserID) -> set[UserID]:
         """
         SELECT DISTINCT theirs.user_id FROM memberships mine
           JOIN memberships theirs ON theirs.room_id = mine.room_id AND theirs.membership = 'join'
+         WHERE mine.user_id = $1 AND mine.membership = 'join'
+        """,
+        user_id,
+    )
+    return {row[0] for row in rows}
+
+
+async def list_acquaintances(tx: Tx, user_id: UserID) -> set[UserID]:
+    """Who is joined or invited to a room that the user is joined to; the user too if in any room."""
+    rows = await tx.fetch(
+        """
+        SELECT DISTINCT theirs.user_id FROM memberships mine
+          JOIN memberships theirs ON theirs.room_id = mine.room_id AND theirs.membership IN ('join', 'invite')
          WHERE mine.user_id = $1 AND mine.membership = 'join'
         """,
         user_id,

@@ -84,6 +84,11 @@ class AppService(msgspec.Struct, frozen=True):
         """Whether it may act as this user."""
         return user_id == self.sender or any(space.has(user_id) for space in self.users)
 
+    def may_be(self, account: store.Account) -> bool:
+        """Whether it may act as the owner of this account. The desk's own people and those whom it gave a nameless
+        account are no bridge's, however wide its namespaces are written."""
+        return self.speaks_for(account.user_id) and account.kind in ("ghost", "appservice", "user")
+
     def keeps_for_itself(self, user_id: UserID) -> bool:
         """Whether nobody else may make an account of this name."""
         return user_id == self.sender or any(space.exclusive and space.has(user_id) for space in self.users)
@@ -162,6 +167,8 @@ async def authenticate(ctx: "Context", tx: Tx, token: str, query: Mapping[str, s
     account = await store.get_account(tx, user_id)
     if account is None or account.deactivated_at is not None:
         raise errors.NotAllowed("The application service has not registered this user.")
+    if not service.may_be(account):
+        raise errors.NotAllowed("The application service may not act as this user.")
     if account.locked_at is not None:
         raise errors.UserLocked("This account has been locked.", soft_logout=True)
     device_id = query.get("device_id") or query.get("org.matrix.msc3202.device_id") or ""

@@ -33,6 +33,9 @@ AUTH_TYPES = ("m.room.create", "m.room.power_levels", "m.room.join_rules")
 
 # What may be sent in clear into an encrypted room of the desk: none of it says anything about the matter.
 CLEAR_TYPES = frozenset(("m.room.encrypted", "m.room.redaction"))
+MEGOLM = "m.megolm.v1.aes-sha2"
+# What a message in clear would have beside its ciphertext.
+_WORDS = frozenset(("msgtype", "body", "formatted_body", "m.new_content"))
 
 
 def build(
@@ -63,7 +66,9 @@ def build(
     if redacts is not None:
         shown["redacts"] = redacts
     try:
-        event_id = "$" + versions.reference_hash(version, {**shown, "room_id": room_id}, nonce)
+        # The create event of a version whose room ids follow from it has none.
+        hashed = {**shown, "room_id": room_id} if room_id else shown
+        event_id = "$" + versions.reference_hash(version, hashed, nonce)
     except (UnicodeEncodeError, msgspec.EncodeError):
         raise errors.BadJson("The event is not valid UTF-8.") from None
     shown["event_id"] = event_id
@@ -87,13 +92,23 @@ def build(
     )
 
 
+def is_closed(type_: str, content: Mapping[str, Any]) -> bool:
+    """Whether a message may stand in a desk's room: nothing that its sender forgot to encrypt, however it is called."""
+    if type_ != "m.room.encrypted":
+        return type_ in CLEAR_TYPES
+    ciphertext = content.get("ciphertext")
+    closed = content.get("algorithm") == MEGOLM and isinstance(ciphertext, str) and ciphertext != ""
+    return closed and _WORDS.isdisjoint(content)
+
+
 def relation_of(content: Mapping[str, Any]) -> tuple[EventID | None, str | None]:
     """What an event's content says it relates to: (event id, rel_type), or (None, None) ("Forming relationships")."""
     relates = content.get("m.relates_to")
     if isinstance(relates, Mapping):
         event_id, rel_type = relates.get("event_id"), relates.get("rel_type")
         if isinstance(event_id, str) and isinstance(rel_type, str) and "\0" not in event_id + rel_type:
-            return event_id, rel_type
+            # Nothing longer is an event id, and an index would not take it.
+            return (event_id, rel_type) if max(len(event_id), len(rel_type)) <= 255 else (None, None)
     return None, None
 
 
@@ -245,6 +260,9 @@ async def redact(
     target = await stored_events.get_event(tx, room_id, target_id)
     if target is None:
         raise errors.NotFound("There is no such event in this room.")
+    if target.state_key is not None and stands.room.kind != "plain" and sender != stands.room.creator:
+        # Redacted, m.room.encryption names no algorithm any more.
+        raise errors.NotAllowed("What makes up a desk's room is not taken back.")
     if target.sender != sender:
         level = auth_rules.level_of(stands.version, stands.content, stands.room.creator, sender)
         if level < auth_rules.action_level(stands.content, "redact"):

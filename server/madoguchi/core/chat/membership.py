@@ -37,13 +37,17 @@ async def change(
     Raises NotAllowed, BadJson; NotFound if the target of an invite has no account.
     """
     stands = await events.standing(tx, room_id, [sender, target])
+    if stands.room.kind != "plain" and stands.event("m.room.member", sender) is None:
+        # As of a room that does not exist: a stranger does not learn that there is a case.
+        raise errors.NotAllowed("You are not in this room.")
     content = await _vouched(tx, stands, target, content)
     stands.check(sender, "m.room.member", target, content)
     to = str(content["membership"])
     if to == "invite" and await accounts.get_account(tx, target) is None:
         raise errors.NotFound("There is no such user here.")
-    if stands.room.kind != "plain" and "reason" in content:
-        content = {key: value for key, value in content.items() if key != "reason"}
+    if stands.room.kind != "plain":
+        # State is never encrypted: who came or went, and the name they go by everywhere; no reason, no words.
+        content = await events.member_content(tx, target, to)
     present = stands.event("m.room.member", target)
     if present is not None and content_of(present) == content and present.sender == sender:
         return present.event_id

@@ -17,7 +17,6 @@ from madoguchi.storage.events import Event, Membership
 if TYPE_CHECKING:
     from madoguchi.context import Context
 
-MEGOLM = "m.megolm.v1.aes-sha2"
 _PRESETS: dict[str, tuple[str, str, str]] = {
     # preset: join rule, history visibility, guest access
     "private_chat": ("invite", "shared", "can_join"),
@@ -179,7 +178,7 @@ async def _furnish(tx: Tx, making: _Making, wanted: CreateRoom, preset: str, enc
         ("m.room.guest_access", ""): {"guest_access": guests},
     }
     if encrypted:
-        defaults["m.room.encryption", ""] = {"algorithm": MEGOLM}
+        defaults["m.room.encryption", ""] = {"algorithm": events.MEGOLM}
     for (type_, state_key), content in {**defaults, **initial}.items():
         if type_ in ("m.room.create", "m.room.member"):
             raise errors.Invalid("initial_state can't have a create or membership event.")

@@ -96,10 +96,13 @@ class Writer:
         Unavailable.
         """
         key = (sender, device_id, room_id, type_, txn_id)
-        under_way = self._sent.get(key)
-        if under_way is not None and not (under_way.done() and under_way.exception() is not None):
+        under_way = self._under_way(key)
+        if under_way is None:
+            room = await self._judged(room_id, sender, type_, content)
+            # Whoever judged this may have had to wait, and the same request may have come again meanwhile.
+            under_way = self._under_way(key)
+        if under_way is not None:
             return await asyncio.shield(under_way)
-        room = await self._judged(room_id, sender, type_, content)
         event = events.build(
             versions.VERSIONS[room.version], room_id, sender, type_, content, self._clock.ms(),
             nonce=self.nonce(), device_id=device_id, txn_id=txn_id,
@@ -112,6 +115,10 @@ class Writer:
         self._news.set()
         # Shielded: a client that hangs up does not take back what others of its batch wait for.
         return await asyncio.shield(item.done)
+
+    def _under_way(self, key: tuple[UserID, str, RoomID, str, str]) -> "asyncio.Future[EventID] | None":
+        known = self._sent.get(key)
+        return None if known is None or (known.done() and known.exception() is not None) else known
 
     async def _judged(self, room_id: RoomID, sender: UserID, type_: str, content: Mapping[str, Any]) -> Room:
         """The room, where the sender may send this. Nobody is refused by an old copy: another worker may just have let
@@ -143,15 +150,24 @@ class Writer:
                 self._news.clear()
             self._hub.batch_settled.clear()
             try:
-                await self._commit(batch)
+                await self._commit_or_fail(batch)
             except asyncio.CancelledError:
                 _fail(batch, errors.Unavailable("The server is stopping. Please try again."))
                 raise
-            except Exception as error:
-                log.error("a batch could not be stored", size=len(batch), error=type(error).__name__)
-                _fail(batch, errors.Unavailable("The message could not be stored. Please try again."))
             finally:
                 self._hub.batch_settled.set()
+
+    async def _commit_or_fail(self, batch: list[_Item]) -> None:
+        try:
+            await self._commit(batch)
+        except Exception as error:
+            log.error("a batch could not be stored", size=len(batch), error=type(error).__name__)
+            if len(batch) > 1:
+                # One message that the database does not take is its sender's trouble, not that of all the others.
+                for item in batch:
+                    if not item.done.done():
+                        await self._commit_or_fail([item])
+            _fail(batch, errors.Unavailable("The message could not be stored. Please try again."))
 
     async def _commit(self, batch: list[_Item]) -> None:
         for _ in range(_TRIES):
@@ -219,10 +235,15 @@ class Writer:
         known = {ordinals[place]: event_id for place, event_id in found.items()}
         left: list[_Item] = []
         for number, item in enumerate(batch):
-            if number not in known:
+            if number in known:
+                if not item.done.done():
+                    item.done.set_result(known[number])
+            elif number in ordinals:
+                # Twice in this batch: its turn comes when the first one is stored.
+                self._gathered.append(item)
+                self._news.set()
+            else:
                 left.append(item)
-            elif not item.done.done():
-                item.done.set_result(known[number])
         return left
 
 
@@ -238,7 +259,7 @@ def check_message(room: Room, sender: UserID, type_: str, content: Mapping[str, 
     """Raises NotAllowed unless `sender` may send this message into the room as it stands."""
     if room.members.get(sender) != "join":
         raise errors.NotAllowed("You are not in this room.")
-    if room.kind != "plain" and type_ not in events.CLEAR_TYPES:
+    if room.kind != "plain" and not events.is_closed(type_, content):
         raise errors.NotAllowed("This room only takes encrypted messages.")
     version = versions.VERSIONS[room.version]
     creator = room.state[("m.room.create", "")].sender

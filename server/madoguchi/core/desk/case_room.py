@@ -60,7 +60,8 @@ def power_levels(keeper: UserID, counsellors: list[UserID], *, closed: bool = Fa
         "invite": _KEEPER,
         "kick": _KEEPER,
         "ban": _KEEPER,
-        "redact": _KEEPER if closed else _COUNSELLOR,
+        # Everybody takes back only what they said themselves: nobody else makes a young person's words disappear.
+        "redact": _KEEPER,
         "notifications": {"room": _COUNSELLOR},
     }
 

@@ -18,6 +18,7 @@ from madoguchi.core.desk import case_room, channels, guidance
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.settings import DeskSettings
 from madoguchi.ids import CaseID, RoomID, UserID
+from madoguchi.storage import accounts as stored_accounts
 from madoguchi.storage import cases as stored
 from madoguchi.storage import staff as stored_staff
 from madoguchi.storage import stream
@@ -74,6 +75,10 @@ async def arrive(
             return Arrived(running)
         if await stored_staff.get_staff(tx, user_id) is not None or user_id == case_room.keeper_id(ctx):
             raise errors.NotAllowed("Staff don't come to their own desk. Please use an account of your own.")
+        account = await stored_accounts.get_account(tx, user_id)
+        if channel in channels.OWN and account is not None and account.kind in ("ghost", "appservice"):
+            # It would be shown as sealed from end to end, with an app in between.
+            raise errors.NotAllowed("Whom a bridge stands for comes by the channel of their app.")
     await _let_in(ctx, tx, way)
     password = secrets.token_urlsafe(24) if with_password and user_id is None else None
     started = None
