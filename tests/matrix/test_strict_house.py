@@ -248,6 +248,7 @@ async def test_an_administrator_locks_and_suspends(crowd: Crowd) -> None:
             "INSERT INTO staff (user_id, name, role, capacity, added_at)"
             f" VALUES ('{person.user_id}', '{person.name}', 'administrator', 1, now())"
         )
+        crowd.sql(f"UPDATE accounts SET kind = 'staff' WHERE user_id = '{person.user_id}'")
     who = segment(mio.user_id)
     lock, suspend = f"{V1}/admin/lock/{who}", f"{V1}/admin/suspend/{who}"
     assert (await admin.get(f"{V3}/capabilities"))["capabilities"]["m.account_moderation"] == {

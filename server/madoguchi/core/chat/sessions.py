@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 ACCESS_TOKEN_LIFE_MS = 60 * 60 * 1000
-# People who are promised that nobody records where they write from.
-UNRECORDED = frozenset({"youth", "ghost"})
+# Of all others nobody records where they write from: young people come with Matrix clients, too.
+RECORDED = frozenset({"staff"})
 _MOST_IN_MEMORY = 200_000
 _SEEN_EVERY_MS = 60_000
 _SETTLE_MS = 10_000
@@ -161,14 +161,14 @@ class Sessions:
         self._digests.clear()
 
     def seen(self, session: Session, address: str, agent: str | None) -> None:
-        """Notes that a device called; at most once a minute, written down later. Young people's addresses are not."""
+        """Notes that a device called; at most once a minute, written down later. Only of staff from where."""
         now = self._clock.ms()
         if session.token_id == 0 or now - self._seen_at.get(session.token_id, 0) < _SEEN_EVERY_MS:
             return
         if len(self._seen_at) > _MOST_IN_MEMORY:
             self._seen_at.clear()
         self._seen_at[session.token_id] = now
-        if session.kind in UNRECORDED:
+        if session.kind not in RECORDED:
             address, agent = "", None
         self._sightings[session.user_id, session.device_id] = devices.Sighting(
             session.user_id, session.device_id, now, address or None, agent[:255].replace("\0", "") if agent else None
