@@ -15,6 +15,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 PATH = "/_madoguchi/bridges/{kind}/{channel_id}/webhook"
 LARGEST_BODY = 4 * 1024 * 1024
+READ_SECONDS = 10.0
 STORE_SECONDS = 1.8  # LINE counts a delivery that takes 2 s as failed; better it hears that from us
 
 
@@ -25,7 +26,11 @@ def app(channels: Channels, intake: Intake, health: "Health") -> web.Application
             return refusal(404, "M_NOT_FOUND", "There is no such channel here.")
         if (request.content_length or 0) > channel.network.limits.body_bytes:
             return refusal(413, "M_TOO_LARGE", "The body is too large.")
-        raw = await request.read()
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                raw = await request.read()
+        except TimeoutError:
+            return refusal(408, "M_UNKNOWN", "The body did not arrive in time.")
         if len(raw) > channel.network.limits.body_bytes:
             return refusal(413, "M_TOO_LARGE", "The body is too large.")
         try:

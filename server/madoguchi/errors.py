@@ -50,6 +50,10 @@ class TooLarge(Refused):
     """The request, event or file is larger than what is taken."""
 
 
+class TooSlow(Refused):
+    """The request takes longer to arrive than anybody waits for."""
+
+
 class LimitExceeded(Refused):
     """Too many of these at once; `retry_after_ms` says when to come back."""
 

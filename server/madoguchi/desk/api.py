@@ -8,7 +8,7 @@ DESK = "/_madoguchi/desk/v1"
 
 CHAPTERS: dict[str, list[Row]] = {
     "The way in": [
-        GET(DESK + "/desk", arrival.get_desk, who=ANYONE),
+        GET(DESK + "/desk", arrival.get_desk, who=ANYONE, limit="look"),
         POST(DESK + "/cases", arrival.open_case, who=OPTIONAL, limit="arrive"),
         GET(DESK + "/cases/mine", arrival.get_my_case, who=USER, tx=False),
         POST(DESK + "/cases/mine/leave", arrival.leave_my_case, who=USER),

@@ -1,5 +1,6 @@
 """Chapter "Content repository": files up and down, streamed, with the headers that keep a browser from running them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from madoguchi.core.chat import media
 from madoguchi.storage.media import Media
 from madoguchi.web.answers import HEADERS
 from madoguchi.web.endpoint import Call
+from madoguchi.web.reading import BODY_SECONDS
 
 # "Serving inline content": what a browser may show; anything else is to be saved.
 INLINE = frozenset(
@@ -66,6 +68,7 @@ async def get_config_authed(call: Call) -> dict[str, Any]:
 async def upload_content(call: Call, query: UploadQuery) -> dict[str, Any]:
     call.session.must_not_be_suspended()
     kind = _content_type(call)
+    await media.check_allowance(call.ctx, call.session)
     media_id = await media.upload(call.ctx, call.session.user_id, _pieces(call), kind, query.filename)
     return {"content_uri": f"mxc://{call.ctx.settings.server_name}/{media_id}"}
 
@@ -80,6 +83,7 @@ async def upload_content_to_mxc(call: Call, server_name: str, media_id: str, que
     call.session.must_not_be_suspended()
     media.check_server(call.ctx, server_name)
     kind = _content_type(call)
+    await media.check_allowance(call.ctx, call.session)
     await media.upload_reserved(call.ctx, call.session.user_id, media_id, _pieces(call), kind, query.filename)
     return {}
 
@@ -145,7 +149,14 @@ async def _pieces(call: Call) -> AsyncIterator[bytes]:
     most = call.ctx.settings.media_max_bytes
     if (call.request.content_length or 0) > most:
         raise errors.TooLarge(f"A file may have at most {most} bytes.")
-    async for piece in call.request.content.iter_any():
+    while True:
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                piece = await call.request.content.readany()
+        except TimeoutError:
+            raise errors.TooSlow("The file did not arrive in time.") from None
+        if not piece:
+            return
         yield piece
 
 

@@ -57,6 +57,14 @@ async def count_pending(tx: Tx, owner: UserID, now: int) -> int:
     return count
 
 
+async def sum_uploaded(tx: Tx, owner: UserID, since: int) -> int:
+    """How many bytes the user has uploaded since a moment."""
+    total: int = await tx.fetchval(
+        "SELECT coalesce(sum(size), 0)::bigint FROM media WHERE owner = $1 AND created_at >= $2", owner, since
+    )
+    return total
+
+
 async def get_media(tx: Tx, media_id: str) -> Media | None:
     """What is known of a file."""
     row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM media WHERE media_id = $1", media_id)

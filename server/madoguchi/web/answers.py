@@ -17,6 +17,7 @@ ANSWERS: dict[type[errors.Refused], tuple[int, str]] = {
     errors.MissingToken: (401, "M_MISSING_TOKEN"),
     errors.UnknownToken: (401, "M_UNKNOWN_TOKEN"),
     errors.TooLarge: (413, "M_TOO_LARGE"),
+    errors.TooSlow: (408, "M_UNKNOWN"),
     errors.LimitExceeded: (429, "M_LIMIT_EXCEEDED"),
     errors.UserInUse: (400, "M_USER_IN_USE"),
     errors.InvalidUsername: (400, "M_INVALID_USERNAME"),
@@ -64,6 +65,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
+_NO_HEADERS: CIMultiDict[str] = CIMultiDict()
 _JSON_HEADERS = CIMultiDict({**HEADERS, "Content-Type": "application/json"})
 _encode = msgspec.json.Encoder().encode
 
@@ -86,8 +88,9 @@ def json_answer(status: int, body: bytes, request_id: str) -> web.Response:
 
 
 class _Answer(web.Response):
-    """An answer that lets go of its body once it is sent: aiohttp keeps the last answer of every open connection."""
+    """An answer that lets go of what it was once it is sent: aiohttp keeps the last one of every open connection."""
 
     async def write_eof(self, data: bytes = b"") -> None:
         await super().write_eof(data)
         self._body = None
+        self._headers = _NO_HEADERS

@@ -105,6 +105,9 @@ class Dispatch:
         call = Call(self._ctx, request, row, request_id, self._ctx.limits.address(request))
         # Before a connection is taken: an unknown token takes none, and a look-up that misses takes one of its own.
         as_token = await self._identify(call)
+        if as_token is None:
+            # Nor does somebody who comes too often.
+            self._count(call)
         if row.tx:
             async with self._ctx.db.transaction() as tx:
                 call.tx = tx
@@ -144,9 +147,12 @@ class Dispatch:
                     session = await appservices.authenticate(self._ctx, tx, as_token, call.query)
             assert session is not None
             call.session = session
+            self._count(call)
+        await call.row.who(call)
+
+    def _count(self, call: Call) -> None:
         if call.row.limit is not None:
             self._ctx.limits.check(call.row.limit, call)
-        await call.row.who(call)
 
 
 def _unversioned(raw_path: str) -> str:

@@ -36,6 +36,8 @@ LIMITS: dict[str, Limit] = {
     # more widely by person alone, so that many addresses do not help much.
     "guess": Limit(10, 0.1),
     "guess from anywhere": Limit(200, 1.0),
+    # What anybody may look at without a token: a classroom opens the page at once, and comes back.
+    "look": Limit(200, 10.0, by_address=True),
     "redeem": Limit(10, 0.05, by_address=True),
     "message": Limit(100, 10.0),
     "upload": Limit(40, 2.0),

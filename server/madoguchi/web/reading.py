@@ -1,5 +1,6 @@
 """Reading a request into what its handler takes: body, query, token."""
 
+import asyncio
 import inspect
 import typing
 from functools import cache
@@ -30,17 +31,26 @@ class Plan:
         self.query = hints["query"] if "query" in parameters else None
 
 
-async def read_body(request: web.BaseRequest, most: int) -> bytes:
-    """The whole body; raises TooLarge beyond `most` bytes, without reading on."""
+# A message from a phone at the edge of its network takes seconds; nobody needs longer than this for any body.
+BODY_SECONDS = 60.0
+
+
+async def read_body(request: web.BaseRequest, most: int, seconds: float = BODY_SECONDS) -> bytes:
+    """The whole body; raises TooLarge beyond `most` bytes, without reading on, and TooSlow after `seconds`."""
     if (request.content_length or 0) > most:
         raise errors.TooLarge("The request is too large.")
     pieces: list[bytes] = []
     size = 0
-    async for piece in request.content.iter_any():
-        size += len(piece)
-        if size > most:
-            raise errors.TooLarge("The request is too large.")
-        pieces.append(piece)
+    try:
+        # Most bodies are here already, and need no clock.
+        async with asyncio.timeout(None if request.content.is_eof() else seconds):
+            async for piece in request.content.iter_any():
+                size += len(piece)
+                if size > most:
+                    raise errors.TooLarge("The request is too large.")
+                pieces.append(piece)
+    except TimeoutError:
+        raise errors.TooSlow("The request did not arrive in time.") from None
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 

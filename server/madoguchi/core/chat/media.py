@@ -21,9 +21,13 @@ from madoguchi.storage.media import Media
 
 if TYPE_CHECKING:
     from madoguchi.context import Context
+    from madoguchi.core.chat.sessions import Session
 
 UNUSED_LIFE_MS = 24 * 60 * 60 * 1000
 MOST_PENDING = 20
+DAY_MS = 24 * 60 * 60 * 1000
+# How many files of the largest size somebody may upload in a day.
+FILES_A_DAY = 4
 LONGEST_WAIT_MS = 60_000
 USUAL_WAIT_MS = 20_000
 _PIECE = 256 * 1024
@@ -148,6 +152,17 @@ def check_server(ctx: "Context", server_name: str) -> None:
     """Raises NotFound for media of another server: nothing is fetched from anywhere."""
     if server_name != ctx.settings.server_name:
         raise errors.NotFound("Files of other servers are not fetched.")
+
+
+async def check_allowance(ctx: "Context", session: "Session") -> None:
+    """Raises LimitExceeded for somebody who has filled much of the disk today: an account takes only one tap."""
+    if ctx.settings.limits != "on" or session.kind in ("staff", "keeper"):
+        return
+    now = ctx.clock.ms()
+    async with ctx.db.connection() as tx:
+        taken = await store.sum_uploaded(tx, session.user_id, now - DAY_MS)
+    if taken >= FILES_A_DAY * ctx.settings.media_max_bytes:
+        raise errors.LimitExceeded("That is a lot of files for one day. Please wait.", retry_after_ms=60 * 60 * 1000)
 
 
 async def upload(
