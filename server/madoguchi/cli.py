@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -184,10 +186,20 @@ def _run(process: str, settings: Settings, run: Callable[[Settings], Coroutine[A
     import uvloop
 
     logs.setup(process, settings.log_level)
+    keep_to_ourselves()
     try:
         uvloop.run(_until_asked_to_stop(run(settings)))
     except Problem as error:
         raise click.ClickException(str(error)) from None
+
+
+def keep_to_ourselves() -> None:
+    """What a process had in memory does not end in a core dump, and its files are for its own user, whoever makes them.
+
+    The keeper and the bridges have opened messages in memory.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.umask(0o077)
 
 
 async def _until_asked_to_stop(work: Coroutine[Any, Any, None]) -> None:
