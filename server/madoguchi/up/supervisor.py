@@ -256,6 +256,9 @@ def _stop_signals() -> asyncio.Event:
             os._exit(130)
         stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, asked)
+    # Whoever started us with nohup wants us to stay when the terminal goes.
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, asked)
     return stop
