@@ -5,6 +5,7 @@ app takes it once however often it is repeated. A reply has no such key; but its
 written down before it is used: if the outcome of an attempt is not known, trying the same token again tells.
 """
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -26,6 +27,7 @@ log = structlog.stdlib.get_logger(__name__)
 NAMESPACE = uuid.UUID("6d61646f-6775-5368-a92d-62726964676e")
 LONGEST_REST_MS = 60_000
 TELL_DELAY_AFTER_ATTEMPTS = 3
+TELL_AGAIN_SECONDS = 2.0
 CHANNEL_MISSING_REST_MS = 5_000
 Tell = Callable[[store.Leaving, str], Awaitable[None]]
 """Tells the room the outcome of a message: (message, outcome). May raise; then it is asked again later."""
@@ -50,10 +52,14 @@ class Outbox:
         self._channels = channels
         self._tokens = tokens
         self._lanes = Lanes("outbox", self._list_ready, self.work_off)
+        # Apart from the sending: a room that cannot be told for a while must not hold anybody's words back.
+        self._outcomes = Lanes("outcomes", self._list_untold, self.tell_outcomes)
         self.tell: Tell | None = None
 
     async def run(self) -> None:
-        await self._lanes.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._lanes.run())
+            group.create_task(self._outcomes.run())
 
     def wake(self) -> None:
         self._lanes.wake()
@@ -91,9 +97,18 @@ class Outbox:
         await store.insert_leaving(db, item)
 
     async def _list_ready(self) -> list[str]:
-        for item in await store.list_untold(self._pool):
-            await self._tell(item, item.outcome or "")
         return await store.list_people_leaving(self._pool, milliseconds())
+
+    async def _list_untold(self) -> list[str]:
+        return await store.list_people_untold(self._pool)
+
+    async def tell_outcomes(self, person: str) -> None:
+        """Tells the person's room what became of each message, in order; a failure leaves the rest for later."""
+        for item in await store.list_untold(self._pool, person):
+            if not await self._tell(item, item.outcome or ""):
+                await asyncio.sleep(TELL_AGAIN_SECONDS)
+                return
+            await store.update_leaving(self._pool, item.seq, told_at=milliseconds())
 
     async def work_off(self, person: str) -> None:
         """Sends what waits for this person, in order, until the first message that has to be put off."""
@@ -112,8 +127,7 @@ class Outbox:
                 outcome = "no_answer"
             await store.finish_leaving(self._pool, item.seq, outcome, milliseconds())
             log.info("message left", outbox=item.seq, channel=channel.id, outcome=outcome)
-            if item.room_id is not None:
-                await self._tell(item, outcome)
+            self._outcomes.wake()
 
     async def _send(self, item: store.Leaving, channel: Channel) -> str:
         """Gives the outcome: accepted, maybe_blocked, or the reason why not. Raises TryAgain."""
@@ -187,8 +201,6 @@ class Outbox:
         except Exception as error:
             log.warning("room could not be told", outbox=item.seq, error=type(error).__name__)
             return False
-        if outcome != "delayed":
-            await store.update_leaving(self._pool, item.seq, told_at=milliseconds())
         return True
 
 

@@ -287,14 +287,21 @@ async def get_next_leaving(db: Connection, person: str) -> Leaving | None:
     return Leaving(**row) if row else None
 
 
-async def list_untold(db: Connection, limit: int = 100) -> list[Leaving]:
-    """Messages whose outcome the room has not heard yet."""
+async def list_people_untold(db: Connection) -> list[str]:
+    """In whose rooms the outcome of a message has not been told yet."""
+    rows = await db.fetch(
+        "SELECT DISTINCT person FROM bridge_outbox WHERE outcome IS NOT NULL AND told_at IS NULL ORDER BY person"
+    )
+    return [row["person"] for row in rows]
+
+
+async def list_untold(db: Connection, person: str) -> list[Leaving]:
+    """The person's messages whose outcome the room has not heard yet, oldest first."""
     rows = await db.fetch(
         f"""
-        SELECT {LEAVING} FROM bridge_outbox WHERE outcome IS NOT NULL AND told_at IS NULL
-        ORDER BY seq LIMIT $1
+        SELECT {LEAVING} FROM bridge_outbox WHERE person = $1 AND outcome IS NOT NULL AND told_at IS NULL ORDER BY seq
         """,
-        limit,
+        person,
     )
     return [Leaving(**row) for row in rows]
 

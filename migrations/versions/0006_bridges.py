@@ -66,7 +66,7 @@ def upgrade() -> None:
             told_at      bigint                         -- when the room was told the outcome
         );
         CREATE INDEX bridge_outbox_waiting ON bridge_outbox (person, seq) WHERE outcome IS NULL;
-        CREATE INDEX bridge_outbox_untold ON bridge_outbox (seq) WHERE outcome IS NOT NULL AND told_at IS NULL;
+        CREATE INDEX bridge_outbox_untold ON bridge_outbox (person, seq) WHERE outcome IS NOT NULL AND told_at IS NULL;
         """
     )
 

@@ -146,7 +146,10 @@ class Bench:
             leaving = await self.outbox._list_ready()
             for person in leaving:
                 await self.outbox.work_off(person)
-            if not waiting and not leaving:
+            untold = await self.outbox._list_untold()
+            for person in untold:
+                await self.outbox.tell_outcomes(person)
+            if not waiting and not leaving and not untold:
                 return
         raise AssertionError("the work does not come to an end")
 
