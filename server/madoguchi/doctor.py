@@ -49,7 +49,8 @@ class Finding(msgspec.Struct, frozen=True):
 
 async def examine(settings: Settings) -> list[Finding]:
     """All checks, in the order in which trouble spreads. Never raises: what can't be looked at is a finding."""
-    running = lock.is_running(settings.data)
+    # Under `madoguchi up`, or each process by itself.
+    running = lock.is_running(settings.data) or await _status_of(f"{settings.local_url}/health") == 200
     findings = [*_data(settings), *_keys(settings), _clock(), _pages()]
     findings += [finding async for finding in _database(settings, running)]
     findings += [finding async for finding in _listeners(settings, running)]
@@ -192,8 +193,8 @@ async def _channels(tx: Tx) -> Finding:
 
 
 async def _listeners(settings: Settings, running: bool) -> AsyncIterator[Finding]:
-    # A running desk may listen elsewhere than these settings say (another --listen, a free port).
-    run = runfile.read(settings.run_file) if running else None
+    # A desk under `up` may listen elsewhere than these settings say (another --listen, a free port).
+    run = runfile.read(settings.run_file) if lock.is_running(settings.data) else None
     web, webhooks = (run.local_url, run.bridges_url) if run else (settings.local_url, settings.bridges_url)
     for name, url in (("serve", web), ("bridges", webhooks)):
         status = await _status_of(f"{url}/health")
@@ -203,7 +204,7 @@ async def _listeners(settings: Settings, running: bool) -> AsyncIterator[Finding
             mend = f"Another program may listen there, or the database is away: see above and logs/{name}.log."
             yield Finding(name, "bad", f"{url}/health answers {status}.", mend)
         elif running:
-            mend = f"Read {settings.logs / f'{name}.log'}; the supervisor starts it again by itself."
+            mend = f"Read {settings.logs / f'{name}.log'}; the supervisor starts it again by itself; else `madoguchi {name}`."
             yield Finding(name, "bad", f"Nothing answers at {url}.", mend)
         elif _is_free(url):
             yield Finding(name, "note", f"does not run; {url} is free for it")
