@@ -71,7 +71,7 @@ def test_who_may_join(version: str, was: str, rule: str | None, allowed: bool) -
     assert vouched is (allowed or (was not in ("ban",) and rule in ("restricted", "knock_restricted")))
 
 
-# sender (level), target was -> membership -> allowed. Ken and Sato have 50; Rin and Aoi 0; kick and ban take 50, invite 0
+# sender, target, who was -> becomes: allowed? Ken and Sato have 50; Rin and Aoi 0; kick and ban take 50, invite 0
 MOVES = [
     (RIN, AOI, "leave", "invite", True), (RIN, AOI, "join", "invite", False), (RIN, AOI, "ban", "invite", False),
     (RIN, AOI, "invite", "invite", True), (RIN, AOI, "knock", "invite", True),
@@ -86,7 +86,7 @@ MOVES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("version", ("10", "11"))
+@pytest.mark.parametrize("version", ["10", "11"])
 @pytest.mark.parametrize(("sender", "target", "was", "to", "allowed"), MOVES)
 def test_who_may_move_whom(version: str, sender: str, target: str, was: str, to: str, allowed: bool) -> None:
     room = Room({MIO: "join", KEN: "join", SATO: "join", RIN: "join", target: was}, LEVELS, "invite")
@@ -125,7 +125,7 @@ SENDING: list[tuple[Mapping[str, Any] | None, str, str, bool, bool]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("version", ("10", "11"))
+@pytest.mark.parametrize("version", ["10", "11"])
 @pytest.mark.parametrize(("levels", "sender", "type_", "is_state", "allowed"), SENDING)
 def test_who_may_send(
     version: str, levels: Mapping[str, Any] | None, sender: str, type_: str, is_state: bool, allowed: bool
@@ -152,8 +152,9 @@ CHANGES: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
     ({"users": {AOI: 49}}, {"users": {AOI: 0}}, True), ({"users": {AOI: 50}}, {"users": {AOI: 0}}, False),
     ({"users": {AOI: 50}}, {}, False), ({"users": {AOI: 49}}, {}, True), ({"users": {AOI: 60}}, {}, False),
     ({}, {"users": {KEN: 0}}, True), ({}, {"users": {KEN: 51}}, False),
-    ({}, {"ban": "50"}, False), ({}, {"ban": 5.0}, False), ({}, {"ban": True}, False), ({}, {"users": {"aoi": 1}}, False),
-    ({}, {"users": {AOI: "1"}}, False), ({}, {"events": {"a": None}}, False), ({}, {"events": []}, False),
+    ({}, {"ban": "50"}, False), ({}, {"ban": 5.0}, False), ({}, {"ban": True}, False),
+    ({}, {"users": {"aoi": 1}}, False), ({}, {"users": {AOI: "1"}}, False),
+    ({}, {"events": {"a": None}}, False), ({}, {"events": []}, False),
     ({}, {"notifications": {"room": 1.5}}, False),
 ]  # fmt: skip
 

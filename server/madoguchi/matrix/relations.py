@@ -41,7 +41,7 @@ async def get_relating_events(
         call.tx, room_id, event_id, rel_type, event_type, after, before, limit + 1, backwards
     )
     found = [event for event in rows[:limit] if seen.has(event.pos)]
-    answer: dict[str, Any] = {"chunk": await shown(call, found)}
+    answer: dict[str, Any] = {"chunk": await shown(call, found, seen)}
     if len(rows) > limit:
         last = rows[limit - 1].pos
         answer["next_batch"] = token(last - 1 if backwards else last)
@@ -67,7 +67,7 @@ async def get_thread_roots(call: Call, room_id: str, query: ThreadsQuery) -> dic
         call.tx, room_id, history.FOREVER if start is None else start, limit + 1,
         call.session.user_id if query.include == "participated" else None,
     )  # fmt: skip
-    answer: dict[str, Any] = {"chunk": await shown(call, [e for _, e in roots[:limit] if seen.has(e.pos)])}
+    answer: dict[str, Any] = {"chunk": await shown(call, [e for _, e in roots[:limit] if seen.has(e.pos)], seen)}
     if len(roots) > limit:
         answer["next_batch"] = token(roots[limit - 1][0])
     return answer

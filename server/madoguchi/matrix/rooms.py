@@ -35,16 +35,17 @@ async def get_joined_rooms(call: Call) -> dict[str, Any]:
     return {"joined_rooms": await stored_rooms.list_joined_rooms(call.tx, call.session.user_id)}
 
 
-async def shown(call: Call, events: list[Event]) -> list[msgspec.Raw]:
-    """Events for the caller's client, with what relates to them."""
-    bundles = await relations.bundle(call.tx, events, call.session.user_id)
+async def shown(call: Call, events: list[Event], seen: history.Sight) -> list[msgspec.Raw]:
+    """Events for the caller's client, with what relates to them as far as the caller may see it."""
+    bundles = await relations.bundle(call.tx, events, call.session.user_id, seen)
     device = (call.session.user_id, call.session.device_id)
     return [msgspec.Raw(render(event, device=device, more=bundles.get(event.event_id, b""))) for event in events]
 
 
 async def get_one_room_event(call: Call, room_id: str, event_id: str) -> msgspec.Raw:
     seat = await access.seat(call.tx, call.ctx, room_id, call.session.user_id, "ever")
-    return (await shown(call, [await history.get_visible(call.tx, seat, event_id)]))[0]
+    event = await history.get_visible(call.tx, seat, event_id)
+    return (await shown(call, [event], await history.sight(call.tx, seat)))[0]
 
 
 async def _state(call: Call, room_id: str, type_: str | None = None, state_key: str | None = None) -> list[Event]:
@@ -52,10 +53,17 @@ async def _state(call: Call, room_id: str, type_: str | None = None, state_key: 
     seat = await access.seat(call.tx, call.ctx, room_id, call.session.user_id, "ever")
     if seat.membership == "invite":
         raise errors.NotAllowed("You are not in this room.")
-    at = history.FOREVER if seat.membership in ("join", "world") else seat.pos
+    at = await _known_until(call, seat)
     if at == history.FOREVER and type_ is None:
         return await stored_events.list_current_state(call.tx, [room_id])
     return await stored_events.list_state_at(call.tx, room_id, at, type_, state_key)
+
+
+async def _known_until(call: Call, seat: access.Seat) -> int:
+    """Up to which position the holder of a seat knows a room's state: up to their leaving, whatever came after."""
+    if seat.membership in ("join", "world"):
+        return history.FOREVER
+    return min(seat.pos, (await history.sight(call.tx, seat)).until)
 
 
 async def get_room_state(call: Call, room_id: str) -> list[msgspec.Raw]:
@@ -89,8 +97,10 @@ async def get_members_by_room(call: Call, room_id: str, query: MembersQuery) -> 
         seat = await access.seat(call.tx, call.ctx, room_id, call.session.user_id, "ever")
         if seat.membership == "invite":
             raise errors.NotAllowed("You are not in this room.")
-        if seat.membership not in ("join", "world"):
-            at = min(at, seat.pos)
+        at = min(at, await _known_until(call, seat))
+        if seat.membership == "world":
+            # Nobody's comings and goings before the room was opened to the world.
+            at = max(at, seat.pos)
         events = await stored_events.list_state_at(call.tx, room_id, at, "m.room.member")
 
     def wanted(event: Event) -> bool:
@@ -138,11 +148,14 @@ async def get_room_events(call: Call, room_id: str, query: MessagesQuery) -> dic
     if start is None:
         first = page.events[0].pos if page.events else 0
         start = first if backwards else max(0, first - 1)
-    answer: dict[str, Any] = {"start": token(start), "chunk": await shown(call, page.events)}
+    answer: dict[str, Any] = {"start": token(start), "chunk": await shown(call, page.events, seen)}
     if page.end is not None:
         answer["end"] = token(page.end)
     if wants.lazy_load_members:
-        members = await stored_events.list_some_state(call.tx, room_id, [], [e.sender for e in page.events])
+        if seat.membership == "join":
+            members = await stored_events.list_some_state(call.tx, room_id, [], [e.sender for e in page.events])
+        else:
+            members = history.members_of(page.events, await _state(call, room_id, "m.room.member"))
         answer["state"] = [msgspec.Raw(render(event)) for event in members]
     return answer
 
@@ -188,9 +201,9 @@ async def get_event_context(call: Call, room_id: str, event_id: str, query: Cont
     return {
         "start": token(first),
         "end": token(last),
-        "event": (await shown(call, [event]))[0],
-        "events_before": await shown(call, before.events),
-        "events_after": await shown(call, after.events),
+        "event": (await shown(call, [event], seen))[0],
+        "events_before": await shown(call, before.events, seen),
+        "events_after": await shown(call, after.events, seen),
         "state": [msgspec.Raw(render(e)) for e in state],
     }
 

@@ -253,6 +253,18 @@ async def list_state_between(tx: Tx, room_id: RoomID, after: int, before: int) -
     return [event_from(tuple(row)) for row in rows]
 
 
+async def list_state_changes(tx: Tx, room_id: RoomID, after: int, upto: int) -> list[Event]:
+    """Every state event of a room with after < pos <= upto, oldest first."""
+    rows = await tx.fetch(
+        f"""
+        SELECT {COLUMNS} FROM events
+         WHERE room_id = $1 AND state_key IS NOT NULL AND pos > $2 AND pos <= $3 ORDER BY pos
+        """,
+        room_id, after, upto,
+    )  # fmt: skip
+    return [event_from(tuple(row)) for row in rows]
+
+
 async def list_history_of(tx: Tx, room_id: RoomID, type_: str, state_key: str) -> list[Event]:
     """Every event that one piece of state has had, oldest first."""
     rows = await tx.fetch(
@@ -329,4 +341,6 @@ async def redact(tx: Tx, event_id: EventID, body: bytes, unsigned: bytes) -> Non
         "UPDATE events SET body = $2, unsigned = $3, relates_to = NULL, rel_type = NULL WHERE event_id = $1",
         event_id, body.decode(), unsigned.decode(),
     )  # fmt: skip
-    await tx.execute("UPDATE events SET unsigned = '' WHERE replaces = $1", event_id)
+    await tx.execute(
+        "UPDATE events SET unsigned = '' WHERE replaces = $1 AND unsigned NOT LIKE '{\"redacted_because\":%'", event_id
+    )

@@ -98,11 +98,11 @@ async def list_memberships(tx: Tx, user_id: UserID) -> list[Membership]:
 
 
 async def list_touched(tx: Tx, user_id: UserID, after: int, upto: int) -> list[RoomID]:
-    """Of the rooms that the user is or was in: those with an event in after < pos <= upto."""
+    """Of the rooms that the user is in, or has left after `after`: those with an event in after < pos <= upto."""
     rows = await tx.fetch(
         """
         SELECT m.room_id FROM memberships m
-         WHERE m.user_id = $1
+         WHERE m.user_id = $1 AND (m.membership IN ('join', 'invite', 'knock') OR m.pos > $2)
            AND EXISTS (SELECT 1 FROM events e WHERE e.room_id = m.room_id AND e.pos > $2 AND e.pos <= $3)
         """,
         user_id, after, upto,

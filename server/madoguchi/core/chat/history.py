@@ -13,6 +13,9 @@ from madoguchi.storage.db import Tx
 from madoguchi.storage.events import Event
 
 FOREVER = 2**62
+# How many events one page may look at: a filter that hardly anything passes gets short pages, not long waits.
+MOST_LOOKED_AT = 10_000
+_BATCH = 500
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -23,9 +26,11 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Sight(msgspec.Struct, frozen=True):
-    """What one user may see of one room's events."""
+    """What one user may see of one room's events. until: the position at which they left it for the last time, up to
+    which they know its state; 0 for somebody who has never been in."""
 
     spans: tuple[Span, ...]
+    until: int = FOREVER
 
     def has(self, pos: int) -> bool:
         return any(span.first <= pos <= span.last for span in self.spans)
@@ -91,7 +96,7 @@ async def sight(tx: Tx, seat: Seat) -> Sight:
             spans.append(Span(mark.pos, mark.pos))
         else:
             visibility = str(content_of(mark).get("history_visibility", "shared"))
-    return Sight(tuple(span for span in spans if span.first <= span.last))
+    return Sight(tuple(span for span in spans if span.first <= span.last), last_shared)
 
 
 def _membership(event: Event) -> str:
@@ -118,27 +123,33 @@ async def read_page(
     """The next page of a room's events.
 
     start: a position between events: going backwards, events at or before it; forwards, events after it. None: the end
-    (or the beginning) of what may be seen. stop: where to end. wants: the filter. At most `limit` events.
+    (or the beginning) of what may be seen. stop: where to end. wants: the filter. At most `limit` events; fewer, with
+    an `end`, where the filter lets too few pass.
     """
     found: list[Event] = []
-    at = start if start is not None else (seen.last if backwards else max(0, seen.first - 1))
-    at = min(at, seen.last) if backwards else at
+    at = start if start is not None else (seen.last if backwards else 0)
+    if backwards:
+        at, stop = min(at, seen.last), max(stop or 0, seen.first - 1)
+    else:
+        at, stop = max(at, seen.first - 1), min(FOREVER if stop is None else stop, seen.last)
+    size, left = limit + 1, MOST_LOOKED_AT
     while True:
         if backwards:
-            rows = await stored_events.list_events_before(tx, seat.room_id, at + 1, stop or 0, limit + 1)
+            rows = await stored_events.list_events_before(tx, seat.room_id, at + 1, stop, size)
         else:
-            rows = await stored_events.list_events_after(tx, seat.room_id, at, stop or FOREVER, limit + 1)
-        for number, event in enumerate(rows):
+            rows = await stored_events.list_events_after(tx, seat.room_id, at, stop, size)
+        for event in rows:
             if len(found) == limit:
                 return Page(found, at)
             at = event.pos - 1 if backwards else event.pos
-            if number == limit:
-                at = event.pos if backwards else event.pos - 1
-                break
             if seen.has(event.pos) and wants(event):
                 found.append(event)
-        if len(rows) <= limit:
+        if len(rows) < size:
             return Page(found, None)
+        left -= size
+        if left <= 0:
+            return Page(found, at)
+        size = max(size, min(2 * size, _BATCH))
 
 
 async def get_visible(tx: Tx, seat: Seat, event_id: EventID) -> Event:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from madoguchi.core.chat.events import render
+from madoguchi.core.chat.history import Sight
 from madoguchi.ids import EventID, UserID
 from madoguchi.storage import relations as stored_relations
 from madoguchi.storage.db import Tx
@@ -18,8 +19,9 @@ from madoguchi.storage.events import Event
 _encode = msgspec.json.Encoder().encode
 
 
-async def bundle(tx: Tx, events: Sequence[Event], user_id: UserID) -> dict[EventID, bytes]:
-    """The `m.relations` member of `unsigned` for those of the events that something relates to.
+async def bundle(tx: Tx, events: Sequence[Event], user_id: UserID, seen: Sight) -> dict[EventID, bytes]:
+    """The `m.relations` member of `unsigned` for those of the events that something relates to, as far as the user may
+    see it.
 
     m.replace: the latest edit by the same sender; m.thread: latest reply, count, whether the user took part;
     m.reference: the event ids.
@@ -31,6 +33,8 @@ async def bundle(tx: Tx, events: Sequence[Event], user_id: UserID) -> dict[Event
     related = await stored_relations.list_bundled(tx, list(by_id))
     bundles: dict[EventID, dict[str, Any]] = {}
     for relation in related:
+        if not seen.has(relation.event.pos):
+            continue
         target = by_id[relation.relates_to]
         into = bundles.setdefault(relation.relates_to, {})
         event = relation.event

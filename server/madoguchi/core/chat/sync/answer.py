@@ -20,7 +20,7 @@ from madoguchi.core.chat.sync import unread
 from madoguchi.core.chat.sync.asked import Asked, News, Reader, news_of
 from madoguchi.core.chat.tokens import token
 from madoguchi.ids import DeviceID, RoomID, UserID
-from madoguchi.storage import account_data, keys, stream, to_device
+from madoguchi.storage import account_data, keys, receipts, stream, to_device
 from madoguchi.storage import rooms as stored_rooms
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # To-device messages in one answer; a longer queue is delivered over several.
 MOST_TO_DEVICE = 200
 LONGEST_SECONDS = 300.0
+_FEW_ROOMS = 32
 
 
 async def sync(ctx: "Context", asked: Asked, timeout: float) -> dict[str, Any]:
@@ -148,10 +149,13 @@ async def _load_rooms(ctx: "Context", reader: Reader, asked: Asked, news: News, 
             if asked.filter.room.include_leave:
                 news.rooms.update(m.room_id for m in memberships if m.membership in ("leave", "ban"))
         else:
-            touched = await stored_rooms.list_touched(await reader(), asked.user_id, asked.since, upto)
-            news.rooms.update(set(touched) & {m.room_id for m in memberships})
-            news.receipts.update(present)
-            news.typing.update(present)
+            news.rooms.update(await stored_rooms.list_touched(await reader(), asked.user_id, asked.since, upto))
+            for receipt in await receipts.list_receipts(await reader(), present, asked.since, upto):
+                if receipt.receipt_type != "m.read.private" or receipt.user_id == asked.user_id:
+                    news.receipts.add(receipt.room_id)
+            # Who stopped typing meanwhile is told where that costs little; the next news of a room tells it anyway.
+            few = len(present) <= _FEW_ROOMS
+            news.typing.update(room_id for room_id in present if few or ctx.typing.users(room_id))
             if asked.full_state:
                 news.rooms.update(present)
     wanted = news.rooms | news.receipts | news.typing

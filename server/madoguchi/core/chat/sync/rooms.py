@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from madoguchi.core.access import Seat
 from madoguchi.core.chat import history, relations
 from madoguchi.core.chat.events import render, stripped
 from madoguchi.core.chat.inbox import Inbox
 from madoguchi.core.chat.room_cache import Room, content_of
 from madoguchi.core.chat.sync import unread
 from madoguchi.core.chat.sync.asked import Asked, News, Reader
+from madoguchi.core.chat.sync.left import left_room
 from madoguchi.core.chat.sync.timeline import changed_state, passes, state_before, timeline_of
 from madoguchi.core.chat.tokens import token
 from madoguchi.ids import RoomID, UserID
@@ -73,27 +73,36 @@ async def build(
     for room in rooms.values():
         if not asked.filter.room.wants_room(room.room_id):
             continue
-        own = room.state.get(("m.room.member", asked.user_id))
-        membership = room.members.get(asked.user_id)
-        fresh = own is not None and (asked.since is None or asked.full_state or own.pos > asked.since)
+        own = await _own_at(reader, asked, room, upto)
+        if own is None:
+            continue
+        membership = content_of(own).get("membership")
+        fresh = asked.since is None or asked.full_state or own.pos > asked.since
         if membership == "join":
-            section = await _joined(ctx, reader, asked, inbox, news, upto, room, into)
-            _ephemeral(ctx, asked, news, room, receipts.get(room.room_id, []), section)
+            came = await _came(reader, asked, room, own)
+            section = await _joined(reader, asked, inbox, news, upto, room, into, came)
+            marks = receipts.get(room.room_id, [])
+            if came.newly:
+                news.typing.add(room.room_id)
+                marks = (await _list_receipts(reader, asked, [room.room_id], 0, upto)).get(room.room_id, [])
+            _ephemeral(ctx, asked, news, room, marks, section)
+            wants = asked.filter.room.account_data
             section["account_data"]["events"] = [
                 msgspec.Raw(b'{"type":' + _encode(d.type) + b',"content":' + d.content + b"}")
                 for d in by_room.get(room.room_id, ())
-                if asked.filter.room.account_data.wants(d.type, asked.user_id)
+                if wants.wants(d.type, asked.user_id) and wants.wants_room(room.room_id)
             ]
             if _speaks(section) or room.room_id in news.receipts:
                 into.join[room.room_id] = section
                 counted.append(room)
-        elif membership == "invite" and own is not None and own.sender in asked.ignored:
+        elif membership == "invite" and own.sender in asked.ignored:
             continue
         elif membership in ("invite", "knock") and fresh:
             key = "invite" if membership == "invite" else "knock"
-            getattr(into, key)[room.room_id] = {f"{key}_state": {"events": _stripped_state(room, asked.user_id)}}
-        elif membership in ("leave", "ban") and fresh and own is not None:
-            await _left(reader, asked, upto, room, own, into)
+            getattr(into, key)[room.room_id] = {f"{key}_state": {"events": _stripped_state(room, own)}}
+        elif membership in ("leave", "ban") and fresh:
+            into.leave[room.room_id], went = await left_room(reader, asked, room, own)
+            into.went |= went
     if counted:
         tx = await reader() if unread.needs_database(inbox, counted) else None
         counts = await unread.count(tx, inbox, asked, counted, upto)  # type: ignore[arg-type]
@@ -129,7 +138,6 @@ def _drop_silent(into: Rooms, news: News, asked: Asked) -> None:
 
 
 async def _joined(
-    ctx: "Context",
     reader: Reader,
     asked: Asked,
     inbox: Inbox,
@@ -137,17 +145,22 @@ async def _joined(
     upto: int,
     room: Room,
     into: Rooms,
+    came: "_Came",
 ) -> dict[str, Any]:
     since = asked.since
-    whole = since is None or asked.full_state or await _newly_joined(reader, asked, room)
+    whole = since is None or asked.full_state or came.newly
     if since is not None and not whole and room.room_id not in news.rooms:
         return _section([], [], token(since), False, {}, asked)
     after = None if since is None or (whole and not asked.full_state) else since
     timeline = await timeline_of(reader, asked, room, after, upto)
+    # What the client has of the room's past does not join up with this.
+    timeline.limited = timeline.limited or (came.again and after is None)
+    if came.newly or came.was_away:
+        into.came.update(room.joined())
     if whole:
         state = await state_before(reader, room, upto if asked.state_after else timeline.start, timeline)
-        if since is not None and not asked.full_state:
-            into.came.update(user for user, membership in room.members.items() if membership == "join")
+        if since is not None and not came.newly:
+            _come_and_gone(await changed_state(reader, room, since, upto + 1), asked.user_id, into)
     else:
         assert since is not None
         end = upto + 1 if asked.state_after else timeline.start + 1
@@ -155,13 +168,13 @@ async def _joined(
         delta = state if timeline.limited else []
         _come_and_gone([*delta, *timeline.all], asked.user_id, into)
     if asked.filter.lazy_load_members:
-        state = _lazy(asked, inbox, room, timeline.events, state, whole)
+        state = _lazy(asked, inbox, room, timeline.events, state, whole, upto)
     state = [event for event in state if passes(asked.filter.room.state, event)]
     summary = _summary(room, asked.user_id) if whole or _has_member([*state, *timeline.all]) else {}
     device = (asked.user_id, asked.device_id)
     bundles: dict[str, bytes] = {}
     if whole or timeline.limited:
-        bundles = await relations.bundle(await reader(), timeline.events, asked.user_id)
+        bundles = await relations.bundle(await reader(), timeline.events, asked.user_id, timeline.seen)
     events = [
         msgspec.Raw(render(event, device=device, room_id=False, more=bundles.get(event.event_id, b"")))
         for event in timeline.events
@@ -188,25 +201,44 @@ def _section(
     }
 
 
-async def _newly_joined(reader: Reader, asked: Asked, room: Room) -> bool:
-    """Whether the user was not joined at the last sync and is now."""
+async def _own_at(reader: Reader, asked: Asked, room: Room, upto: int) -> Event | None:
+    """The user's membership at a position: the room in memory may be ahead of it."""
     own = room.state.get(("m.room.member", asked.user_id))
-    if own is None or asked.since is None or own.pos <= asked.since:
-        return False
-    before = await stored_events.list_state_at(
-        await reader(), room.room_id, asked.since, "m.room.member", asked.user_id
-    )
-    return not before or content_of(before[0]).get("membership") != "join"
+    if own is None or own.pos <= upto:
+        return own
+    found = await stored_events.list_state_at(await reader(), room.room_id, upto, "m.room.member", asked.user_id)
+    return found[0] if found else None
+
+
+class _Came(msgspec.Struct, frozen=True):
+    """How a member came in. newly: they were not joined at the last sync; again: but had been earlier.
+    was_away: they were joined at the last sync, and have left and come back since."""
+
+    newly: bool = False
+    again: bool = False
+    was_away: bool = False
+
+
+async def _came(reader: Reader, asked: Asked, room: Room, own: Event) -> _Came:
+    if asked.since is None or own.pos <= asked.since:
+        return _Came()
+    past = await stored_events.list_history_of(await reader(), room.room_id, "m.room.member", asked.user_id)
+    was = [content_of(event).get("membership") == "join" for event in past if event.pos <= asked.since]
+    if not was or not was[-1]:
+        return _Came(newly=True, again=any(was))
+    since = [event for event in past if asked.since < event.pos < own.pos]
+    return _Came(was_away=any(content_of(event).get("membership") != "join" for event in since))
 
 
 def _lazy(
-    asked: Asked, inbox: Inbox, room: Room, shown: Sequence[Event], state: list[Event], whole: bool
+    asked: Asked, inbox: Inbox, room: Room, shown: Sequence[Event], state: list[Event], whole: bool, upto: int
 ) -> list[Event]:
     """Leaves out members who say nothing, and adds those who do and have not been sent to this device before."""
-    sent: dict[RoomID, set[str]] = inbox.memo.setdefault(("lazy", asked.device_id), {})
+    # By room, the membership events that were sent and with which answer: one that got lost does not count.
+    sent: dict[RoomID, dict[str, int]] = inbox.memo.setdefault(("lazy", asked.device_id), {})
     if asked.since is None:
         sent.clear()
-    known = sent.setdefault(room.room_id, set())
+    known = sent.setdefault(room.room_id, {})
     if whole:
         known.clear()
     speakers = {event.sender for event in shown}
@@ -218,9 +250,13 @@ def _lazy(
         member = room.state.get(("m.room.member", user))
         if member is None or member.event_id in have or (not shown or member.pos >= shown[0].pos):
             continue
-        if asked.filter.room.state.include_redundant_members or member.event_id not in known:
+        redundant = asked.filter.room.state.include_redundant_members
+        if redundant or known.get(member.event_id, history.FOREVER) > (asked.since or 0):
             kept.append(member)
-    known.update(event.event_id for event in [*kept, *shown] if event.type == "m.room.member")
+    for event in [*kept, *shown]:
+        if event.type == "m.room.member":
+            known.setdefault(event.event_id, upto)
+            known[event.event_id] = min(known[event.event_id], upto)
     return kept
 
 
@@ -248,65 +284,26 @@ def _summary(room: Room, user_id: UserID) -> dict[str, Any]:
     return summary
 
 
-def _stripped_state(room: Room, user_id: UserID) -> list[dict[str, Any]]:
+def _stripped_state(room: Room, own: Event) -> list[dict[str, Any]]:
     shown = [room.state[type_, ""] for type_ in _STRIPPED if (type_, "") in room.state]
-    own = room.state["m.room.member", user_id]
     inviter = room.state.get(("m.room.member", own.sender))
-    if inviter is not None and inviter is not own:
+    if inviter is not None and own.sender != own.state_key:
         shown.append(inviter)
     return [stripped(event) for event in [*shown, own]]
-
-
-async def _left(reader: Reader, asked: Asked, upto: int, room: Room, own: Event, into: Rooms) -> None:
-    """A room that the user has left, or been removed from: up to that moment and no further."""
-    tx = await reader()
-    seat = Seat(room.room_id, asked.user_id, "leave", own.pos)
-    seen = await history.sight(tx, seat)
-    wants = asked.filter.room.timeline
-    page = await history.read_page(
-        tx,
-        seat,
-        seen,
-        min(own.pos, upto),
-        asked.since,
-        True,
-        max(1, wants.most),
-        lambda e: passes(wants, e, asked.ignored),
-    )
-    shown = list(reversed(page.events))
-    start = shown[0].pos - 1 if shown else own.pos
-    limited = page.end is not None
-    if asked.since is None or asked.full_state:
-        state = await stored_events.list_state_at(tx, room.room_id, start)
-    else:
-        before = await stored_events.list_state_at(tx, room.room_id, asked.since, "m.room.member", asked.user_id)
-        was_in = bool(before) and content_of(before[0]).get("membership") == "join"
-        state = []
-        if limited and was_in:
-            state = await stored_events.list_state_between(tx, room.room_id, asked.since, start + 1)
-        into.went.update(user for user, m in room.members.items() if m == "join" and user != asked.user_id)
-    state = [event for event in state if seen.has(event.pos) and passes(asked.filter.room.state, event)]
-    into.leave[room.room_id] = {
-        "timeline": {
-            "events": [msgspec.Raw(render(e, device=(asked.user_id, asked.device_id), room_id=False)) for e in shown],
-            "limited": limited,
-            "prev_batch": token(start),
-        },
-        "state_after" if asked.state_after else "state": {
-            "events": [msgspec.Raw(render(e, room_id=False)) for e in state]
-        },
-        "account_data": {"events": []},
-    }
 
 
 async def _receipts(
     reader: Reader, asked: Asked, news: News, upto: int, rooms: dict[RoomID, Room]
 ) -> dict[RoomID, list[Receipt]]:
     wanted = list(rooms) if asked.since is None or news.has("account_data") else sorted(news.receipts)
-    if not wanted:
-        return {}
+    return await _list_receipts(reader, asked, wanted, asked.since or 0, upto) if wanted else {}
+
+
+async def _list_receipts(
+    reader: Reader, asked: Asked, wanted: list[RoomID], after: int, upto: int
+) -> dict[RoomID, list[Receipt]]:
     found: dict[RoomID, list[Receipt]] = {}
-    for receipt in await stored_receipts.list_receipts(await reader(), wanted, asked.since or 0, upto):
+    for receipt in await stored_receipts.list_receipts(await reader(), wanted, after, upto):
         if receipt.receipt_type != "m.read.private" or receipt.user_id == asked.user_id:
             found.setdefault(receipt.room_id, []).append(receipt)
     return found
@@ -317,6 +314,8 @@ def _ephemeral(
 ) -> None:
     wants = asked.filter.room.ephemeral
     events = section["ephemeral"]["events"]
+    if not wants.wants_room(room.room_id):
+        return
     if room.room_id in news.typing or asked.since is None:
         users = ctx.typing.users(room.room_id)
         if wants.wants("m.typing", "") and (users or (room.room_id in news.typing and asked.since is not None)):

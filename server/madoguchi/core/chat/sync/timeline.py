@@ -16,13 +16,15 @@ from madoguchi.storage.events import Event
 
 
 class Timeline(msgspec.Struct):
-    """events: those shown; all: those between `start` and the answer's position, whatever the filter; start: the
-    position after which the timeline begins; limited: whether something lies between the last sync and `start`."""
+    """events: those shown; all: those between `start` and the answer's position whatever the filter, state events at
+    least; start: the position after which the timeline begins; limited: whether something lies between the last sync
+    and `start`; seen: what of the room the user may see."""
 
     events: list[Event]
     all: list[Event]
     start: int
     limited: bool
+    seen: Sight = history.ALL
 
 
 async def timeline_of(reader: Reader, asked: Asked, room: Room, after: int | None, upto: int) -> Timeline:
@@ -55,13 +57,18 @@ async def _from_database(
     page = await history.read_page(
         tx, seat, seen, upto, after, True, max(1, wants.most), lambda event: passes(wants, event, asked.ignored)
     )
+    limited = page.end is not None
     shown = list(reversed(page.events))
-    limited = page.end is not None and bool(shown)
-    if not shown and page.end is not None:
-        limited = True
-    start = shown[0].pos - 1 if shown and (limited or after is None) else (after if after is not None else upto)
-    everything = await stored_events.list_events_after(tx, room.room_id, start, upto, 5000)
-    return Timeline(shown, everything, start, limited)
+    if not wants.most:
+        limited, shown = limited or bool(shown), []
+    if after is not None and not limited:
+        start = after
+    elif shown:
+        start = shown[0].pos - 1
+    else:
+        start = page.end if page.end is not None and wants.most else upto
+    changes = await stored_events.list_state_changes(tx, room.room_id, start, upto)
+    return Timeline(shown, changes, start, limited, seen)
 
 
 async def state_before(reader: Reader, room: Room, at: int, timeline: Timeline) -> list[Event]:

@@ -92,7 +92,8 @@ async def count(tx: Tx, inbox: "Inbox", asked: "Asked", rooms: Sequence[Room], u
         if unread.counted_to < min(upto, room.head):
             news = room.since(unread.counted_to)
             if news is None:
-                news = await stored_events.list_events_after(tx, room.room_id, unread.counted_to, upto, MOST)
+                news = await stored_events.list_events_before(tx, room.room_id, upto + 1, unread.counted_to, MOST)
+                news.reverse()
             told = [event for event in news if event.pos <= upto and not is_hidden(event, asked.ignored)]
             _add(unread, rules, room, user_id, told)
             unread.counted_to = max(unread.counted_to, min(upto, room.head))

@@ -1,0 +1,67 @@
+"""A room that the user has left, or been removed from, in a sync answer: up to that moment and no further."""
+
+from typing import Any
+
+import msgspec
+
+from madoguchi.core.access import Seat
+from madoguchi.core.chat import history
+from madoguchi.core.chat.events import render
+from madoguchi.core.chat.room_cache import Room, content_of
+from madoguchi.core.chat.sync.asked import Asked, Reader
+from madoguchi.core.chat.sync.timeline import passes
+from madoguchi.core.chat.tokens import token
+from madoguchi.ids import RoomID, UserID
+from madoguchi.storage import events as stored_events
+from madoguchi.storage.db import Tx
+from madoguchi.storage.events import Event
+
+
+async def left_room(reader: Reader, asked: Asked, room: Room, own: Event) -> tuple[dict[str, Any], set[UserID]]:
+    """The room's section, and whose devices the user has perhaps no more reason to watch. `own`: the user's leaving."""
+    tx = await reader()
+    seat = Seat(room.room_id, asked.user_id, "leave", own.pos)
+    seen = await history.sight(tx, seat)
+    wants = asked.filter.room.timeline
+    page = await history.read_page(
+        tx, seat, seen, own.pos, asked.since, True, max(1, wants.most), lambda e: passes(wants, e, asked.ignored)
+    )
+    shown = list(reversed(page.events)) if wants.most else []
+    limited = page.end is not None or len(shown) < len(page.events)
+    start = shown[0].pos - 1 if shown else own.pos
+    was_in = asked.since is not None and await _was_joined(tx, room.room_id, asked.user_id, asked.since)
+    at = own.pos if asked.state_after else start
+    state: list[Event] = []
+    if asked.since is None or asked.full_state:
+        state = await stored_events.list_state_at(tx, room.room_id, at)
+    elif was_in and (limited or asked.state_after):
+        state = await stored_events.list_state_between(tx, room.room_id, asked.since, at + 1)
+    # Members know the state whatever the visibility of the history; somebody never in knows only their own coming.
+    state = [
+        event
+        for event in state
+        if (event.pos <= seen.until or seen.has(event.pos)) and passes(asked.filter.room.state, event)
+    ]
+    went: set[UserID] = set()
+    if was_in:
+        for event in await stored_events.list_state_at(tx, room.room_id, own.pos, "m.room.member"):
+            if event.state_key is not None and content_of(event).get("membership") == "join":
+                went.add(event.state_key)
+    device = (asked.user_id, asked.device_id)
+    section = {
+        "timeline": {
+            "events": [msgspec.Raw(render(event, device=device, room_id=False)) for event in shown],
+            "limited": limited,
+            "prev_batch": token(start),
+        },
+        "state_after" if asked.state_after else "state": {
+            "events": [msgspec.Raw(render(event, room_id=False)) for event in state]
+        },
+        "account_data": {"events": []},
+    }
+    return section, went - {asked.user_id}
+
+
+async def _was_joined(tx: Tx, room_id: RoomID, user_id: UserID, at: int) -> bool:
+    found = await stored_events.list_state_at(tx, room_id, at, "m.room.member", user_id)
+    return bool(found) and content_of(found[0]).get("membership") == "join"
