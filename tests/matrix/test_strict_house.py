@@ -240,6 +240,19 @@ async def test_old_media_paths_answer_where_the_operator_wants_them(crowd: Crowd
     assert await crowd.lines[1].call("GET", f"/_matrix/media/r0/download/{where}") == b"hello"
 
 
+async def test_nobody_fills_the_disk(crowd: Crowd) -> None:
+    mio, ken = await crowd.person("mio"), await crowd.person("ken")
+    upload = "/_matrix/media/v3/upload"
+    await mio.call("POST", upload, raw=b"x")
+    crowd.sql(f"UPDATE media SET size = 200 * 1024 * 1024 WHERE owner = '{mio.user_id}'")
+    await refused(mio.call("POST", upload, raw=b"x"), 429, "M_LIMIT_EXCEEDED")
+    reserved = (await mio.post("/_matrix/media/v1/create"))["content_uri"].removeprefix("mxc://")
+    await refused(mio.call("PUT", f"{upload}/{reserved}", raw=b"x"), 429, "M_LIMIT_EXCEEDED")
+    await ken.call("POST", upload, raw=b"x")
+    crowd.sql(f"UPDATE media SET created_at = created_at - 86400000 WHERE owner = '{mio.user_id}'")
+    await mio.call("POST", upload, raw=b"x")
+
+
 # -- administrators ----------------------------------------------------------------------------------------------------
 async def test_an_administrator_locks_and_suspends(crowd: Crowd) -> None:
     admin, other, mio = [await crowd.person(name) for name in ("admin", "other", "mio")]

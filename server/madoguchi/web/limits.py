@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+import structlog
 from aiohttp import web
 
 from madoguchi import errors
@@ -53,6 +54,7 @@ LIMITS: dict[str, Limit] = {
     "other": Limit(300, 30.0),
 }
 _MOST_BUCKETS = 100_000
+log = structlog.get_logger()
 
 
 class _Bucket:
@@ -70,6 +72,7 @@ class Limits:
         self._on = settings.limits == "on"
         self._trusted = [ipaddress.ip_network(network, strict=False) for network in settings.trusted_proxies]
         self._monotonic = monotonic
+        self._warned = False
         self._buckets: dict[tuple[str, str], _Bucket] = {}
 
     def check(self, kind: str, call: "Call") -> None:
@@ -122,6 +125,9 @@ class Limits:
         """
         peer = request.remote or ""
         if not self._trusted or not self._is_trusted(peer):
+            if self._on and not self._warned and "X-Forwarded-For" in request.headers and _is_loopback(peer):
+                self._warned = True
+                log.warning("a proxy on this machine is not in trusted_proxies: all people share one address's limits")
             return peer
         address = peer
         for hop in reversed(",".join(request.headers.getall("X-Forwarded-For", [])).split(",")):
@@ -147,6 +153,10 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_loopback(text: str) -> bool:
+    return _is_address(text) and ipaddress.ip_address(text).is_loopback
 
 
 def _network_of(address: str) -> str:
