@@ -33,9 +33,14 @@ def forms(text: str) -> Iterator[bytes]:
         yield base64.urlsafe_b64encode(base64.b64decode(encoded))[first:last]
 
 
-def found_in(content: bytes, words: set[str], every_form: bool = True) -> set[str]:
-    """The words that stand in `content`."""
-    return {text for text in words if any(form in content for form in (forms(text) if every_form else [text.encode()]))}
+def needles(words: set[str]) -> dict[bytes, str]:
+    """Every form of every word -> the word."""
+    return {form: text for text in words for form in forms(text)}
+
+
+def found_in(content: bytes, wanted: dict[bytes, str]) -> set[str]:
+    """The words of which a form stands in `content`."""
+    return {text for form, text in wanted.items() if form in content}
 
 
 async def test_what_was_said_lies_nowhere(house: House, cast: Cast, tmp_path: Path) -> None:
@@ -60,11 +65,11 @@ async def test_what_was_said_lies_nowhere(house: House, cast: Cast, tmp_path: Pa
     SPOKEN.discard(control)
     await aoi.says(await aoi.opens_a_room(), control)
     database = dump(house.database_url)
-    assert found_in(database, {control}) == {control}
+    assert found_in(database, needles({control})) == {control}
 
-    words = set(SPOKEN)
-    assert len(words) >= 2
-    assert found_in(database, words) == set()
+    assert len(SPOKEN) >= 2
+    in_all_forms, as_it_is = needles(SPOKEN), {text.encode(): text for text in SPOKEN}
+    assert found_in(database, in_all_forms) == set()
     for path in house.written():
         # The database's own files hold what the dump holds, and what was deleted: as it is will do there.
         in_database = (house.data / "postgres") in path.parents
@@ -72,13 +77,13 @@ async def test_what_was_said_lies_nowhere(house: House, cast: Cast, tmp_path: Pa
             content = path.read_bytes()
         except FileNotFoundError:  # came and went
             continue
-        assert found_in(content, words, every_form=not in_database) == set(), path
+        assert found_in(content, as_it_is if in_database else in_all_forms) == set(), path
     for process in house.everybody():
         try:
             shown = "\0".join([*process.cmdline(), *process.environ().values()]).encode()
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue
-        assert found_in(shown, words) == set(), process
+        assert found_in(shown, in_all_forms) == set(), process
 
 
 def test_the_search_knows_every_form() -> None:
@@ -86,5 +91,5 @@ def test_the_search_knows_every_form() -> None:
         secret = "kasutanohimeragu"
         around = f"{text}{secret}{text}".encode()
         for content in (around, around.hex().encode(), base64.b64encode(around), around.decode().encode("utf-16-le")):
-            assert found_in(content, {secret}) == {secret}
-    assert found_in(base64.b64encode(b"something else entirely"), {"kasutanohimeragu"}) == set()
+            assert found_in(content, needles({secret})) == {secret}
+    assert found_in(base64.b64encode(b"something else entirely"), needles({"kasutanohimeragu"})) == set()
