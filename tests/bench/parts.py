@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from tests.bench import loads
 from tests.bench.loads import Numbers
-from tests.bench.people import V3, Room, User, encrypted, fill, open_rooms, register, register_idle
+from tests.bench.people import V3, Room, User, encrypted, fill, open_rooms, open_to_all, register, register_idle
 from tests.bench.servers import Ours, Server, answers
 from tests.bench.wire import Wire, q
 from tests.house import free_port
@@ -96,13 +96,14 @@ async def send(bench: Bench) -> None:
 
 
 async def idle(bench: Bench) -> None:
-    """2,000 people who come to a freshly started server, wait, and nothing happens; one server at a time."""
+    """2,000 people come to a freshly started server, sit down in rooms of twenty, and nothing happens."""
     for server in bench.servers:
         server.stop()
     for server in bench.servers:
         server.start(with_appservice=True)
         fresh = server.memory_mb()
         users = await register_idle(server, 200 if bench.quick else 2000)
+        await open_to_all(server, [tuple(users[n : n + 20]) for n in range(0, len(users), 20)])
         numbers = await loads.idle(server, users, poll_s=10 if bench.quick else 30)
         bench.note("idle long polls", server.name, {"fresh_mb": fresh} | numbers)
         server.stop()

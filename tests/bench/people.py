@@ -111,6 +111,19 @@ async def open_rooms(server: Server, plans: list[tuple[User, ...]], *, at_once: 
     return await each(plans, one, server, at_once)
 
 
+async def open_to_all(server: Server, plans: list[tuple[User, ...]], *, at_once: int = 4) -> list[Room]:
+    """One public room per plan: its first user opens it, the others walk in."""
+
+    async def one(members: tuple[User, ...], wire: Wire) -> Room:
+        body = {"preset": "public_chat"}
+        room_id = (await wire.ask("POST", f"{V3}/createRoom", body, members[0].token))["room_id"]
+        for user in members[1:]:
+            await wire.ask("POST", f"{V3}/join/{q(room_id)}", {}, user.token)
+        return Room(room_id, members)
+
+    return await each(plans, one, server, at_once)
+
+
 async def fill(server: Server, rooms: list[Room], events_each: int, *, at_once: int = 16) -> None:
     """Say `events_each` things in every room."""
 
