@@ -204,7 +204,7 @@ async def _listeners(settings: Settings, running: bool) -> AsyncIterator[Finding
             mend = f"Another program may listen there, or the database is away: see above and logs/{name}.log."
             yield Finding(name, "bad", f"{url}/health answers {status}.", mend)
         elif running:
-            mend = f"Read {settings.logs / f'{name}.log'}; the supervisor starts it again by itself; else `madoguchi {name}`."
+            mend = f"Read {settings.logs / f'{name}.log'}; `up` starts it again by itself, else run `madoguchi {name}`."
             yield Finding(name, "bad", f"Nothing answers at {url}.", mend)
         elif _is_free(url):
             yield Finding(name, "note", f"does not run; {url} is free for it")
