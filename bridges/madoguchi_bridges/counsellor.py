@@ -48,8 +48,13 @@ class Counsellor:
             return
         else:
             letter = letter_of(event.source)
+            if letter is not None and letter.text and not getattr(event, "decrypted", False):
+                # Words that lay open on the server could be anybody's; a counsellor's come encrypted.
+                log.warning("words in clear are not carried", user_id=ghost.user_id)
+                letter = Letter(refuse="unreadable")
         person = await store.get_person(self._pool, ghost.person) if letter is not None else None
-        if letter is not None and person is not None:
+        elsewhere = person is not None and person.room_id not in (None, room_id)
+        if letter is not None and person is not None and not elsewhere:
             self._waiting.pop(event.event_id, None)
             await self._outbox.put(person, room_id, event.event_id, letter)
 

@@ -18,6 +18,7 @@ class Heard:
 
     source: Json
     sender: str = "@ken:desk.test"
+    decrypted: bool = True
 
     @property
     def event_id(self) -> str:
@@ -79,6 +80,19 @@ async def test_words_go_out_once_however_often_the_sync_comes(scene: Scene) -> N
 
 async def test_the_keeper_s_words_stay_in_the_room(scene: Scene) -> None:
     await scene.hears("$1", "記録しています", sender="@keeper:desk.test")
+    await scene.bench.works()
+    assert scene.phone == []
+
+
+async def test_words_that_were_not_encrypted_go_nowhere(scene: Scene) -> None:
+    await scene.hears("$1", "住所を教えて", decrypted=False)
+    await scene.bench.works()
+    assert scene.phone == []
+
+
+async def test_what_is_said_in_another_room_goes_nowhere(scene: Scene) -> None:
+    scene.room_id = "!elsewhere:desk.test"
+    await scene.hears("$1", "住所を教えて")
     await scene.bench.works()
     assert scene.phone == []
 
