@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -81,7 +82,7 @@ async def _run_children(settings: Settings, founded: Founded, stop: asyncio.Even
             run = _describe(settings, founded)
             runfile.write(settings.run_file, run)
             log.info("ready", base_url=run.base_url, seconds=round(time.monotonic() - started, 1))
-            for line in _welcome(settings, run):
+            for line in welcome(settings, run, seen=sys.stdout.isatty()):
                 say(line)
             await _first(_trim_logs(children), stop)
         say("stopping")
@@ -147,13 +148,18 @@ def _describe(settings: Settings, founded: Founded) -> runfile.RunFile:
     )
 
 
-def _welcome(settings: Settings, run: runfile.RunFile) -> list[str]:
+def welcome(settings: Settings, run: runfile.RunFile, *, seen: bool) -> list[str]:
+    """What is printed when the desk is ready; `seen`: on a terminal, where somebody looks on."""
+    link = f"{run.admin_link}   (one-time link)"
+    if not seen and not run.demo_staff:
+        # Where nobody looks on it ends in a journal that others may read.
+        link = f"{run.admin_url}   (the one-time link stands in {settings.run_file})"
     lines = [
         "",
         f"窓口  {settings.server_name}  ({settings.data})",
         f"  young people    {run.youth_url}",
         f"  counsellors     {run.staff_url}",
-        f"  administration  {run.admin_link or run.admin_url}" + ("   (one-time link)" if run.admin_link else ""),
+        f"  administration  {link if run.admin_link else run.admin_url}",
     ]
     for person in run.demo_staff:
         lines.append(f"  demo counsellor {person.name}  {person.user_id}  password {person.password}")
