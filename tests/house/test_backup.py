@@ -22,6 +22,7 @@ def test_a_restored_desk_goes_on_where_the_backup_was_made() -> None:
         try:
             token = sign_in(old)
             run(MADOGUCHI, "database", "--data", str(old.data), "pg_dump", "--format=custom", f"--file={dump}")
+            assert Path(dump).stat().st_mode & 0o077 == 0
             run("tar", "-C", str(old.data), "-cf", files, "media", "keeper", "bridges", "server-name")
             run("tar", "-C", str(old.data), "-cf", keys, "keys")
         finally:
