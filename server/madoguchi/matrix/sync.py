@@ -4,11 +4,13 @@ from typing import Any, Literal
 
 import msgspec
 
+from madoguchi import errors
 from madoguchi.core.chat import filters
 from madoguchi.core.chat.sync.answer import sync as chat_sync
 from madoguchi.core.chat.sync.asked import Asked
 from madoguchi.core.chat.tokens import maybe
 from madoguchi.web.endpoint import Call
+from madoguchi.web.reading import token_of
 
 
 class SyncQuery(msgspec.Struct):
@@ -41,4 +43,8 @@ async def sync(call: Call, query: SyncQuery) -> dict[str, Any]:
         state_after=query.use_state_after,
         filter=wanted,
     )
-    return await chat_sync(call.ctx, asked, max(0, query.timeout) / 1000)
+    answer = await chat_sync(call.ctx, asked, max(0, query.timeout) / 1000)
+    if session.appservice is None and await call.ctx.sessions.get(token_of(call.request) or "") is None:
+        # Logged out while it waited: what came after is no longer for this device.
+        raise errors.UnknownToken("This access token is not known here.", soft_logout=False)
+    return answer

@@ -12,6 +12,8 @@ from aiohttp import web
 from madoguchi import errors
 from madoguchi.web.endpoint import Row
 
+_MOST_INTEGER = 2**53 - 1
+
 
 class Plan:
     """What a row's handler takes, read from its signature once."""
@@ -102,7 +104,10 @@ def decoded_query(kind: Any, request: web.BaseRequest) -> Any:
     if any("\0" in value for value in query.values()):
         raise errors.Invalid("The query has a NUL character.")
     try:
-        return msgspec.convert(wanted, kind, strict=False)
+        read = msgspec.convert(wanted, kind, strict=False)
+        if any(isinstance(value, int) and abs(value) > _MOST_INTEGER for value in msgspec.structs.astuple(read)):
+            raise errors.Invalid("A number is outside the range of canonical JSON.")
+        return read
     except msgspec.ValidationError as wrong:
         text = str(wrong)
         if "missing required field" in text:

@@ -97,7 +97,9 @@ async def _answer(ctx: "Context", asked: Asked, inbox: Inbox) -> tuple[dict[str,
             "org.matrix.msc2732.device_unused_fallback_key_types": unused,
             "presence": {"events": []},
         }
-        empty = not (rooms.any or top or messages or changed or left or "keys" in news.kinds)
+        # A session of the user's has ended: perhaps this one, so the client has to show its token again.
+        told = "keys" in news.kinds or "session" in news.kinds
+        empty = not (rooms.any or top or messages or changed or left or told)
         return answer, upto, empty
 
 
