@@ -6,7 +6,10 @@ event type on first use, and a rule that needs a part of the content that is not
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
 
 from madoguchi.core.chat.push_conditions import (
     Condition,
@@ -78,6 +81,16 @@ class _Compiled:
         return all(whole_match(pattern)(event_type) for pattern in self.type_conditions)
 
 
+@lru_cache(maxsize=256)
+def _compiled_from(rule: bytes) -> _Compiled:
+    return _Compiled(msgspec.json.decode(rule, type=Rule))
+
+
+def _compiled(rule: Rule) -> _Compiled:
+    """A rule ready to be asked. Most people have the same rules, and a thousand people wait here: they share them."""
+    return _compiled_from(msgspec.json.encode(rule))
+
+
 class Rules:
     """A user's rule set, ready to be asked."""
 
@@ -85,15 +98,15 @@ class Rules:
         self._override = self._conditional(rules.override)
         self._underride = self._conditional(rules.underride)
         self._content = [
-            (words_match(rule.pattern), _Compiled(rule)) for rule in rules.content if rule.enabled and rule.pattern
+            (words_match(rule.pattern), _compiled(rule)) for rule in rules.content if rule.enabled and rule.pattern
         ]
-        self._room = {rule.rule_id: _Compiled(rule) for rule in rules.room if rule.enabled}
-        self._sender = {rule.rule_id: _Compiled(rule) for rule in rules.sender if rule.enabled}
+        self._room = {rule.rule_id: _compiled(rule) for rule in rules.room if rule.enabled}
+        self._sender = {rule.rule_id: _compiled(rule) for rule in rules.sender if rule.enabled}
         self._by_type: dict[str, tuple[list[_Compiled], list[_Compiled]]] = {}
 
     @staticmethod
     def _conditional(rules: Sequence[Rule]) -> list[_Compiled]:
-        compiled = [_Compiled(rule) for rule in rules if rule.enabled]
+        compiled = [_compiled(rule) for rule in rules if rule.enabled]
         return [rule for rule in compiled if rule.conditions is not None]
 
     def _for_type(self, event_type: str) -> tuple[list[_Compiled], list[_Compiled]]:

@@ -98,7 +98,21 @@ def whole_match(pattern: str, *, ignore_case: bool = True) -> Callable[[str], bo
 
 
 def words_match(pattern: str) -> Callable[[str], bool]:
-    """Whether a glob matches some part of a text that begins and ends at word boundaries, without regard to case."""
+    """Whether a glob matches some part of a text that begins and ends at word boundaries, without regard to case.
+
+    Compiled on first use: everybody has one for their own name, and where all is encrypted nobody ever asks it.
+    """
+    made: list[Callable[[str], bool]] = []
+
+    def match(value: str) -> bool:
+        if not made:
+            made.append(_words_matcher(pattern))
+        return made[0](value)
+
+    return match
+
+
+def _words_matcher(pattern: str) -> Callable[[str], bool]:
     segments = re.split(r"\*+", pattern)
     if len(segments) == 1:
         only = re.compile(_STARTS_WORD + _segment(pattern) + _ENDS_WORD, _FLAGS)
