@@ -171,3 +171,23 @@ async def test_a_room_read_while_something_is_taken_back_is_read_again(rooms: Sl
     rooms.read.set()
     await getting
     assert rooms.times == 2
+
+
+@pytest.mark.timeout(10)
+async def test_a_room_read_while_the_stream_was_lost_is_read_again(hub: Hub, rooms: SlowRooms) -> None:
+    getting = asyncio.create_task(rooms.get(ROOM))
+    await rooms.began.wait()
+    rooms.stored.append(event(4))  # nobody heard of it
+    hub._reset(4)
+    rooms.read.set()
+    room = await getting
+    assert room is not None
+    assert room.head == 4
+
+
+def test_a_ring_of_large_events_is_short_and_knows_where_it_begins() -> None:
+    room = room_at(*(event(pos, body="x" * 60_000) for pos in range(1, 31)))
+    assert 1 < len(room.ring) < 10
+    assert room.floor == room.ring[0].pos - 1
+    assert room.since(room.floor - 1) is None
+    assert [each.pos for each in room.since(28) or []] == [29, 30]

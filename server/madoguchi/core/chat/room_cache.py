@@ -16,8 +16,9 @@ from madoguchi.storage import rooms as stored_rooms
 from madoguchi.storage.db import Database
 from madoguchi.storage.events import Event
 
-# How many of a room's newest events stay in memory, and how many rooms.
+# How many of a room's newest events stay in memory (fewer where they are large), and how many rooms.
 RING = 60
+RING_BYTES = 256 * 1024
 MOST_ROOMS = 4096
 
 _HasContent = msgspec.defstruct("_HasContent", [("content", dict[str, Any], msgspec.field(default_factory=dict))])
@@ -38,7 +39,19 @@ class Room:
     head: the position of the newest event known
     """
 
-    __slots__ = ("_contents", "floor", "head", "kind", "members", "ring", "room_id", "state", "state_pos", "version")
+    __slots__ = (
+        "_contents",
+        "_size",
+        "floor",
+        "head",
+        "kind",
+        "members",
+        "ring",
+        "room_id",
+        "state",
+        "state_pos",
+        "version",
+    )
 
     def __init__(self, stored: stored_rooms.Room) -> None:
         self.room_id = stored.room_id
@@ -50,6 +63,7 @@ class Room:
         self.ring: deque[Event] = deque()
         self.floor = 0
         self.head = 0
+        self._size = 0
         self._contents: dict[tuple[str, str], dict[str, Any]] = {}
 
     def content(self, type_: str, state_key: str = "") -> dict[str, Any] | None:
@@ -94,24 +108,19 @@ class Room:
         """Takes in the next event of the room."""
         if event.pos <= self.head:
             return
-        if len(self.ring) >= RING:
-            self.floor = self.ring.popleft().pos
-        self.ring.append(event)
-        self.head = event.pos
+        self.remember(event)
         if event.state_key is not None:
             self.apply_state(event)
 
-    def replace(self, event: Event) -> None:
-        """Puts in the changed form of an event that has been redacted."""
-        for number, known in enumerate(self.ring):
-            if known.event_id == event.event_id:
-                self.ring[number] = event
-        if event.state_key is not None:
-            key = (event.type, event.state_key)
-            current = self.state.get(key)
-            if current is not None and current.event_id == event.event_id:
-                self.state[key] = event
-                self._contents.pop(key, None)
+    def remember(self, event: Event) -> None:
+        """Puts the newest event into the ring, and out of it what it then holds too much."""
+        self.ring.append(event)
+        self.head = event.pos
+        self._size += len(event.body)
+        while len(self.ring) > RING or (self._size > RING_BYTES and len(self.ring) > 1):
+            oldest = self.ring.popleft()
+            self.floor = oldest.pos
+            self._size -= len(oldest.body)
 
     def since(self, pos: int) -> list[Event] | None:
         """The events after a position; None where the ring does not reach back so far."""
@@ -188,12 +197,10 @@ class Rooms:
         for event in state:
             rooms[event.room_id].apply_state(event)
         for event in newest:
-            room = rooms[event.room_id]
-            room.ring.append(event)
-            room.head = event.pos
+            rooms[event.room_id].remember(event)
         for room in rooms.values():
             if len(room.ring) == RING:
-                room.floor = room.ring[0].pos - 1
+                room.floor = max(room.floor, room.ring[0].pos - 1)
         return rooms
 
     def tell(self, room_id: RoomID, event: Event | None) -> None:
@@ -213,7 +220,10 @@ class Rooms:
             room.add(event)
 
     def drop(self, room_ids: Iterable[RoomID] | None = None) -> None:
-        """Forgets some rooms, or all."""
+        """Forgets some rooms, or all; those that are just being read are read again."""
+        for told in self._loads:
+            for room_id in told if room_ids is None else told.keys() & set(room_ids):
+                told[room_id].append(None)
         if room_ids is None:
             self._rooms.clear()
         else:

@@ -157,6 +157,7 @@ async def _joined(
     timeline.limited = timeline.limited or (came.again and after is None)
     if came.newly or came.was_away:
         into.came.update(room.joined())
+        unread.forget(inbox, [room.room_id])
     if whole:
         state = await state_before(reader, room, upto if asked.state_after else timeline.start, timeline)
         if since is not None and not came.newly:
