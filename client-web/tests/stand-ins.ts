@@ -13,7 +13,7 @@ let serial = 0;
 export function said(body: string, by = KEN, more: Partial<Message> = {}): Message {
   serial += 1;
   return {
-    id: `$${serial}`, txn: null, sender: by, mine: by === ME, kind: "text", body, at: NOON + serial * 1_000, ...more,
+    id: `$${serial}`, txn: null, sender: by, mine: by === ME, kind: "text", body, at: NOON + serial * 1_000, delivery: null, ...more,
   };
 }
 

@@ -8,7 +8,11 @@ from playwright.async_api import Browser, expect
 
 from tests.browser.people import Counsellor, YoungPerson, a_browser
 from tests.house import House
+from tests.standins.line import LineStandin
+from tests.stories.test_line import Setting, line, setting
 from tests.words import word
+
+__all__ = ["line", "setting"]  # fixtures, used below by name
 
 
 @pytest.fixture
@@ -133,4 +137,27 @@ async def test_of_two_counsellors_one_is_told_who_was_faster(house: House, brows
     await expect(ken.entry(case_id)).to_be_visible()
     await sato.accepts(case_id)
     await expect(sato.page.get_by_text("健さんが先に受けました。")).to_be_visible()
+    await ken.closes(case_id)
+
+
+async def test_who_writes_from_line_is_marked_as_readable_by_the_app(
+    setting: Setting, line: LineStandin, browser: Browser
+) -> None:
+    mio = line.person()
+    asked, answered = word("LINEから"), word("届いていますよ")
+    await mio.says(asked)
+    ken = await Counsellor.signs_in(browser, setting.house, setting.house.staff[0])
+    ticket = ken.page.locator("aside ol li")
+    await expect(ticket).to_have_count(1)
+    await expect(ticket.get_by_text("LINE社も読めます")).to_be_visible()
+    case_id = str(await ticket.get_attribute("data-case"))
+    await ken.accepts(case_id)
+    await ken.sees(case_id, asked)
+    column = ken.column(case_id)
+    await expect(column.get_by_text("LINE社も読めます")).to_be_visible()
+    await expect(column.get_by_text("鍵つき")).to_have_count(0)
+    await ken.says(case_id, answered)
+    await mio.hears(answered)
+    await expect(column.get_by_text("LINEに渡しました")).to_be_visible()
+    await ken.picture("console-line")
     await ken.closes(case_id)

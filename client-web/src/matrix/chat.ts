@@ -10,6 +10,9 @@ export interface Session {
 
 export type MessageKind = "text" | "unreadable" | "removed" | "other" | "joined" | "left";
 
+/** What a bridge says about a message's way to an app: the app has it, it waits, it may be blocked, it failed. */
+export type Delivery = "accepted" | "delayed" | "maybe_blocked" | "failed";
+
 /** One line of a conversation in the order of the server. `at` is in milliseconds since 1970. */
 export interface Message {
   id: string;
@@ -21,6 +24,8 @@ export interface Message {
   /** Text for "text"; the person's name for "joined" and "left"; empty otherwise. */
   body: string;
   at: number;
+  /** Null where no app is in between, and until the bridge has spoken. */
+  delivery: Delivery | null;
 }
 
 export interface Member {

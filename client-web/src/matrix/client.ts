@@ -105,10 +105,18 @@ class MatrixChat implements Chat {
   async crossSign(password: string | null): Promise<void> {
     const crypto = this.client.getCrypto();
     if (!crypto) throw new Error("The keys are not open.");
-    const status = await crypto.getCrossSigningStatus();
-    if (status.publicKeysOnDevice && status.privateKeysCachedLocally.selfSigningKey) return;
+    const isSigned = async (): Promise<boolean> => {
+      // Asked of the server now: with an older picture of this account the library drops the keys it is about to make.
+      await crypto.userHasCrossSigningKeys(this.userId, true);
+      const device = await crypto.getDeviceVerificationStatus(this.userId, this.client.getDeviceId() ?? "");
+      return device?.signedByOwner ?? false;
+    };
     const upload: UIAuthCallback<void> = (request) => this.confirm(request, password);
+    if (await isSigned()) return;
     await crypto.bootstrapCrossSigning({ authUploadDeviceSigningKeys: upload });
+    if (await isSigned()) return;
+    await crypto.bootstrapCrossSigning({ authUploadDeviceSigningKeys: upload, setupNewCrossSigning: true });
+    if (!(await isSigned())) throw new Error("This device could not be cross-signed.");
   }
 
   // The first upload needs no confirmation. To replace an identity the server asks for the password.

@@ -1,18 +1,21 @@
 import { EventType, MsgType, RelationType } from "matrix-js-sdk";
 import type { MatrixEvent, Room as SdkRoom } from "matrix-js-sdk";
-import type { Member, Message, Room } from "./chat";
+import type { Delivery, Member, Message, Room } from "./chat";
 
+const DELIVERY = "jp.madoguchi.delivery";
+const DELIVERIES: readonly unknown[] = ["accepted", "delayed", "maybe_blocked", "failed"] satisfies Delivery[];
 const TEXTS: readonly unknown[] = [MsgType.Text, MsgType.Notice, MsgType.Emote];
 
 /** The library's room as our own plain value. */
 export function snapshot(room: SdkRoom, userId: string): Room {
   const events = room.getLiveTimeline().getEvents();
+  const deliveries = deliveriesIn(events);
   const lines: Message[] = [];
   // Where each event stands in `lines`: receipts may point at events that are not shown.
   const place = new Map<string, number>();
   for (const event of events) {
     const line = asMessage(event, room, userId);
-    if (line) lines.push(line);
+    if (line) lines.push({ ...line, delivery: deliveries.get(line.id) ?? null });
     place.set(event.getId() ?? "", lines.length - 1);
   }
   const members = room.getMembers().filter(({ membership }) => membership === "join" || membership === "invite");
@@ -47,6 +50,7 @@ function asMessage(event: MatrixEvent, room: SdkRoom, userId: string): Message |
     kind,
     body,
     at: event.getTs(),
+    delivery: null,
   });
   if (event.getType() === EventType.RoomMember) return asMembership(event, line);
   if (event.isState()) return null;
@@ -59,6 +63,18 @@ function asMessage(event: MatrixEvent, room: SdkRoom, userId: string): Message |
   const content = event.getContent();
   const known = TEXTS.includes(content.msgtype) && typeof content["body"] === "string";
   return known ? line("text", content["body"] as string) : line("other");
+}
+
+// The latest word of the bridge for each message.
+function deliveriesIn(events: readonly MatrixEvent[]): Map<string, Delivery> {
+  const found = new Map<string, Delivery>();
+  for (const event of events) {
+    if (event.getType() !== DELIVERY) continue;
+    const state: unknown = event.getContent()["state"];
+    const about = event.relationEventId;
+    if (about !== undefined && DELIVERIES.includes(state)) found.set(about, state as Delivery);
+  }
+  return found;
 }
 
 // What changes other lines or is not said by a person has no line of its own.
