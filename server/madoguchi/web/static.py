@@ -2,6 +2,7 @@
 
 from email.utils import formatdate
 from pathlib import Path
+from time import monotonic
 from typing import Protocol
 
 from aiohttp import web
@@ -35,6 +36,7 @@ TYPES = {
     ".webp": "image/webp",
     ".woff2": "font/woff2",
 }
+LOOK_AGAIN_S = 2.0
 A_YEAR = "public, max-age=31536000, immutable"
 ASK_EVERY_TIME = "no-cache"
 
@@ -88,6 +90,7 @@ class Static:
             self._safety["Strict-Transport-Security"] = "max-age=31536000"
         self._files: dict[str, Path] = {}
         self._seen: int | None = None
+        self._listed_at = 0.0
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):
@@ -96,20 +99,23 @@ class Static:
         if not files:
             return self._page(503, _NOT_BUILT, {"Retry-After": "10"})
         name = request.path
-        file = files.get(name + "index.html" if name.endswith("/") else name)
+        wanted = name + "index.html" if name.endswith("/") else name
+        file = files.get(wanted) or self._list(missed=True).get(wanted)
         if file is not None:
             return web.FileResponse(file, headers=self._headers_of(name, file))
         if name + "/index.html" in files:
             return web.Response(status=308, headers={**self._safety, "Location": name + "/"})
         return self._page(404, _NOT_FOUND)
 
-    def _list(self) -> dict[str, Path]:
+    def _list(self, *, missed: bool = False) -> dict[str, Path]:
         # A new build changes the start page's time: one stat per request instead of a restart after each build.
         try:
             seen = (self.root / "index.html").stat().st_mtime_ns
         except OSError:
             return {}
-        if seen != self._seen:
+        # What is missing may have come since: a build writes the start page before the last of its files.
+        if seen != self._seen or (missed and monotonic() - self._listed_at > LOOK_AGAIN_S):
+            self._listed_at = monotonic()
             self._files = {
                 "/" + path.relative_to(self.root).as_posix(): path
                 for path in self.root.rglob("*")
