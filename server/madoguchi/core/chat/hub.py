@@ -89,11 +89,17 @@ class Hub:
         self._wake_all()
 
     async def _connect(self) -> None:
+        before = self.pos
         connection = await self._db.listen()
         await connection.add_listener(stream.CHANNEL, self._heard)
         # Listening began before this reading, so nothing lies between the position read and the first announcement.
         pos = await stream.position(connection)
         self._connection = connection
+        if pos < before:
+            # Another history, say of a backup that was played back: what was known of this one has not happened.
+            log.warning("stream has gone back, reading afresh", at=before, now=pos)
+            self.pos = self._taking = pos
+            self._db.committed = 0
         self._reset(pos)
 
     def _heard(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
@@ -145,7 +151,9 @@ class Hub:
             log.warning("stream connection lost, connecting again")
             try:
                 await self._connect()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except Exception as error:
+                # Whatever it was: a worker that has stopped listening must go on trying.
+                log.warning("stream is not reached yet", error=type(error).__name__)
                 wait = 0.2
 
     async def _is_heard(self) -> bool:
@@ -158,7 +166,8 @@ class Hub:
         self._heartbeat_at = now + HEARTBEAT_SECONDS
         try:
             await asyncio.wait_for(stream.position(self._connection), HEARTBEAT_SECONDS)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except Exception as error:
+            log.warning("stream connection keeps silent", error=type(error).__name__)
             self._connection.terminate()
             return False
         return True
