@@ -159,5 +159,26 @@ async def test_who_writes_from_line_is_marked_as_readable_by_the_app(
     await ken.says(case_id, answered)
     await mio.hears(answered)
     await expect(column.get_by_text("LINEに渡しました")).to_be_visible()
+    # The bridge has fetched it; whether the person has read it, LINE does not tell.
+    await expect(column.get_by_text("既読")).to_have_count(0)
     await ken.picture("console-line")
+    await ken.closes(case_id)
+
+
+async def test_the_server_dies_in_the_middle_and_the_conversation_goes_on(house: House, browser: Browser) -> None:
+    mio = await YoungPerson.arrives(browser, house)
+    await mio.begins()
+    before, meanwhile, answer = word("聞いてほしい"), word("切れた?"), word("だいじょうぶ、います")
+    await mio.says(before)
+    ken = await Counsellor.signs_in(browser, house, house.staff[0])
+    case_id = await mio.case_id()
+    await ken.accepts(case_id)
+    await ken.sees(case_id, before)
+    process = house.process("serve")
+    process.kill()
+    await mio.writes(meanwhile)
+    await ken.sees(case_id, meanwhile)
+    await ken.says(case_id, answer)
+    await mio.sees(answer)
+    await expect(ken.column(case_id).locator("li.line", has_text=meanwhile)).to_have_count(1)
     await ken.closes(case_id)
