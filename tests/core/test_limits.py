@@ -63,6 +63,13 @@ def test_people_behind_one_address_do_not_share_what_is_counted_by_person() -> N
         assert all(passes(limits, "message", call_from("192.0.2.1", session)) for _ in range(50))
 
 
+def test_the_keeper_brings_in_a_whole_shift_at_once() -> None:
+    limits = Limits(Settings(), Watch())
+    keeper = Session("@keeper:x", "D", 1, kind="keeper")
+    for kind in ("invite", "upload", "device message", "claim"):
+        assert all(passes(limits, kind, call_from("127.0.0.1", keeper)) for _ in range(500))
+
+
 def test_a_household_is_one_ipv6_network() -> None:
     limits = Limits(Settings(), Watch())
     burst = int(LIMITS["login"].burst)

@@ -250,3 +250,54 @@ async def test_only_of_staff_is_it_noted_where_they_call_from(desk: Desk) -> Non
             "ip" in c for d in devices.values() for s in d["sessions"] for c in s["connections"]
         )
     assert not noted[aoi.user_id] and not noted[mio.user_id]
+
+
+# -- what is somebody else's -------------------------------------------------------------------------------------------
+
+
+async def test_what_is_somebody_elses_is_out_of_reach(desk: Desk) -> None:
+    mio, aoi = await desk.person("mio"), await desk.person("aoi")
+    me, room = segment(mio.user_id), await mio.opens_a_room()
+    await mio.put(f"{V3}/user/{me}/account_data/jp.example.note", {"words": SECRET})
+    kept = await mio.post(f"{V3}/user/{me}/filter", {"room": {"timeline": {"limit": 7}}})
+    backup = (await mio.post(f"{V3}/room_keys/version", {"algorithm": "a", "auth_data": {"public_key": SECRET}}))[
+        "version"
+    ]
+    media = (await mio.post("/_matrix/media/v1/create"))["content_uri"].removeprefix("mxc://")
+    attempts: list[tuple[str, str, Json | None]] = [
+        ("GET", f"{V3}/user/{me}/account_data/jp.example.note", None),
+        ("PUT", f"{V3}/user/{me}/account_data/jp.example.note", {}),
+        ("GET", f"{V3}/user/{me}/rooms/{segment(room)}/account_data/jp.example.note", None),
+        ("PUT", f"{V3}/user/{me}/rooms/{segment(room)}/account_data/jp.example.note", {}),
+        ("GET", f"{V3}/user/{me}/rooms/{segment(room)}/tags", None),
+        ("PUT", f"{V3}/user/{me}/rooms/{segment(room)}/tags/u.x", {}),
+        ("DELETE", f"{V3}/user/{me}/rooms/{segment(room)}/tags/u.x", None),
+        ("GET", f"{V3}/user/{me}/filter/{kept['filter_id']}", None),
+        ("POST", f"{V3}/user/{me}/filter", {}),
+        ("GET", f"{V3}/devices/{segment(mio.device_id)}", None),
+        ("PUT", f"{V3}/devices/{segment(mio.device_id)}", {"display_name": "x"}),
+        ("PUT", f"{V3}/profile/{me}/displayname", {"displayname": "x"}),
+        ("DELETE", f"{V3}/profile/{me}/displayname", None),
+        ("PUT", f"{V3}/presence/{me}/status", {"presence": "online"}),
+        ("PUT", f"{V3}/rooms/{segment(room)}/typing/{me}", {"typing": True}),
+        ("GET", f"{V3}/admin/whois/{me}", None),
+        ("PUT", f"{V1}/admin/lock/{me}", {"locked": True}),
+        ("GET", f"{V3}/room_keys/version/{backup}", None),
+        ("GET", f"{V3}/room_keys/keys?version={backup}", None),
+        ("DELETE", f"{V3}/room_keys/version/{backup}", None),
+        ("PUT", f"/_matrix/media/v3/upload/{media}", {}),
+        ("GET", f"{V3}/rooms/{segment(room)}/state", None),
+        ("POST", f"{V3}/rooms/{segment(room)}/receipt/m.read/$x", {}),
+    ]
+    for method, path, body in attempts:
+        told = await refused(aoi.call(method, path, body))
+        assert told.status in (403, 404), (method, path, told)
+        assert SECRET not in str(told.body)
+    # Deleting a device that one does not have changes nothing for the one who has it.
+    auth = {
+        "type": "m.login.password",
+        "password": aoi.password,
+        "identifier": {"type": "m.id.user", "user": aoi.user_id},
+    }
+    await aoi.delete(f"{V3}/devices/{segment(mio.device_id)}", {"auth": auth})
+    await mio.get(f"{V3}/account/whoami")

@@ -84,10 +84,12 @@ async def _by_appservice(call: Call, body: Register) -> Logged:
 
 
 async def _make(call: Call, body: Register, localpart: str | None, appservice: str | None) -> Logged:
+    kind: accounts.Kind = "ghost" if appservice is not None else "user"
+    # Worked out before a connection is taken.
+    password_hash = await accounts.hash_password(body.password, kind) if body.password is not None else None
     async with call.ctx.db.transaction() as tx:
-        kind: accounts.Kind = "ghost" if appservice is not None else "user"
         user_id = await accounts.create(
-            call.ctx, tx, localpart, password=body.password, kind=kind, appservice=appservice
+            call.ctx, tx, localpart, password=None, password_hash=password_hash, kind=kind, appservice=appservice
         )
         if body.inhibit_login:
             return Logged(user_id=user_id, home_server=call.ctx.settings.server_name)

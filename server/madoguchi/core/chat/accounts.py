@@ -43,15 +43,16 @@ async def create(
     display_name: str | None = None,
     appservice: str | None = None,
     password_is_random: bool = False,
+    password_hash: str | None = None,
 ) -> UserID:
     """Makes an account and gives its user id.
 
     `localpart` None takes a random one that says nothing. `password_is_random`: the server has just made it, of 128
-    random bits or more, so a quick hash will do. `appservice` is the id of the application service that makes
-    it. Raises InvalidUsername, UserInUse, Exclusive (a name that an application service keeps for itself, or one
-    outside of its own), WeakPassword.
+    random bits or more, so a quick hash will do. `password_hash`: from `hash_password`, for a caller who would not hold
+    a connection for as long as that takes. `appservice` is the id of the application service that makes it. Raises
+    InvalidUsername, UserInUse, Exclusive (a name that an application service keeps for itself, or one outside of its
+    own), WeakPassword.
     """
-    password_hash = None
     if password is not None:
         password_hash = _quick_hasher.hash(password) if password_is_random else await hash_password(password, kind)
     if localpart is None:
@@ -128,10 +129,18 @@ async def set_password(
     *,
     end_sessions: bool = False,
     keep: DeviceID | None = None,
+    password_is_random: bool = False,
 ) -> None:
-    """Sets the password; with `end_sessions` takes all devices but `keep` away. Raises NotFound, WeakPassword."""
+    """Sets the password; with `end_sessions` takes all devices but `keep` away. `password_is_random`: as in `create`.
+
+    Raises NotFound, WeakPassword.
+    """
     account = await get_open(tx, user_id)
-    await store.update_password(tx, user_id, await hash_password(password, account.kind))  # type: ignore[arg-type]
+    if password_is_random:
+        password_hash = _quick_hasher.hash(password)
+    else:
+        password_hash = await hash_password(password, account.kind)  # type: ignore[arg-type]
+    await store.update_password(tx, user_id, password_hash)
     if end_sessions:
         await sessions.end_all(ctx, tx, user_id, keep=keep)
 

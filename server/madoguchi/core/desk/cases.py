@@ -105,7 +105,7 @@ async def _arrived_before(ctx: Context, tx: Tx, arrival_key: str, with_password:
         return None
     password = secrets.token_urlsafe(24) if with_password else None
     if password is not None:
-        await accounts.set_password(ctx, tx, running.user_id, password)
+        await accounts.set_password(ctx, tx, running.user_id, password, password_is_random=True)
     return Arrived(running, await sessions.start(ctx, tx, running.user_id), password)
 
 
