@@ -41,11 +41,16 @@ async def read_body(request: web.BaseRequest, most: int, seconds: float = BODY_S
     """The whole body; raises TooLarge beyond `most` bytes, without reading on, and TooSlow after `seconds`."""
     if (request.content_length or 0) > most:
         raise errors.TooLarge("The request is too large.")
+    if request.content.is_eof():
+        # Most bodies are here already, and need no clock.
+        body = request.content.read_nowait()
+        if len(body) > most:
+            raise errors.TooLarge("The request is too large.")
+        return body
     pieces: list[bytes] = []
     size = 0
     try:
-        # Most bodies are here already, and need no clock.
-        async with asyncio.timeout(None if request.content.is_eof() else seconds):
+        async with asyncio.timeout(seconds):
             async for piece in request.content.iter_any():
                 size += len(piece)
                 if size > most:
