@@ -27,7 +27,8 @@ async def left_room(reader: Reader, asked: Asked, room: Room, own: Event) -> tup
         tx, seat, seen, own.pos, asked.since, True, max(1, wants.most), lambda e: passes(wants, e, asked.ignored)
     )
     shown = list(reversed(page.events)) if wants.most else []
-    limited = page.end is not None or len(shown) < len(page.events)
+    # Who has never been in has nothing earlier to ask for.
+    limited = seen.until > 0 and (page.end is not None or len(shown) < len(page.events))
     start = shown[0].pos - 1 if shown else own.pos
     was_in = asked.since is not None and await _was_joined(tx, room.room_id, asked.user_id, asked.since)
     at = own.pos if asked.state_after else start

@@ -68,6 +68,12 @@ async def _from_database(
     else:
         start = page.end if page.end is not None and wants.most else upto
     changes = await stored_events.list_state_changes(tx, room.room_id, start, upto)
+    unseen = [event.pos for event in changes if not seen.has(event.pos)]
+    if unseen:
+        # What changed while the user was away has no place in the timeline: it is state that goes before it.
+        limited, start = True, unseen[-1]
+        shown = [event for event in shown if event.pos > start]
+        changes = [event for event in changes if event.pos > start]
     return Timeline(shown, changes, start, limited, seen)
 
 
