@@ -35,8 +35,7 @@ async def run_tool(database_url: str, command: Sequence[str]) -> int:
     environ = {**os.environ, **environment_of(database_url), "PATH": path}
     try:
         # Through env, which looks the tool up in the PATH it is given.
-        # What it writes, a dump for one, is for nobody else's eyes.
-        process = await asyncio.create_subprocess_exec("/usr/bin/env", *command, env=environ, umask=0o077)
+        process = await asyncio.create_subprocess_exec("/usr/bin/env", *command, env=environ)
     except OSError as error:
         raise Problem(f"{command[0]} cannot be run: {error.strerror}.") from None
     return await process.wait()
