@@ -23,6 +23,7 @@ export interface OutboxOptions {
 }
 
 const LONGEST_PAUSE_MS = 30_000;
+const IDLE_EVERY_MS = 200;
 
 /** Sends one message after the other, in the order written, and tries again with the same transaction id. */
 export class Outbox {
@@ -80,6 +81,14 @@ export class Outbox {
   settle(shown: (draft: Draft) => boolean): void {
     const left = this.drafts.filter((draft) => !shown(draft));
     if (left.length < this.drafts.length) this.change(left);
+  }
+
+  /** Gives once nothing is on its way any more, or after `atMostMs`. */
+  async idle(atMostMs: number): Promise<void> {
+    const busy = (): boolean => this.drafts.some(({ state }) => state === "waiting" || state === "sending");
+    for (let waited = 0; busy() && waited < atMostMs; waited += IDLE_EVERY_MS) {
+      await new Promise((resolve) => setTimeout(resolve, IDLE_EVERY_MS));
+    }
   }
 
   private async run(): Promise<void> {

@@ -22,6 +22,7 @@ export interface Surroundings {
 }
 
 const POLL_MS = 25_000;
+const FIRST_WORDS_MS = 15_000;
 
 export class Youth {
   stage = $state<Stage>("start");
@@ -118,7 +119,8 @@ export class Youth {
       this.conversation?.attach(chat);
       this.keys = "open";
       void this.conversation?.loadHistory();
-      // Messages need not wait for this: it lets other clients tell this device from a planted one.
+      // Messages go first: this only lets other clients tell this device from a planted one.
+      await this.conversation?.outbox.idle(FIRST_WORDS_MS);
       await chat.crossSign(visit.password).catch(() => undefined);
     } catch (error) {
       if (isRefusedToken(error)) this.lose();
