@@ -165,7 +165,8 @@ async def test_who_writes_from_line_is_marked_as_readable_by_the_app(
     await ken.closes(case_id)
 
 
-async def test_the_server_dies_in_the_middle_and_the_conversation_goes_on(house: House, browser: Browser) -> None:
+async def test_the_server_dies_in_the_middle_and_the_conversation_goes_on(setting: Setting, browser: Browser) -> None:
+    house = setting.house  # this file's own: what is killed must not be shared
     mio = await YoungPerson.arrives(browser, house)
     await mio.begins()
     before, meanwhile, answer = word("聞いてほしい"), word("切れた?"), word("だいじょうぶ、います")
