@@ -191,3 +191,16 @@ def test_a_ring_of_large_events_is_short_and_knows_where_it_begins() -> None:
     assert room.floor == room.ring[0].pos - 1
     assert room.since(room.floor - 1) is None
     assert [each.pos for each in room.since(28) or []] == [29, 30]
+
+
+@pytest.mark.timeout(10)
+async def test_a_room_dropped_while_another_is_read_is_not_forgotten(rooms: SlowRooms) -> None:
+    rooms.read.set()
+    assert await rooms.get(ROOM) is not None
+    rooms.began.clear()
+    rooms.read.clear()
+    getting = asyncio.create_task(rooms.get_many([ROOM, "!other:test"]))
+    await rooms.began.wait()
+    rooms.tell(ROOM, event(4, "m.room.redaction"))  # drops it
+    rooms.read.set()
+    assert ROOM in await getting

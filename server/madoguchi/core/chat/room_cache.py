@@ -164,8 +164,9 @@ class Rooms:
 
     async def get_many(self, room_ids: Sequence[RoomID]) -> dict[RoomID, Room]:
         """Those of the rooms that exist; the ones not in memory are read with three statements in all."""
-        missing = [room_id for room_id in room_ids if room_id not in self._rooms]
-        while missing:
+        absent: set[RoomID] = set()
+        # Asked again after each reading: a room that was here may have been dropped in the meantime.
+        while missing := [room_id for room_id in room_ids if room_id not in self._rooms and room_id not in absent]:
             told: dict[RoomID, list[Event | None]] = {room_id: [] for room_id in missing}
             self._loads.append(told)
             try:
@@ -173,11 +174,10 @@ class Rooms:
             finally:
                 self._loads = [load for load in self._loads if load is not told]
             # What was told of while the database was read may be missing in what was read. No waiting from here on.
-            missing = []
+            absent.update(set(missing) - loaded.keys())
             for room_id, room in loaded.items():
                 news = [event for event in told[room_id] if event is not None]
                 if len(news) < len(told[room_id]) or any(event.type == "m.room.redaction" for event in news):
-                    missing.append(room_id)
                     continue
                 for event in news:
                     room.add(event)
