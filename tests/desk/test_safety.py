@@ -202,6 +202,8 @@ async def test_in_the_room_they_find_each_other(desk: Desk) -> None:
     await mio.put(f"{V3}/sendToDevice/m.dummy/{secrets.token_hex(4)}", {"messages": {ken.user_id: {"*": {"n": 1}}}})
     [event] = (await ken.sync())["to_device"]["events"]
     assert (event["sender"], event["content"]) == (mio.user_id, {"n": 1})
+    heavy = {"messages": {ken.user_id: {"*": {"n": "x" * 200_000}}}}
+    await refused(mio.put(f"{V3}/sendToDevice/m.dummy/{secrets.token_hex(4)}", heavy), 413, "M_TOO_LARGE")
 
 
 # -- bridges -------------------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from madoguchi.storage.db import Tx
 from madoguchi.storage.stream import Note
 
 EVERY_DEVICE = "*"
+# Keys and secrets take a few KiB; what is larger would only fill the inbox of somebody who has to read it all.
+LARGEST = 128 * 1024
 
 
 async def send(
@@ -30,6 +32,8 @@ async def send(
     messages: user id -> device id, or `*` for all of the user's devices -> content
     transaction: the sending device and its transaction id; the same one again does nothing
     at: now, in ms
+
+    Raises BadJson, Invalid, and TooLarge for a message of more than 128 KiB.
     """
     check_names(event_type)
     for contents in messages.values():
@@ -52,7 +56,10 @@ async def send(
             if content is None:
                 continue
             if id(content) not in encoded:
-                encoded[id(content)] = msgspec.json.encode({"sender": sender, "type": event_type, "content": content})
+                message = msgspec.json.encode({"sender": sender, "type": event_type, "content": content})
+                if len(message) > LARGEST:
+                    raise errors.TooLarge("A message to a device can have 128 KiB at most.")
+                encoded[id(content)] = message
             outgoing.append((user_id, device_id, encoded[id(content)]))
     if outgoing:
         users = sorted({user_id for user_id, _, _ in outgoing})
