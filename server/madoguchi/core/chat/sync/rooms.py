@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from madoguchi.core.chat import history, relations
-from madoguchi.core.chat.events import render, stripped
+from madoguchi.core.chat import relations
+from madoguchi.core.chat.events import render
 from madoguchi.core.chat.inbox import Inbox
 from madoguchi.core.chat.room_cache import Room, content_of
 from madoguchi.core.chat.sync import unread
 from madoguchi.core.chat.sync.asked import Asked, News, Reader
 from madoguchi.core.chat.sync.left import left_room
+from madoguchi.core.chat.sync.members import Came, came_in, has_member, lazy, own_at, stripped_state, summary_of
 from madoguchi.core.chat.sync.timeline import changed_state, passes, state_before, timeline_of
 from madoguchi.core.chat.tokens import token
 from madoguchi.ids import RoomID, UserID
-from madoguchi.storage import events as stored_events
 from madoguchi.storage import receipts as stored_receipts
 from madoguchi.storage.account_data import AccountData
 from madoguchi.storage.events import Event
@@ -24,16 +24,6 @@ from madoguchi.storage.receipts import Receipt
 if TYPE_CHECKING:
     from madoguchi.context import Context
 
-# State that an invitation or a knock shows ("Stripped state").
-_STRIPPED = (
-    "m.room.create",
-    "m.room.name",
-    "m.room.avatar",
-    "m.room.topic",
-    "m.room.join_rules",
-    "m.room.canonical_alias",
-    "m.room.encryption",
-)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -73,13 +63,13 @@ async def build(
     for room in rooms.values():
         if not asked.filter.room.wants_room(room.room_id):
             continue
-        own = await _own_at(reader, asked, room, upto)
+        own = await own_at(reader, asked, room, upto)
         if own is None:
             continue
         membership = content_of(own).get("membership")
         fresh = asked.since is None or asked.full_state or own.pos > asked.since
         if membership == "join":
-            came = await _came(reader, asked, room, own)
+            came = await came_in(reader, asked, room, own)
             section = await _joined(reader, asked, inbox, news, upto, room, into, came)
             marks = receipts.get(room.room_id, [])
             if came.newly:
@@ -99,7 +89,7 @@ async def build(
             continue
         elif membership in ("invite", "knock") and fresh:
             key = "invite" if membership == "invite" else "knock"
-            getattr(into, key)[room.room_id] = {f"{key}_state": {"events": _stripped_state(room, own)}}
+            getattr(into, key)[room.room_id] = {f"{key}_state": {"events": stripped_state(room, own)}}
         elif membership in ("leave", "ban") and fresh:
             into.leave[room.room_id], went = await left_room(reader, asked, room, own)
             into.went |= went
@@ -145,7 +135,7 @@ async def _joined(
     upto: int,
     room: Room,
     into: Rooms,
-    came: "_Came",
+    came: Came,
 ) -> dict[str, Any]:
     since = asked.since
     whole = since is None or asked.full_state or came.newly
@@ -169,9 +159,9 @@ async def _joined(
         delta = state if timeline.limited else []
         _come_and_gone([*delta, *timeline.all], asked.user_id, into)
     if asked.filter.lazy_load_members:
-        state = _lazy(asked, inbox, room, timeline.events, state, whole, upto)
+        state = lazy(asked, inbox, room, timeline.events, state, whole, upto)
     state = [event for event in state if passes(asked.filter.room.state, event)]
-    summary = _summary(room, asked.user_id) if whole or _has_member([*state, *timeline.all]) else {}
+    summary = summary_of(room, asked.user_id) if whole or has_member([*state, *timeline.all]) else {}
     device = (asked.user_id, asked.device_id)
     bundles: dict[str, bytes] = {}
     if whole or timeline.limited:
@@ -202,95 +192,10 @@ def _section(
     }
 
 
-async def _own_at(reader: Reader, asked: Asked, room: Room, upto: int) -> Event | None:
-    """The user's membership at a position: the room in memory may be ahead of it."""
-    own = room.state.get(("m.room.member", asked.user_id))
-    if own is None or own.pos <= upto:
-        return own
-    found = await stored_events.list_state_at(await reader(), room.room_id, upto, "m.room.member", asked.user_id)
-    return found[0] if found else None
-
-
-class _Came(msgspec.Struct, frozen=True):
-    """How a member came in. newly: they were not joined at the last sync; again: but had been earlier.
-    was_away: they were joined at the last sync, and have left and come back since."""
-
-    newly: bool = False
-    again: bool = False
-    was_away: bool = False
-
-
-async def _came(reader: Reader, asked: Asked, room: Room, own: Event) -> _Came:
-    if asked.since is None or own.pos <= asked.since:
-        return _Came()
-    past = await stored_events.list_history_of(await reader(), room.room_id, "m.room.member", asked.user_id)
-    was = [content_of(event).get("membership") == "join" for event in past if event.pos <= asked.since]
-    if not was or not was[-1]:
-        return _Came(newly=True, again=any(was))
-    since = [event for event in past if asked.since < event.pos < own.pos]
-    return _Came(was_away=any(content_of(event).get("membership") != "join" for event in since))
-
-
-def _lazy(
-    asked: Asked, inbox: Inbox, room: Room, shown: Sequence[Event], state: list[Event], whole: bool, upto: int
-) -> list[Event]:
-    """Leaves out members who say nothing, and adds those who do and have not been sent to this device before."""
-    # By room, the membership events that were sent and with which answer: one that got lost does not count.
-    sent: dict[RoomID, dict[str, int]] = inbox.memo.setdefault(("lazy", asked.device_id), {})
-    if asked.since is None:
-        sent.clear()
-    known = sent.setdefault(room.room_id, {})
-    if whole:
-        known.clear()
-    speakers = {event.sender for event in shown}
-    wanted = speakers | {asked.user_id} if whole else speakers
-    in_timeline = {event.state_key for event in shown if event.type == "m.room.member"}
-    kept = [e for e in state if e.type != "m.room.member" or e.state_key in wanted or not whole]
-    have = {event.event_id for event in kept}
-    for user in speakers - in_timeline:
-        member = room.state.get(("m.room.member", user))
-        if member is None or member.event_id in have or (not shown or member.pos >= shown[0].pos):
-            continue
-        redundant = asked.filter.room.state.include_redundant_members
-        if redundant or known.get(member.event_id, history.FOREVER) > (asked.since or 0):
-            kept.append(member)
-    for event in [*kept, *shown]:
-        if event.type == "m.room.member":
-            known.setdefault(event.event_id, upto)
-            known[event.event_id] = min(known[event.event_id], upto)
-    return kept
-
-
 def _come_and_gone(events: Sequence[Event], user_id: UserID, into: Rooms) -> None:
     for event in events:
         if event.type == "m.room.member" and event.state_key is not None and event.state_key != user_id:
             (into.came if content_of(event).get("membership") == "join" else into.went).add(event.state_key)
-
-
-def _has_member(events: Sequence[Event]) -> bool:
-    return any(event.type == "m.room.member" for event in events)
-
-
-def _summary(room: Room, user_id: UserID) -> dict[str, Any]:
-    """Counts, and who to name an unnamed room after: up to five others, the first to come first."""
-    joined = [user for user, membership in room.members.items() if membership == "join"]
-    invited = [user for user, membership in room.members.items() if membership == "invite"]
-    summary: dict[str, Any] = {"m.joined_member_count": len(joined), "m.invited_member_count": len(invited)}
-    if not (room.content("m.room.name") or {}).get("name"):
-        others = [user for user in [*joined, *invited] if user != user_id] or [
-            user for user in room.members if user != user_id
-        ]
-        others.sort(key=lambda user: room.state["m.room.member", user].pos)
-        summary["m.heroes"] = others[:5]
-    return summary
-
-
-def _stripped_state(room: Room, own: Event) -> list[dict[str, Any]]:
-    shown = [room.state[type_, ""] for type_ in _STRIPPED if (type_, "") in room.state]
-    inviter = room.state.get(("m.room.member", own.sender))
-    if inviter is not None and own.sender != own.state_key:
-        shown.append(inviter)
-    return [stripped(event) for event in [*shown, own]]
 
 
 async def _receipts(
