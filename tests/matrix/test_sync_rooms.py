@@ -297,3 +297,22 @@ async def test_senseless_timeouts_are_no_trouble(mio: Person) -> None:
         await refused(mio.get(f"{V3}/sync", since=since, timeout=timeout), 400, "M_INVALID_PARAM")
     room = await mio.opens_a_room()
     await refused(mio.reads(room, limit="9" * 30), 400, "M_INVALID_PARAM")
+
+
+# -- other rooms -------------------------------------------------------------------------------------------------------
+async def test_naming_an_event_of_another_room_opens_nothing(mio: Person, aoi: Person) -> None:
+    room, elsewhere = await mio.opens_a_room(), await aoi.opens_a_room()
+    event = await mio.says(room, "秘密")
+    for rel_type in ("m.thread", "m.reference", "m.replace"):
+        relation = {"rel_type": rel_type, "event_id": event}
+        await aoi.sends(elsewhere, "m.room.message", {"msgtype": "m.text", "body": "横", "m.relates_to": relation})
+    threads = await aoi.get(f"{V1}/rooms/{segment(elsewhere)}/threads")
+    assert threads["chunk"] == []
+    await refused(aoi.get(f"{V1}/rooms/{segment(elsewhere)}/relations/{segment(event)}"), 404, "M_NOT_FOUND")
+    await refused(aoi.get(path(elsewhere, f"event/{segment(event)}")), 404, "M_NOT_FOUND")
+    await refused(aoi.get(path(elsewhere, f"context/{segment(event)}")), 404, "M_NOT_FOUND")
+    await refused(aoi.redacts(elsewhere, event), 404, "M_NOT_FOUND")
+    await refused(aoi.post(path(elsewhere, f"receipt/m.read/{segment(event)}")), 400)
+    seen = await mio.get(path(room, f"event/{segment(event)}"))
+    assert "m.relations" not in seen.get("unsigned", {})
+    assert "横" not in str(await mio.sync())

@@ -310,7 +310,7 @@ async def list_thread_roots(
         SELECT t.newest, {", ".join("e." + c for c in COLUMNS.split(", "))}
           FROM (SELECT relates_to, max(pos) AS newest, bool_or(sender = $4) AS own FROM events
                  WHERE room_id = $1 AND rel_type = 'm.thread' GROUP BY relates_to) t
-          JOIN events e ON e.event_id = t.relates_to
+          JOIN events e ON e.event_id = t.relates_to AND e.room_id = $1
          WHERE t.newest < $2 AND ($4::text IS NULL OR t.own OR e.sender = $4)
          ORDER BY t.newest DESC LIMIT $3
         """,

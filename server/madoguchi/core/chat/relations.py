@@ -33,9 +33,10 @@ async def bundle(tx: Tx, events: Sequence[Event], user_id: UserID, seen: Sight) 
     related = await stored_relations.list_bundled(tx, list(by_id))
     bundles: dict[EventID, dict[str, Any]] = {}
     for relation in related:
-        if not seen.has(relation.event.pos):
-            continue
         target = by_id[relation.relates_to]
+        # Anybody may name an event of a room they are not in.
+        if relation.event.room_id != target.room_id or not seen.has(relation.event.pos):
+            continue
         into = bundles.setdefault(relation.relates_to, {})
         event = relation.event
         if relation.rel_type == "m.replace":
