@@ -229,7 +229,7 @@ class Hub:
             elif kind in ("receipt", "typing"):
                 await self._tell_room(pos, kind, key, touched)
             elif kind == "devices":
-                await self._tell_devices(pos, key, touched)
+                await self._tell_devices(pos, key, extra, touched)
             elif kind == "desk":
                 self._desk_pos = pos
                 self._wake_desk()
@@ -258,11 +258,17 @@ class Hub:
             if membership == "join":
                 self._put(user_id, pos, kind, room_id, touched)
 
-    async def _tell_devices(self, pos: int, user_id: UserID, touched: set[UserID]) -> None:
+    async def _tell_devices(self, pos: int, user_id: UserID, room_id: RoomID, touched: set[UserID]) -> None:
         if not self._inboxes:
             return
-        async with self._db.aside() as connection:
-            sharing = await stored_rooms.list_shared_users(connection, user_id)
+        if room_id:
+            # They have come or gone, which concerns that room. To ask for everybody they share a room with would make
+            # each arrival dearer than the one before: the keeper is in all rooms.
+            room = await self._rooms.get(room_id)
+            sharing = set(room.joined()) if room is not None else set()
+        else:
+            async with self._db.aside() as connection:
+                sharing = await stored_rooms.list_shared_users(connection, user_id)
         for other in sharing | {user_id}:
             self._put(other, pos, "devices", user_id, touched)
 

@@ -52,7 +52,7 @@ async def change(
     if present is not None and content_of(present) == content and present.sender == sender:
         return present.event_id
     # Who shares rooms decides whose devices one watches: the others' clients must look again.
-    notes = [stream.Note("devices", target)] if to in ("join", "leave", "ban") else []
+    notes = [stream.Note("devices", target, room_id)] if to in ("join", "leave", "ban") else []
     placed = await events.put_state(ctx, tx, stands, sender, "m.room.member", target, content, *notes)
     return placed.event_id
 

@@ -149,7 +149,7 @@ async def create_room(
     await stored_rooms.insert_room(tx, room)
     if alias is not None:
         await stored_rooms.insert_alias(tx, alias, making.room_id, creator)
-    changed = [stream.Note("devices", user) for user in dict.fromkeys([creator, *joined])]
+    changed = [stream.Note("devices", user, making.room_id) for user in dict.fromkeys([creator, *joined])]
     await stored_events.append(tx, making.events, making.memberships, *changed)
     return making.room_id
 
