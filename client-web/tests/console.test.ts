@@ -115,6 +115,15 @@ describe("the queue", () => {
     expect(desk.seats).toEqual([]);
   });
 
+  test("who is taken out of the room after a handover asks at once what is left", async () => {
+    const desk = await signedIn({ "GET /queue": once({ ...QUEUE, mine: [OWN] }, { ...QUEUE, pos: 2 }) });
+    desk.open(ROOM);
+    chat.shows(roomWith([]));
+    chat.shows(roomWith([], { membership: "leave" }));
+    await settled();
+    expect(desk.seats[0]?.ended).toBe(true);
+  });
+
   test("at most three columns stand side by side", async () => {
     const rooms = ["!a:d", "!b:d", "!c:d", "!d:d"];
     const desk = await signedIn({

@@ -238,7 +238,10 @@ export class Console {
       return;
     }
     const seat = this.seats.find(({ case: own }) => own.room_id === roomId);
-    if (seat) this.loadOnce(seat);
+    if (!seat) return;
+    this.loadOnce(seat);
+    // Handed over and taken out of the room: the queue's news would come only with the end of its long poll.
+    if (!seat.ended && this.loaded.has(roomId) && this.chat.room(roomId)?.membership === "leave") void this.lookAgain();
   }
 
   // The history is fetched when the room has been joined, once.
