@@ -60,7 +60,7 @@ async def update_device(call: Call, device_id: str, body: UpdateDevice) -> web.R
     if body.display_name is not None and body.display_name != known.display_name:
         await devices.update_device_name(call.tx, user_id, device_id, body.display_name)
         if await keys.get_device_keys(call.tx, user_id, device_id) is not None:
-            # Others see the name beside the keys.
+            # The user's other devices see the name beside the keys.
             pos = await stream.publish(call.tx, stream.Note("devices", user_id))
             await keys.set_device_change(call.tx, user_id, pos)
     return web.json_response({}, headers=HEADERS)

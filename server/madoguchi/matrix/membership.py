@@ -50,6 +50,7 @@ async def join_room(call: Call, room_id_or_alias: str, body: Reason) -> dict[str
         return {"room_id": await cases.arrive_by_alias(call.ctx, call.tx, call.session.user_id)}
     room_id = await _room_of(call, room_id_or_alias)
     await membership.join(call.ctx, call.tx, room_id, call.session.user_id, body.reason)
+    await cases.people_changed(call.tx, room_id)
     return {"room_id": room_id}
 
 
@@ -86,6 +87,7 @@ async def forget_room(call: Call, room_id: str) -> dict[str, Any]:
 async def kick(call: Call, room_id: str, body: Target) -> dict[str, Any]:
     call.session.must_not_be_suspended()
     await membership.kick(call.ctx, call.tx, room_id, call.session.user_id, body.user_id, body.reason)
+    await cases.people_changed(call.tx, room_id)
     return {}
 
 

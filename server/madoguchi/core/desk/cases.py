@@ -209,6 +209,16 @@ async def left_room(ctx: Context, tx: Tx, room_id: RoomID, user_id: UserID) -> N
             await release(ctx, tx, user_id, [case], by=user_id)
 
 
+async def people_changed(tx: Tx, room_id: RoomID) -> None:
+    """Tells whoever watches the desk that somebody has come into a case's room, or was taken out of it.
+
+    A handover ends that way: the keeper takes the old counsellor out when the new one has come in, and the old one's
+    list no longer has the case then. Does nothing for other rooms.
+    """
+    if await stored.get_case_of_room(tx, room_id) is not None:
+        await stream.publish(tx, Note("desk", "queue"))
+
+
 async def hold_all(tx: Tx, user_id: UserID) -> list[Case]:
     """The running cases in somebody's hands, held until the end of the transaction."""
     return [await _lock(tx, case_id) for case_id in await stored.list_running_cases_of_staff(tx, user_id)]
