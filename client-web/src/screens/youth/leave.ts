@@ -19,7 +19,8 @@ function harmless(address: string | undefined): string {
 
 /** Calls back when Esc is pressed twice within a second. Gives a function that stops listening. */
 export function onEscapeTwice(callback: () => void): () => void {
-  let last = 0;
+  // Time counts from the loading of the page: the first press of a quick hand is no second one.
+  let last = -Infinity;
   const pressed = (event: KeyboardEvent): void => {
     // Esc that ends a conversion belongs to the input method.
     if (event.key !== "Escape" || event.isComposing || event.repeat) return;
