@@ -4,18 +4,22 @@ import re
 import time
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from madoguchi.core.chat.push import RoomFacts, Rules, Verdict, actions_of, evaluate
 from madoguchi.core.chat.push_conditions import compile_condition, split_path, whole_match, words_match
+from madoguchi.storage.default_push_rules import OWNER
 from madoguchi.storage.push import DefaultChange, OwnRule, RuleChanges, rule_set
 
 Json = dict[str, Any]
 MIO, KEN = "@mio:madoguchi.test", "@ken:madoguchi.test"
-TWO = RoomFacts(member_count=2, display_name="ミオ")
-MANY = RoomFacts(member_count=5, display_name="Mio Tanaka", power_levels={"users": {KEN: 50}, "users_default": 0})
+TWO = RoomFacts(member_count=2, display_name="ミオ", owner=MIO)
+MANY = RoomFacts(
+    member_count=5, display_name="Mio Tanaka", power_levels={"users": {KEN: 50}, "users_default": 0}, owner=MIO
+)
 QUIET, NOTIFY, LOUD = Verdict(False, False), Verdict(True, False), Verdict(True, True)
 
 
@@ -25,7 +29,7 @@ def event(type_: str = "m.room.message", sender: str = KEN, state_key: str | Non
 
 
 def verdict(told: Json, room: RoomFacts = MANY, **changes: Any) -> Verdict:
-    return evaluate(Rules(rule_set(MIO, RuleChanges(**changes))), told, room, MIO)
+    return evaluate(Rules(rule_set(OWNER, RuleChanges(**changes))), told, room, MIO)
 
 
 # -- the default rules ------------------------------------------------------------------------------------------------
@@ -78,8 +82,20 @@ def test_the_default_rules_say_whom_to_tell(told: Json, room: RoomFacts, expecte
     assert verdict(told, room) == expected
 
 
+def test_rules_that_people_share_mean_each_of_them() -> None:
+    rules = Rules(rule_set(OWNER, RuleChanges()))
+    hers, his = MANY, msgspec.structs.replace(MANY, display_name="Ken", owner=KEN)
+    aoi = "@aoi:madoguchi.test"
+    called = event(body="x", sender=aoi, **{"m.mentions": {"user_ids": [MIO]}})
+    assert (evaluate(rules, called, hers, MIO), evaluate(rules, called, his, KEN)) == (LOUD, NOTIFY)
+    named = event(body="Is mio there?", sender=aoi)
+    assert (evaluate(rules, named, hers, MIO), evaluate(rules, named, his, KEN)) == (LOUD, NOTIFY)
+    invited = event("m.room.member", sender=aoi, state_key=MIO, membership="invite")
+    assert (evaluate(rules, invited, hers, MIO), evaluate(rules, invited, his, KEN)) == (NOTIFY, QUIET)
+
+
 def test_the_sound_of_a_one_to_one_room_differs() -> None:
-    rules = Rules(rule_set(MIO, RuleChanges()))
+    rules = Rules(rule_set(OWNER, RuleChanges()))
     assert actions_of(rules, event(body="x"), TWO, MIO) == ["notify", {"set_tweak": "sound", "value": "default"}]
     assert actions_of(rules, event(body="x"), MANY, MIO) == ["notify"]
     assert actions_of(rules, event(body="x", sender=MIO), MANY, MIO) == []
@@ -277,7 +293,7 @@ def test_nothing_that_can_be_sent_breaks_the_evaluation(content: Any, conditions
     }
     facts = RoomFacts(2, levels if isinstance(levels, dict) else None, "a")
     told = {"type": "m.room.message", "sender": KEN, "content": content}
-    assert evaluate(Rules(rule_set(MIO, RuleChanges(own=own))), told, facts, MIO) in (QUIET, NOTIFY, LOUD)
+    assert evaluate(Rules(rule_set(OWNER, RuleChanges(own=own))), told, facts, MIO) in (QUIET, NOTIFY, LOUD)
 
 
 # -- time -------------------------------------------------------------------------------------------------------------
@@ -291,7 +307,7 @@ def test_no_pattern_takes_long_however_it_is_made(pattern: str) -> None:
 
 
 def test_an_encrypted_message_costs_next_to_nothing() -> None:
-    rules = Rules(rule_set(MIO, RuleChanges()))
+    rules = Rules(rule_set(OWNER, RuleChanges()))
     told = event("m.room.encrypted", algorithm="m.megolm.v1.aes-sha2", ciphertext="x", session_id="y")
     began = time.perf_counter()
     for _ in range(10_000):

@@ -32,6 +32,9 @@ class RuleSet(msgspec.Struct, frozen=True, kw_only=True):
 
 KINDS = ("override", "content", "room", "sender", "underride")
 
+# Stands for whoever the rules belong to, where one compiled set is to serve everybody. No user id has a NUL.
+OWNER = "@\0:\0"
+
 _LOUD: list[str | Json] = ["notify", {"set_tweak": "sound", "value": "default"}, {"set_tweak": "highlight"}]
 _SOUND: Json = {"set_tweak": "sound", "value": "default"}
 _RING: Json = {"set_tweak": "sound", "value": "ring"}

@@ -110,14 +110,14 @@ async def get_changes(tx: Tx, user_id: str) -> RuleChanges:
 
 
 async def get_changes_since(tx: Tx, user_id: str, known_pos: int) -> tuple[int, RuleChanges | None]:
-    """The position of the user's last change (0: never), and the changes if that is not `known_pos`."""
+    """The position of the user's last change (0: there is none), and the changes if that is not `known_pos`."""
     row = await tx.fetchrow(
         "SELECT pos, CASE WHEN pos <> $2 THEN changes END AS changes FROM push_rules WHERE user_id = $1",
         user_id,
         known_pos,
     )
     if row is None:
-        return 0, RuleChanges() if known_pos != 0 else None
+        return 0, None
     return row["pos"], None if row["changes"] is None else _changes.decode(row["changes"])
 
 

@@ -1,7 +1,8 @@
 """Which events a user is to be told of: push rules held against events (client-server API v1.19, "Push Rules").
 
-Sync counts unread messages with this, so it is made for being asked often: rules are compiled once a user, sorted by
-event type on first use, and a rule that needs a part of the content that is not there costs one dictionary look-up.
+Sync counts unread messages with this, so it is made for being asked often: rules are compiled once (for all who have
+changed none, together), sorted by event type on first use, and a rule that needs a part of the content that is not
+there costs one dictionary look-up.
 """
 
 from collections import OrderedDict
@@ -15,17 +16,17 @@ from madoguchi.core.chat.push_conditions import (
     Condition,
     Event,
     RoomFacts,
+    body_match,
     compile_condition,
     split_path,
     whole_match,
-    words_match,
 )
 from madoguchi.core.chat.room_cache import Room
 from madoguchi.core.chat.versions import VERSIONS
 from madoguchi.ids import UserID
 from madoguchi.storage import push as storage
 from madoguchi.storage.db import Tx
-from madoguchi.storage.default_push_rules import Rule, RuleSet
+from madoguchi.storage.default_push_rules import OWNER, Rule, RuleSet
 
 __all__ = ["Action", "RoomFacts", "Rules", "Verdict", "actions_of", "evaluate", "facts_of", "rules_of"]
 
@@ -87,18 +88,18 @@ def _compiled_from(rule: bytes) -> _Compiled:
 
 
 def _compiled(rule: Rule) -> _Compiled:
-    """A rule ready to be asked. Most people have the same rules, and a thousand people wait here: they share them."""
+    """A rule ready to be asked. Who has changed one rule still shares the others with everybody."""
     return _compiled_from(msgspec.json.encode(rule))
 
 
 class Rules:
-    """A user's rule set, ready to be asked."""
+    """A rule set, ready to be asked."""
 
     def __init__(self, rules: RuleSet) -> None:
         self._override = self._conditional(rules.override)
         self._underride = self._conditional(rules.underride)
         self._content = [
-            (words_match(rule.pattern), _compiled(rule)) for rule in rules.content if rule.enabled and rule.pattern
+            (body_match(rule.pattern), _compiled(rule)) for rule in rules.content if rule.enabled and rule.pattern
         ]
         self._room = {rule.rule_id: _compiled(rule) for rule in rules.room if rule.enabled}
         self._sender = {rule.rule_id: _compiled(rule) for rule in rules.sender if rule.enabled}
@@ -134,7 +135,7 @@ class Rules:
         body = content.get("body")
         if isinstance(body, str):
             for matches, rule in self._content:
-                if not (rule.legacy and "m.mentions" in content) and matches(body):
+                if not (rule.legacy and "m.mentions" in content) and matches(body, room):
                     return rule
         if self._room and (room_rule := self._room.get(event.get("room_id", ""))) is not None:
             return room_rule
@@ -198,20 +199,26 @@ def facts_of(room: Room, user_id: UserID) -> RoomFacts:
         display_name=name if isinstance(name, str) else None,
         creators=frozenset(creators),
         creators_rule=above_all,
+        owner=user_id,
     )
 
 
+_DEFAULT = Rules(storage.rule_set(OWNER, storage.RuleChanges()))
 _known: OrderedDict[str, tuple[int, Rules]] = OrderedDict()
 
 
 async def rules_of(tx: Tx, user_id: str) -> Rules:
-    """The user's rules, compiled. Asks the database each time, but only whether they have changed."""
-    known = _known.get(user_id)
-    pos, changes = await storage.get_changes_since(tx, user_id, known[0] if known else -1)
-    if known is not None and changes is None:
+    """The user's rules, compiled; ask them with `facts_of` the same user. Asks the database each time, but only
+    whether they have changed."""
+    known_pos, known = _known.get(user_id, (0, _DEFAULT))
+    pos, changes = await storage.get_changes_since(tx, user_id, known_pos)
+    if pos == 0:
+        _known.pop(user_id, None)
+        return _DEFAULT
+    if changes is None:
         _known.move_to_end(user_id)
-        return known[1]
-    rules = Rules(storage.rule_set(user_id, changes or storage.RuleChanges()))
+        return known
+    rules = Rules(storage.rule_set(OWNER, changes))
     _known[user_id] = (pos, rules)
     if len(_known) > _MOST_USERS:
         _known.popitem(last=False)

@@ -6,9 +6,13 @@ the texts they are held against from another.
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
+
+from madoguchi.ids import localpart_of
+from madoguchi.storage.default_push_rules import OWNER
 
 Event: TypeAlias = dict[str, Any]
 
@@ -21,11 +25,12 @@ _MISSING = object()
 
 
 class RoomFacts(msgspec.Struct, frozen=True):
-    """What push rules may ask of the room.
+    """What push rules may ask of the room, and of whom they belong to.
 
     member_count: joined members. power_levels: content of m.room.power_levels, None without such an event.
     display_name: the owner's in this room. creators: who created the room; in room versions from 12 on their power has
     no bound (`creators_rule`), in older ones it is 100 while there is no power levels event.
+    owner: whose rules are asked; rules that name OWNER mean them.
     """
 
     member_count: int
@@ -33,6 +38,7 @@ class RoomFacts(msgspec.Struct, frozen=True):
     display_name: str | None = None
     creators: frozenset[str] = frozenset()
     creators_rule: bool = False
+    owner: str = ""
 
 
 Condition: TypeAlias = Callable[[Event, RoomFacts], bool]
@@ -97,22 +103,10 @@ def whole_match(pattern: str, *, ignore_case: bool = True) -> Callable[[str], bo
     return match
 
 
+# Not kept for each person: everybody has one for their own name, and where all is encrypted nobody ever asks it.
+@lru_cache(maxsize=512)
 def words_match(pattern: str) -> Callable[[str], bool]:
-    """Whether a glob matches some part of a text that begins and ends at word boundaries, without regard to case.
-
-    Compiled on first use: everybody has one for their own name, and where all is encrypted nobody ever asks it.
-    """
-    made: list[Callable[[str], bool]] = []
-
-    def match(value: str) -> bool:
-        if not made:
-            made.append(_words_matcher(pattern))
-        return made[0](value)
-
-    return match
-
-
-def _words_matcher(pattern: str) -> Callable[[str], bool]:
+    """Whether a glob matches some part of a text that begins and ends at word boundaries, without regard to case."""
     segments = re.split(r"\*+", pattern)
     if len(segments) == 1:
         only = re.compile(_STARTS_WORD + _segment(pattern) + _ENDS_WORD, _FLAGS)
@@ -137,8 +131,25 @@ def _words_matcher(pattern: str) -> Callable[[str], bool]:
     return match
 
 
+def body_match(pattern: str) -> Callable[[str, RoomFacts], bool]:
+    """A content rule's pattern, asked of a message's body."""
+    if pattern == localpart_of(OWNER):
+        return lambda body, room: words_match(localpart_of(room.owner))(body)
+    return lambda body, room: words_match(pattern)(body)
+
+
+def _owner_match(path: list[str]) -> Condition:
+    def check(event: Event, room: RoomFacts) -> bool:
+        value = look_up(event, path)
+        return isinstance(value, str) and value.lower() == room.owner.lower()
+
+    return check
+
+
 def event_match(key: str, pattern: str) -> Condition:
     path = split_path(key)
+    if pattern == OWNER:
+        return _owner_match(path)
     matches = words_match(pattern) if key == "content.body" else whole_match(pattern)
 
     def check(event: Event, room: RoomFacts) -> bool:
@@ -163,7 +174,8 @@ def event_property_contains(key: str, wanted: Any) -> Condition:
 
     def check(event: Event, room: RoomFacts) -> bool:
         value = look_up(event, path)
-        return isinstance(value, list) and any(_same(item, wanted) for item in value)
+        sought = room.owner if wanted == OWNER else wanted
+        return isinstance(value, list) and any(_same(item, sought) for item in value)
 
     return check
 
