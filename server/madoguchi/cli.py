@@ -12,9 +12,6 @@ from typing import Any, ClassVar
 
 import click
 
-# Where rich is installed, structlog loads it for tracebacks that we never print: 3 MB in each process.
-sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
-
 from madoguchi import config, logs
 from madoguchi.config import Settings
 from madoguchi.flags import with_settings

@@ -12,7 +12,14 @@ import warnings
 from types import TracebackType
 from typing import Any, TextIO
 
+# structlog loads these where they are installed, for tracebacks that we never print and threads that we don't have:
+# 4 MB in every process.
+_SPARED = [name for name in ("rich", "greenlet") if name not in sys.modules]
+sys.modules.update(dict.fromkeys(_SPARED))  # type: ignore[arg-type]
 import structlog
+
+for _name in _SPARED:
+    del sys.modules[_name]
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 # Their texts come from us or from the operating system and never quote what people wrote.

@@ -45,20 +45,12 @@ class Dispatch:
         """Answers one request; never raises but for a cancelled connection."""
         raw_path = request.rel_url.raw_path
         request_id = os.urandom(6).hex()
-        if not raw_path.startswith(self._prefixes):
-            return await self._guarded(request, request_id, self._fallback)
-        if request.method == "OPTIONS":
-            return web.Response(status=204, headers=HEADERS)
-        return await self._guarded(request, request_id, lambda request: self._run(request, request_id, raw_path))
-
-    async def _guarded(
-        self,
-        request: web.BaseRequest,
-        request_id: str,
-        answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
-    ) -> web.StreamResponse:
         try:
-            return await answer(request)
+            if not raw_path.startswith(self._prefixes):
+                return await self._fallback(request)
+            if request.method == "OPTIONS":
+                return web.Response(status=204, headers=HEADERS)
+            return await self._run(request, request_id, raw_path)
         except errors.InteractiveAuthNeeded as needed:
             return json_answer(401, _encode(needed.fields), request_id)
         except errors.Refused as refused:

@@ -14,6 +14,7 @@ import asyncpg
 import structlog
 
 from madoguchi import errors
+from madoguchi.core.chat.alarms import Alarms
 from madoguchi.core.chat.inbox import Inbox
 from madoguchi.core.chat.room_cache import Rooms
 from madoguchi.ids import RoomID, UserID
@@ -55,6 +56,7 @@ class Hub:
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._heartbeat_at = 0.0
         self.pos = 0
+        self.alarms = Alarms()
         # Whether the process is stopping: nobody should begin to wait.
         self.closed = False
         # Events of this worker's own batches, by position, from their commit until they are told.

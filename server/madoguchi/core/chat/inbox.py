@@ -22,7 +22,7 @@ class Inbox:
         self.entries: list[tuple[int, str, str]] = []
         self.memo: dict[Any, Any] = {}
         self.used_at = 0.0
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters: list[asyncio.Future[None]] = []
 
     def add(self, pos: int, kind: str, key: str) -> None:
         if len(self.entries) >= INBOX:
@@ -50,11 +50,11 @@ class Inbox:
     def register(self) -> "asyncio.Future[None]":
         """A future that the next news completes. Register before reading; `unregister` in any case."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
+        self._waiters.append(waiter)
         return waiter
 
     def unregister(self, waiter: "asyncio.Future[None]") -> None:
-        self._waiters.discard(waiter)
+        self._waiters.remove(waiter)
 
     @property
     def idle(self) -> bool:

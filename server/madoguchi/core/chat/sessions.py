@@ -77,7 +77,7 @@ class Sessions:
         self._db = db
         self._clock = clock
         self._known: dict[bytes, _Known] = {}
-        self._digests: dict[UserID, set[bytes]] = {}
+        self._digests: dict[UserID, tuple[bytes, ...]] = {}
         self._forgotten = 0
         self._unsettled: dict[UserID, int] = {}
         self._sightings: dict[tuple[UserID, DeviceID], devices.Sighting] = {}
@@ -128,8 +128,10 @@ class Sessions:
     def _remember(self, digest: bytes, known: _Known) -> None:
         if len(self._known) >= _MOST_IN_MEMORY:
             self.forget_all()
+        if digest not in self._known:
+            user_id = known.session.user_id
+            self._digests[user_id] = (*self._digests.get(user_id, ()), digest)
         self._known[digest] = known
-        self._digests.setdefault(known.session.user_id, set()).add(digest)
 
     def _is_unsettled(self, user_id: UserID) -> bool:
         until = self._unsettled.get(user_id)

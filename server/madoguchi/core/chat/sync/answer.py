@@ -55,19 +55,14 @@ async def sync(ctx: "Context", asked: Asked, timeout: float) -> dict[str, Any]:
                 # No second look before waiting: what has come since then has called the waiter, and what is still being
                 # taken in will call it.
                 asked.since = upto
-            alarm = loop.call_at(end, _ring, waiter)
+            alarm = hub.alarms.set(waiter, end)
             try:
                 await waiter
             finally:
-                alarm.cancel()
+                hub.alarms.cancel(waiter, alarm)
         finally:
             waiter.cancel()
             inbox.unregister(waiter)
-
-
-def _ring(waiter: "asyncio.Future[None]") -> None:
-    if not waiter.done():
-        waiter.set_result(None)
 
 
 async def _answer(ctx: "Context", asked: Asked, inbox: Inbox) -> tuple[dict[str, Any], int, bool]:
