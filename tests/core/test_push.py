@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from madoguchi.core.chat.push import RoomFacts, Rules, Verdict, actions_of, evaluate
 from madoguchi.core.chat.push_conditions import compile_condition, split_path, whole_match, words_match
 from madoguchi.storage.default_push_rules import OWNER
-from madoguchi.storage.push import DefaultChange, OwnRule, RuleChanges, rule_set
+from madoguchi.storage.push import DefaultChange, OwnRule, RuleChanges, push_rules_content, rule_set
 
 Json = dict[str, Any]
 MIO, KEN = "@mio:madoguchi.test", "@ken:madoguchi.test"
@@ -80,6 +80,12 @@ def verdict(told: Json, room: RoomFacts = MANY, **changes: Any) -> Verdict:
 )
 def test_the_default_rules_say_whom_to_tell(told: Json, room: RoomFacts, expected: Verdict) -> None:
     assert verdict(told, room) == expected
+
+
+@pytest.mark.parametrize("user_id", [MIO, '@an "old" name\\:madoguchi.test', "@澪:madoguchi.test"])
+def test_who_has_changed_nothing_is_shown_rules_of_their_own(user_id: str) -> None:
+    shown = msgspec.json.decode(push_rules_content(user_id, None))
+    assert shown == msgspec.to_builtins({"global": rule_set(user_id, RuleChanges())})
 
 
 def test_rules_that_people_share_mean_each_of_them() -> None:

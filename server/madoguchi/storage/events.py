@@ -1,5 +1,6 @@
 """Events: immutable, in the order of the stream; and the state and memberships that follow from them."""
 
+import sys
 from collections.abc import Sequence
 
 import msgspec
@@ -47,9 +48,10 @@ def event_from(row: Sequence[object]) -> Event:
      rel_type) = row  # fmt: skip
     return Event(
         pos=pos,  # type: ignore[arg-type]
-        room_id=room_id,  # type: ignore[arg-type]
+        # Thousands of events in memory share few rooms and types.
+        room_id=sys.intern(room_id),  # type: ignore[arg-type]
         event_id=event_id,  # type: ignore[arg-type]
-        type=type_,  # type: ignore[arg-type]
+        type=sys.intern(type_),  # type: ignore[arg-type]
         state_key=state_key,  # type: ignore[arg-type]
         sender=sender,  # type: ignore[arg-type]
         at=at,  # type: ignore[arg-type]

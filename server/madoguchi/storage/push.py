@@ -1,11 +1,13 @@
 """A user's push rules (kept as what differs from the default set) and pushers."""
 
+import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import msgspec
 
+from madoguchi.ids import localpart_of
 from madoguchi.storage import default_push_rules as defaults
 from madoguchi.storage.db import Tx
 from madoguchi.storage.default_push_rules import Json, Rule, RuleSet
@@ -93,10 +95,18 @@ def push_rules_content(user_id: str, changes: bytes | None) -> bytes:
     return msgspec.json.encode({"global": rule_set(user_id, _changes.decode(changes))})
 
 
-# Few: five kilobytes each, and asked for only on a first sync.
-@lru_cache(maxsize=64)
+@cache
+def _template() -> tuple[bytes, ...]:
+    """The default content, cut where the owner's user id or localpart belongs: odd pieces say which."""
+    whole = msgspec.json.encode({"global": rule_set(defaults.OWNER, RuleChanges())})
+    return tuple(re.split(rb"(@\\u0000:\\u0000|\\u0000)", whole))
+
+
 def _default_content(user_id: str) -> bytes:
-    return msgspec.json.encode({"global": rule_set(user_id, RuleChanges())})
+    name, local = msgspec.json.encode(user_id)[1:-1], msgspec.json.encode(localpart_of(user_id))[1:-1]
+    pieces = list(_template())
+    pieces[1::2] = (name if piece.startswith(b"@") else local for piece in pieces[1::2])
+    return b"".join(pieces)
 
 
 async def lock_rules(tx: Tx, user_id: str) -> None:

@@ -107,7 +107,10 @@ class Dispatch:
                 answer = await plan.handler(call, **given)
         else:
             await self._admit(call, as_token)
-            answer = await plan.handler(call, **given)
+            work = plan.handler(call, **given)
+            # Thousands may wait here at once, and none needs these again.
+            del given, arguments
+            answer = await work
         if isinstance(answer, web.StreamResponse):
             return answer
         return json_answer(200, answer if isinstance(answer, bytes) else _encode(answer), request_id)

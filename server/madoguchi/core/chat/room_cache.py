@@ -4,6 +4,7 @@ Everything here is a copy that can be dropped at any time. It is as new as `Hub.
 events of other workers are read from the database when they are told of.
 """
 
+import sys
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -79,7 +80,9 @@ class Room:
 
     def member_content(self, user_id: UserID) -> dict[str, Any]:
         """The content of a user's membership event; empty if there is none."""
-        return self.content("m.room.member", user_id) or {}
+        # Decoded each time: a room of thousands would keep thousands, and next to nobody asks.
+        event = self.state.get(("m.room.member", user_id))
+        return {} if event is None else content_of(event)
 
     @property
     def encrypted(self) -> bool:
@@ -102,7 +105,7 @@ class Room:
         self._contents.pop(key, None)
         self.state_pos = max(self.state_pos, event.pos)
         if event.type == "m.room.member":
-            self.members[key[1]] = str(self.member_content(key[1]).get("membership", "leave"))
+            self.members[key[1]] = sys.intern(str(content_of(event).get("membership", "leave")))
 
     def add(self, event: Event) -> None:
         """Takes in the next event of the room."""
@@ -196,8 +199,10 @@ class Rooms:
         rooms = {room.room_id: Room(room) for room in stored}
         for event in state:
             rooms[event.room_id].apply_state(event)
+        # Much of a quiet room's newest is its state: one object is enough for both.
+        known = {event.pos: event for event in state}
         for event in newest:
-            rooms[event.room_id].remember(event)
+            rooms[event.room_id].remember(known.get(event.pos, event))
         for room in rooms.values():
             if len(room.ring) == RING:
                 room.floor = max(room.floor, room.ring[0].pos - 1)
