@@ -49,9 +49,9 @@ def event_from(row: Sequence[object]) -> Event:
     return Event(
         pos=pos,  # type: ignore[arg-type]
         # Thousands of events in memory share few rooms and types.
-        room_id=sys.intern(room_id),  # type: ignore[arg-type]
+        room_id=sys.intern(str(room_id)),
         event_id=event_id,  # type: ignore[arg-type]
-        type=sys.intern(type_),  # type: ignore[arg-type]
+        type=sys.intern(str(type_)),
         state_key=state_key,  # type: ignore[arg-type]
         sender=sender,  # type: ignore[arg-type]
         at=at,  # type: ignore[arg-type]
