@@ -11,7 +11,7 @@ from aiohttp import web
 from madoguchi.clock import Clock
 from madoguchi.config import Settings
 from madoguchi.context import Context
-from madoguchi.core.chat import appservices
+from madoguchi.core.chat import appservices, registrations
 from madoguchi.core.chat.hub import Hub
 from madoguchi.core.chat.media import FolderStore
 from madoguchi.core.chat.room_cache import Rooms
@@ -47,7 +47,7 @@ def rows() -> list[Row]:
 async def open_context(settings: Settings, *, name: str = "madoguchi serve") -> AsyncIterator[Context]:
     """The parts of a process that speaks to the database, started, and stopped again at the end.
 
-    Raises OSError or asyncpg.PostgresError if the database does not answer, appservices.RegistrationError.
+    Raises OSError or asyncpg.PostgresError if the database does not answer, registrations.RegistrationError.
     """
     clock = Clock()
     db = await Database.connect(settings.database_url, connections=settings.database_connections, name=name)
@@ -64,7 +64,7 @@ async def open_context(settings: Settings, *, name: str = "madoguchi serve") -> 
         media=FolderStore(settings.data / "media"),
         limits=Limits(settings),
         clock=clock,
-        appservices=appservices.load(settings.registrations, settings.server_name),
+        appservices=registrations.load(settings.registrations, settings.server_name),
     )
     hub.on("session", lambda pos, user_id, extra: ctx.sessions.forget(user_id))
     hub.on("typing", ctx.typing.heard)

@@ -84,7 +84,7 @@ def up(settings: Settings, demo: bool) -> None:
     logs.setup("up", settings.log_level)
     try:
         asyncio.run(run_all(settings, demo, click.echo))
-    except Problem as error:
+    except (Problem, config.SettingsError) as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -132,7 +132,7 @@ def keeper(settings: Settings) -> None:
 @main.command()
 @with_settings
 def work(settings: Settings) -> None:
-    """Run the background jobs: retention, schedules, notices."""
+    """Run the background jobs: retention, schedules, transactions to application services."""
     from madoguchi.work import app as work_app
 
     _run("work", settings, work_app.run)
@@ -189,7 +189,7 @@ def _run(process: str, settings: Settings, run: Callable[[Settings], Coroutine[A
     keep_to_ourselves()
     try:
         uvloop.run(_until_asked_to_stop(run(settings)))
-    except Problem as error:
+    except (Problem, config.SettingsError) as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 from madoguchi.clock import Clock
 from madoguchi.config import Settings
 from madoguchi.context import Context
-from madoguchi.core.chat import appservices
+from madoguchi.core.chat import registrations
 from madoguchi.core.chat.sessions import Sessions
 from madoguchi.core.chat.writer import Writer
 from madoguchi.storage.db import Database
@@ -28,7 +28,7 @@ async def context(settings: Settings, name: str = "madoguchi command") -> AsyncI
         yield Context(
             settings=settings, db=db, hub=absent, rooms=absent, writer=Writer(db, absent, absent, clock),
             sessions=Sessions(db, clock), typing=absent, media=absent, limits=absent, clock=clock,
-            appservices=appservices.load(settings.registrations, settings.server_name),
+            appservices=registrations.load(settings.registrations, settings.server_name),
         )  # fmt: skip
     finally:
         await db.close()

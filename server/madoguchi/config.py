@@ -53,6 +53,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     limits: Annotated[OnOff, Meta(description="Request limits; off is for tests.")] = "on"
     appservices: Annotated[tuple[Path, ...], Meta(description="Registration files (YAML) of further bridges.")] = ()
+    appservice_timeout: Annotated[
+        int, Meta(ge=1, le=600, description="Seconds an application service may take to answer a transaction.")
+    ] = 30
     trusted_proxies: Annotated[
         tuple[str, ...], Meta(description="Networks (CIDR) whose X-Forwarded-For is believed.")
     ] = ()

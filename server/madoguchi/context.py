@@ -7,9 +7,9 @@ from madoguchi.clock import Clock
 
 if TYPE_CHECKING:
     from madoguchi.config import Settings
-    from madoguchi.core.chat.appservices import AppService
     from madoguchi.core.chat.hub import Hub
     from madoguchi.core.chat.media import MediaStore
+    from madoguchi.core.chat.registrations import AppService
     from madoguchi.core.chat.room_cache import Rooms
     from madoguchi.core.chat.sessions import Sessions
     from madoguchi.core.chat.typing import Typing

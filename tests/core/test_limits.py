@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from madoguchi import errors
 from madoguchi.config import Settings
-from madoguchi.core.chat import appservices
+from madoguchi.core.chat import registrations
 from madoguchi.core.chat.sessions import Session
 from madoguchi.web.limits import LIMITS, Limits
 
@@ -129,7 +129,7 @@ namespaces: {users: [{regex: "@plane_.*", exclusive: true}, {regex: "@guest_.*",
 
 def test_a_registration_says_for_whom_it_speaks(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(GOOD)
-    [service] = appservices.load([tmp_path / "a.yaml"], "x.example")
+    [service] = registrations.load([tmp_path / "a.yaml"], "x.example")
     assert service.sender == "@planes:x.example"
     assert service.speaks_for("@plane_1:x.example")
     assert service.speaks_for("@guest_1:x.example")
@@ -147,8 +147,8 @@ def test_a_registration_says_for_whom_it_speaks(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_bad_registration_is_told_by_its_file_and_without_its_secrets(tmp_path: Path, text: str) -> None:
     (tmp_path / "bad.yaml").write_text(text)
-    with pytest.raises(appservices.RegistrationError) as told:
-        appservices.load([tmp_path / "bad.yaml"], "x.example")
+    with pytest.raises(registrations.RegistrationError) as told:
+        registrations.load([tmp_path / "bad.yaml"], "x.example")
     assert "bad.yaml" in str(told.value)
     assert "secret" not in str(told.value)
 
@@ -156,7 +156,7 @@ def test_a_bad_registration_is_told_by_its_file_and_without_its_secrets(tmp_path
 def test_two_registrations_may_not_share_a_token(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.yaml").write_text(GOOD.replace("planes", name))
-    with pytest.raises(appservices.RegistrationError):
-        appservices.load([tmp_path / "a.yaml", tmp_path / "b.yaml"], "x.example")
-    with pytest.raises(appservices.RegistrationError):
-        appservices.load([tmp_path / "missing.yaml"], "x.example")
+    with pytest.raises(registrations.RegistrationError):
+        registrations.load([tmp_path / "a.yaml", tmp_path / "b.yaml"], "x.example")
+    with pytest.raises(registrations.RegistrationError):
+        registrations.load([tmp_path / "missing.yaml"], "x.example")

@@ -186,6 +186,14 @@ async def list_range(tx: Tx, first: int, last: int) -> list[Event]:
     return [event_from(tuple(row)) for row in rows]
 
 
+async def list_first_after(tx: Tx, after: int, upto: int, limit: int) -> list[Event]:
+    """The first `limit` events, of whatever room, with after < pos <= upto."""
+    rows = await tx.fetch(
+        f"SELECT {COLUMNS} FROM events WHERE pos > $1 AND pos <= $2 ORDER BY pos LIMIT $3", after, upto, limit
+    )
+    return [event_from(tuple(row)) for row in rows]
+
+
 async def list_newest(tx: Tx, room_ids: Sequence[RoomID], upto: int, limit: int) -> list[Event]:
     """The newest `limit` events of each room at a position, oldest first within a room."""
     rows = await tx.fetch(

@@ -1,13 +1,13 @@
 """The process `madoguchi work`: background jobs, until it is told to stop."""
 
 import asyncio
-import contextlib
 import signal
 
 import structlog
 
 from madoguchi import commands
 from madoguchi.config import Settings
+from madoguchi.work import appservices
 from madoguchi.work.jobs import Runner
 
 log = structlog.get_logger()
@@ -20,12 +20,15 @@ async def run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with commands.context(settings, name="madoguchi work") as ctx:
         log.info("working")
-        runner = asyncio.create_task(Runner(ctx).run(), name="jobs")
+        tasks = [asyncio.create_task(Runner(ctx).run(), name="jobs")]
+        if any(service.url is not None for service in ctx.appservices):
+            tasks.append(asyncio.create_task(appservices.run(ctx), name="appservices"))
         stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait((runner, stopped), return_when=asyncio.FIRST_COMPLETED)
-        if runner.done():
-            # Ends the process with the error; the supervisor starts it anew.
-            runner.result()
-        runner.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await runner
+        await asyncio.wait((*tasks, stopped), return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                # Ends the process with the error; the supervisor starts it anew.
+                task.result()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,141 +1,27 @@
 """Application services: bridges that speak for the people of another network (Application Service API v1.19).
 
-Each is described by a registration file (YAML). With its as_token it acts as its own user, or as any user of its
-namespaces through `?user_id=`, on a device of that user through `?device_id=`.
+Each is described by a registration file (`registrations.py`). With its as_token it acts as its own user, or as any user
+of its namespaces through `?user_id=`, on a device of that user through `?device_id=`.
 """
 
 import hashlib
-import re
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import aiohttp
 import msgspec
-import yaml
 
 from madoguchi import errors
+from madoguchi.core import egress
+from madoguchi.core.chat.registrations import AppService
 from madoguchi.core.chat.sessions import Session
 from madoguchi.ids import UserID
 from madoguchi.storage import accounts as store
+from madoguchi.storage import appservices as stored
 from madoguchi.storage import devices
 from madoguchi.storage.db import Tx
 
 if TYPE_CHECKING:
     from madoguchi.context import Context
-
-_Text = Annotated[str, msgspec.Meta(min_length=1)]
-
-
-class RegistrationError(Exception):
-    """A registration file that can't be used; the text says which and why, without its secrets."""
-
-
-class _Namespace(msgspec.Struct):
-    regex: str
-    exclusive: bool = False
-
-
-class _Namespaces(msgspec.Struct):
-    users: list[_Namespace] = []
-    aliases: list[_Namespace] = []
-    rooms: list[_Namespace] = []
-
-
-class _Registration(msgspec.Struct):
-    id: _Text
-    as_token: _Text
-    hs_token: _Text
-    sender_localpart: _Text
-    namespaces: _Namespaces = msgspec.field(default_factory=_Namespaces)
-    url: str | None = None
-    protocols: list[str] | None = None
-    rate_limited: bool = True
-    receive_ephemeral: bool = False
-
-
-class Namespace(msgspec.Struct, frozen=True):
-    """A family of names; nobody else may make one of an exclusive family."""
-
-    pattern: re.Pattern[str]
-    exclusive: bool
-
-    def has(self, name: str) -> bool:
-        """Whether the name belongs to the family (from its start, as the specification's regexes are meant)."""
-        return self.pattern.match(name) is not None
-
-
-class AppService(msgspec.Struct, frozen=True):
-    """One application service."""
-
-    id: str
-    as_token_digest: bytes
-    hs_token: str
-    url: str | None
-    sender: UserID
-    users: tuple[Namespace, ...]
-    aliases: tuple[Namespace, ...]
-    rooms: tuple[Namespace, ...]
-    rate_limited: bool
-    receive_ephemeral: bool
-    protocols: tuple[str, ...]
-
-    def speaks_for(self, user_id: UserID) -> bool:
-        """Whether it may act as this user."""
-        return user_id == self.sender or any(space.has(user_id) for space in self.users)
-
-    def may_be(self, account: store.Account) -> bool:
-        """Whether it may act as the owner of this account. The desk's own people and those whom it gave a nameless
-        account are no bridge's, however wide its namespaces are written."""
-        return self.speaks_for(account.user_id) and account.kind in ("ghost", "appservice", "user")
-
-    def keeps_for_itself(self, user_id: UserID) -> bool:
-        """Whether nobody else may make an account of this name."""
-        return user_id == self.sender or any(space.exclusive and space.has(user_id) for space in self.users)
-
-
-def load(paths: Iterable[Path], server_name: str) -> list[AppService]:
-    """Reads registration files. Raises RegistrationError for one that is missing, wrong, or clashes with another."""
-    found: list[AppService] = []
-    for path in paths:
-        service = _read(path, server_name)
-        for other in found:
-            if other.id == service.id or other.as_token_digest == service.as_token_digest:
-                raise RegistrationError(f"{path}: its id or as_token is that of another registration.")
-        found.append(service)
-    return found
-
-
-def _read(path: Path, server_name: str) -> AppService:
-    try:
-        raw: Any = yaml.safe_load(path.read_bytes())
-        given = msgspec.convert(raw, _Registration)
-    except OSError as error:
-        raise RegistrationError(f"{path}: {error.strerror}.") from None
-    except yaml.YAMLError:
-        raise RegistrationError(f"{path}: this is not YAML.") from None
-    except msgspec.ValidationError as error:
-        raise RegistrationError(f"{path}: {error}.") from None
-    return AppService(
-        id=given.id,
-        as_token_digest=hashlib.sha256(given.as_token.encode()).digest(),
-        hs_token=given.hs_token,
-        url=given.url or None,
-        sender=f"@{given.sender_localpart}:{server_name}",
-        users=_compiled(path, given.namespaces.users),
-        aliases=_compiled(path, given.namespaces.aliases),
-        rooms=_compiled(path, given.namespaces.rooms),
-        rate_limited=given.rate_limited,
-        receive_ephemeral=given.receive_ephemeral,
-        protocols=tuple(given.protocols or ()),
-    )
-
-
-def _compiled(path: Path, spaces: list[_Namespace]) -> tuple[Namespace, ...]:
-    try:
-        return tuple(Namespace(re.compile(space.regex), space.exclusive) for space in spaces)
-    except re.error as error:
-        raise RegistrationError(f"{path}: a namespace is not a regular expression: {error}.") from None
 
 
 def by_token(ctx: "Context", token: str) -> AppService | None:
@@ -195,26 +81,25 @@ async def ping(ctx: "Context", session: Session, service_id: str, transaction_id
     if service.url is None:
         raise errors.UrlNotSet("The registration of this application service has no URL.")
     began = ctx.clock.ms()
-    body = {} if transaction_id is None else {"transaction_id": transaction_id}
-    headers = {"Authorization": f"Bearer {service.hs_token}"}
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10), headers=headers) as http,
-            http.post(f"{service.url.rstrip('/')}/_matrix/app/v1/ping", json=body, allow_redirects=False) as answer,
-        ):
-            if answer.status != 200:
-                raise errors.BadStatus("The application service answered with an error.", status=answer.status)
-    except TimeoutError:
-        raise errors.ConnectionTimeout("The application service did not answer in time.") from None
-    except aiohttp.ClientError:
-        raise errors.ConnectionFailed("The application service can't be reached.") from None
+    body = msgspec.json.encode({} if transaction_id is None else {"transaction_id": transaction_id})
+    async with egress.way(service.url, service.hs_token) as way:
+        answer = await way.call("POST", "/_matrix/app/v1/ping", body)
+    if answer.status != 200:
+        told = answer.body.decode("utf-8", "replace")
+        raise errors.BadStatus("The application service answered with an error.", status=answer.status, body=told)
+    # It is there again: what waits for it need not wait out its pause.
+    async with ctx.db.transaction() as tx:
+        await stored.nudge(tx, service.id)
     return ctx.clock.ms() - began
 
 
 async def make_accounts(ctx: "Context", tx: Tx) -> None:
-    """Makes the accounts of the application services' own users where they are missing."""
+    """Makes the accounts of the application services' own users where they are missing. From here on nothing that
+    concerns one with an address is lost to it."""
     for service in ctx.appservices:
         await store.insert_account(tx, service.sender, "appservice", None, service.id, ctx.clock.ms())
+        if service.url is not None:
+            await stored.insert_queue(tx, service.id)
 
 
 def owner_of(ctx: "Context", user_id: UserID) -> AppService | None:

@@ -1,0 +1,77 @@
+"""The only way out: HTTP from the server's processes to an address that the operator has named, and to nothing else.
+
+A `Way` leads to one address. It follows no redirect, keeps no cookie, heeds no proxy of the environment, and reads only
+so much of an answer. Whoever makes one takes the address from the settings or from a file of the operator's, never from
+what a client sends.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+import aiohttp
+from yarl import URL
+
+from madoguchi import errors
+
+TIMEOUT_S = 10.0
+_CONNECT_S = 5.0
+MOST_BYTES = 64 * 1024
+
+
+class Answer(NamedTuple):
+    """status: of HTTP; body: as it came, at most `MOST_BYTES` of it."""
+
+    status: int
+    body: bytes
+
+
+class Way:
+    """The way to one address, with the token that is shown there. Connections are kept between calls."""
+
+    def __init__(self, base_url: str, token: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._base = base_url.rstrip("/")
+        self._http = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(_CONNECT_S, timeout_s)),
+            headers={"Authorization": f"Bearer {token}", "User-Agent": "madoguchi"},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+
+    async def call(self, method: str, path: str, body: bytes | None = None) -> Answer:
+        """One request. path: percent-encoded, with its query; body: JSON.
+
+        Raises ConnectionFailed, ConnectionTimeout; an answer of whatever status is an answer.
+        """
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        try:
+            async with self._http.request(
+                method, URL(self._base + path, encoded=True), data=body, headers=headers, allow_redirects=False
+            ) as answer:
+                return Answer(answer.status, await _first(answer.content))
+        except TimeoutError:
+            raise errors.ConnectionTimeout("No answer came in time.") from None
+        except (aiohttp.ClientError, OSError, ValueError):
+            # ValueError: what came is not HTTP at all.
+            raise errors.ConnectionFailed("The address can't be reached.") from None
+
+    async def close(self) -> None:
+        """Gives the connections back."""
+        await self._http.close()
+
+
+async def _first(stream: aiohttp.StreamReader) -> bytes:
+    got = bytearray()
+    while len(got) < MOST_BYTES and (piece := await stream.read(MOST_BYTES - len(got))):
+        got += piece
+    return bytes(got)
+
+
+@asynccontextmanager
+async def way(base_url: str, token: str, *, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Way]:
+    """A way for few calls."""
+    made = Way(base_url, token, timeout_s=timeout_s)
+    try:
+        yield made
+    finally:
+        await made.close()

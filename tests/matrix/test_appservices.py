@@ -1,0 +1,238 @@
+"""Application services: what is told to them, in which order, and that nothing of it is lost whoever dies."""
+
+import asyncio
+import json
+import secrets
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cast import V1, V3, Cast, Json, Person, segment
+from tests.house import MADOGUCHI, SERVER_NAME, Workers, _environment
+from tests.standins.appservice import StandIn
+
+AS_TOKEN = "as-" + secrets.token_hex(16)
+HS_TOKEN = "hs-" + secrets.token_hex(16)
+BOT = f"@kites:{SERVER_NAME}"
+REGISTRATION: Json = {
+    "id": "kites",
+    "as_token": AS_TOKEN,
+    "hs_token": HS_TOKEN,
+    "sender_localpart": "kites",
+    "rate_limited": False,
+    "de.sorunome.msc2409.push_ephemeral": True,
+    "receive_ephemeral": True,
+    "org.matrix.msc3202": True,
+    "io.element.msc4190": True,
+    "com.example.unheard_of": {"x": 1},
+    "protocols": ["kite"],
+    "namespaces": {
+        "users": [{"regex": "@kite_.*:.*", "exclusive": True}],
+        "aliases": [{"regex": "#kite_.*:.*", "exclusive": True}],
+        "rooms": [],
+    },
+}
+
+
+class Field:
+    """A desk with an application service attached: two `serve`, one `work`, and the stand-in's registration."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = StandIn(HS_TOKEN).port
+        registration = directory / "kites.yaml"
+        registration.write_text(yaml.safe_dump(REGISTRATION | {"url": f"http://127.0.0.1:{self.port}"}))
+        env = {"MADOGUCHI_APPSERVICES": str(registration), "MADOGUCHI_APPSERVICE_TIMEOUT": "1"}
+        self.workers = Workers(directory, count=2, env=env)
+        self.works: list[subprocess.Popen[bytes]] = []
+
+    def starts_work(self) -> None:
+        with (self.directory / "work.log").open("ab") as log:
+            self.work = subprocess.Popen(
+                [MADOGUCHI, "work"], stdout=log, stderr=log, env=_environment(self.workers.env)
+            )
+        return self.work
+
+    def kills_work(self) -> None:
+        assert self.work is not None
+        self.work.kill()
+        self.work.wait()
+
+    def sql(self, statement: str) -> str:
+        return self.workers.postgres.psql(statement, "madoguchi")
+
+
+@pytest.fixture(scope="module")
+def field() -> Iterator[Field]:
+    with tempfile.TemporaryDirectory(prefix="mado-", dir="/tmp") as directory:
+        field = Field(Path(directory))
+        try:
+            field.workers.start()
+            field.starts_work()
+            yield field
+        finally:
+            while field.works:
+                field.kills_work()
+            field.workers.stop()
+
+
+class Meadow:
+    """One test's people, and the stand-in at its post."""
+
+    def __init__(self, field: Field, cast: Cast) -> None:
+        self.field = field
+        self.cast = cast
+        self.lines = [cast.line_to(url) for url in field.workers.base_urls]
+        self.service = StandIn(HS_TOKEN)
+        self.service.port = field.port
+
+    async def person(self, name: str) -> Person:
+        return await self.cast.person(name)
+
+    async def kites(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+        """A call of the application service."""
+        return await self.lines[0].call(method, path, body, token=AS_TOKEN, **query)
+
+    async def pings(self) -> None:
+        await self.kites("POST", f"{V1}/appservice/kites/ping", {"transaction_id": "p"})
+
+    async def ghost(self) -> str:
+        """A new ghost; its user id."""
+        name = "kite_" + secrets.token_hex(4)
+        body = {"type": "m.login.application_service", "username": name, "inhibit_login": True}
+        return str((await self.kites("POST", f"{V3}/register", body))["user_id"])
+
+    async def joins(self, ghost: str, room: str) -> None:
+        await self.kites("POST", f"{V3}/join/{segment(room)}", {}, user_id=ghost)
+
+    async def a_room_with(self, person: Person, ghost: str, **more: Any) -> str:
+        room = await person.opens_a_room(invite=[ghost], **more)
+        await self.joins(ghost, room)
+        return room
+
+
+@pytest.fixture
+async def meadow(field: Field) -> AsyncIterator[Meadow]:
+    cast = Cast(field.workers.base_urls[0])
+    meadow = Meadow(field, cast)
+    await meadow.service.opens()
+    try:
+        yield meadow
+        assert not meadow.service.complaints
+    finally:
+        await meadow.service.closes()
+        await cast.leave_the_stage()
+
+
+def ids_of(events: list[Json], room: str) -> list[str]:
+    return [event["event_id"] for event in events if event["room_id"] == room]
+
+
+# -- which events ------------------------------------------------------------------------------------------------------
+async def test_what_happens_where_a_ghost_is_reaches_its_bridge_at_once_and_nothing_else(meadow: Meadow) -> None:
+    mio, ghost = await meadow.person("mio"), await meadow.ghost()
+    elsewhere = await mio.opens_a_room()
+    room = await mio.opens_a_room()
+    before = await mio.says(room, "before anybody came")
+    await mio.post(f"{V3}/rooms/{segment(room)}/invite", {"user_id": ghost})
+    told = await meadow.service.waits_for(lambda: [e for e in meadow.service.events if e["room_id"] == room])
+    assert [(e["type"], e["state_key"], e["content"]["membership"]) for e in told] == [
+        ("m.room.member", ghost, "invite")
+    ]
+    await meadow.joins(ghost, room)
+    delays = []
+    for number in range(5):
+        began = time.monotonic()
+        said = await mio.says(room, f"word {number}")
+        event = await meadow.service.sees(said)
+        delays.append(time.monotonic() - began)
+    assert (event["sender"], event["content"]["body"], event["type"]) == (mio.user_id, "word 4", "m.room.message")
+    assert min(delays) < 0.25
+    await mio.says(elsewhere, "nobody's business")
+    await meadow.kites("POST", f"{V3}/rooms/{segment(room)}/leave", {}, user_id=ghost)
+    await mio.says(room, "after it left")
+    back = await meadow.a_room_with(mio, ghost)
+    await meadow.service.sees(await mio.says(back, "here again"))
+    seen = ids_of(meadow.service.events, room)
+    assert before not in seen and len(seen) == 8  # invited, joined, five words, left
+    assert not ids_of(meadow.service.events, elsewhere)
+
+
+async def test_a_room_is_followed_by_its_alias(meadow: Meadow) -> None:
+    mio = await meadow.person("mio")
+    name = "kite_" + secrets.token_hex(4)
+    room = (await meadow.kites("POST", f"{V3}/createRoom", {"room_alias_name": name, "preset": "public_chat"}))[
+        "room_id"
+    ]
+    await mio.joins(room)
+    await meadow.kites("POST", f"{V3}/rooms/{segment(room)}/leave", {})
+    await meadow.service.sees(await mio.says(room, "to whom it may concern"))
+
+
+# -- nothing lost, nothing twice, in order -----------------------------------------------------------------------------
+async def test_whatever_the_bridge_answers_it_gets_everything_once_and_in_order(meadow: Meadow) -> None:
+    mio, ken, ghost = await meadow.person("mio"), await meadow.person("ken"), await meadow.ghost()
+    room = await meadow.a_room_with(mio, ghost)
+    await mio.invites(room, ken)
+    await ken.joins(room)
+    sent: list[str] = []
+
+    async def speaks(person: Person, times: int) -> None:
+        for number in range(times):
+            sent.append(await person.says(room, f"{person.name} {number}"))
+
+    there = ken.through(meadow.lines[1])
+    for mood in ("failing", "garbage", "lost", "hanging"):
+        meadow.service.mood = mood
+        arrived = len(meadow.service.arrivals)
+        await asyncio.gather(speaks(mio, 10), speaks(there, 10))
+        await meadow.pings()
+        await meadow.service.waits_for(lambda since=arrived: len(meadow.service.arrivals) > since)
+    await meadow.service.closes()
+    await asyncio.gather(speaks(mio, 10), speaks(there, 10))
+    meadow.service.mood = "good"
+    await meadow.service.opens()
+    # A bridge that starts asks for a ping, and has not to wait for what has waited for it.
+    await meadow.pings()
+    await meadow.service.waits_for(lambda: set(sent) <= set(ids_of(meadow.service.events, room)))
+    seen = ids_of(meadow.service.events, room)
+    assert len(seen) == len(set(seen))
+    positions = dict(
+        line.split("|") for line in meadow.field.sql("SELECT event_id || '|' || pos FROM events").splitlines() if line
+    )
+    assert [int(positions[event_id]) for event_id in seen] == sorted(int(positions[event_id]) for event_id in seen)
+
+
+async def test_whoever_is_killed_nothing_is_lost(meadow: Meadow) -> None:
+    mio, ghost = await meadow.person("mio"), await meadow.ghost()
+    room = await meadow.a_room_with(mio, ghost)
+    sent = [await mio.says(room, "first")]
+    await meadow.service.sees(sent[0])
+    # `work` dies with a transaction in flight that the bridge has taken and not confirmed.
+    meadow.service.mood = "hanging"
+    sent.append(await mio.says(room, "taken and not confirmed"))
+    await meadow.service.sees(sent[1])
+    meadow.field.kills_work()
+    meadow.service.mood = "good"
+    there = mio.through(meadow.lines[1])
+    meadow.field.workers.kills(0)
+    sent += [await there.says(room, f"while it was away {number}") for number in range(250)]
+    meadow.field.starts_work()
+    meadow.field.starts_work()
+    try:
+        await meadow.service.sees(sent[-1])
+        # One of the two delivers; the other goes on where it was when that one dies.
+        meadow.field.kills_work()
+        sent.append(await there.says(room, "after the first has died"))
+        await meadow.service.sees(sent[-1])
+    finally:
+        meadow.field.workers.opens(0)
+    assert ids_of(meadow.service.events, room)[-len(sent) :] == sent
+    assert max(len(body["events"]) for body in meadow.service.taken.values()) <= 100
+    assert len(json.dumps(meadow.service.taken)) < 5_000_000
