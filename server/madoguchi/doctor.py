@@ -13,10 +13,14 @@ import aiohttp
 import asyncpg
 import msgspec
 
-from madoguchi import config
+from madoguchi import config, errors
 from madoguchi.config import Settings
+from madoguchi.core import egress
+from madoguchi.core.chat import registrations
+from madoguchi.core.chat.registrations import AppService
 from madoguchi.migrate import newest_revision
-from madoguchi.storage import channels, health, vault
+from madoguchi.storage import appservices, channels, health, stream, vault
+from madoguchi.storage.appservices import Queue
 from madoguchi.storage.db import Tx
 from madoguchi.up import Problem, lock, runfile
 from madoguchi.up.database import reachable
@@ -27,6 +31,7 @@ LEAST_FREE_BYTES = 1024**3
 LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=5)
 # The keeper asks for its work at least every half minute.
 SILENT_AFTER = timedelta(minutes=3)
+KEPT = "Nothing is lost meanwhile."
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -160,6 +165,8 @@ async def _inside_database(tx: Tx, settings: Settings, running: bool) -> AsyncIt
         yield await _keeper(tx)
     yield await _vault(tx)
     yield await _channels(tx)
+    async for finding in _appservices(tx, settings, running):
+        yield finding
 
 
 async def _keeper(tx: Tx) -> Finding:
@@ -190,6 +197,64 @@ async def _channels(tx: Tx) -> Finding:
         mend = "`madoguchi channel set ID` with the tokens from the app's console."
         return Finding("channels", "bad", f"Without tokens: {', '.join(mute)}.", mend)
     return Finding("channels", "ok", ", ".join(f"{channel.id} ({channel.mode})" for channel in known))
+
+
+async def _appservices(tx: Tx, settings: Settings, running: bool) -> AsyncIterator[Finding]:
+    try:
+        services = registrations.load(settings.registrations, settings.server_name)
+    except registrations.RegistrationError as error:
+        yield Finding("bridges", "bad", str(error), "Mend or remove the file; `serve` and `work` do not start with it.")
+        return
+    queues = {queue.appservice: queue for queue in await appservices.list_queues(tx)}
+    now = await stream.position(tx)
+    for service in services:
+        if service.url is None:
+            continue
+        queue = queues.pop(service.id, None)
+        answers, text = await _call(service)
+        text = f"{service.id}: {service.url} {text}; {_delivered(queue, now)}"
+        if not answers:
+            mend = f"Start the bridge, or correct `url` or `hs_token` in its registration. {KEPT}"
+            yield Finding("appservice", "bad", text, mend)
+        elif running and queue is not None and queue.made_at is not None and _waits_long(queue.made_at):
+            mend = f"Read the bridge's log, and logs/work.log: `work` must run. {KEPT}"
+            yield Finding("appservice", "bad", text, mend)
+        else:
+            yield Finding("appservice", "ok", text)
+    for left in queues.values():
+        mend = "docs/application-services.md says how to forget it, if it will not come back."
+        yield Finding("appservice", "note", f"{left.appservice} is no longer registered; {_delivered(left, now)}", mend)
+
+
+def _waits_long(since: datetime) -> bool:
+    return datetime.now(UTC) - since > SILENT_AFTER
+
+
+def _delivered(queue: Queue | None, now: int) -> str:
+    """How far an application service has been told, and what waits."""
+    if queue is None:
+        return "nothing delivered yet"
+    last = f"last success {queue.delivered_at:%F %T} UTC" if queue.delivered_at else "nothing delivered yet"
+    text = f"{last}, backlog {now - queue.pos} positions"
+    if queue.made_at is not None:
+        text += f", one transaction waits since {queue.made_at:%F %T} UTC"
+    if queue.error is not None:
+        text += f" ({queue.attempts} attempts, {queue.error})"
+    return text
+
+
+async def _call(service: AppService) -> tuple[bool, str]:
+    """Whether an application service is there and takes our token; and in words."""
+    assert service.url is not None
+    try:
+        async with egress.way(service.url, service.hs_token, timeout_s=5) as way:
+            answer = await way.call("POST", "/_matrix/app/v1/ping", b"{}")
+    except errors.Refused:
+        return False, "does not answer"
+    if answer.status in (401, 403):
+        return False, f"refuses its hs_token ({answer.status})"
+    # An older one knows no ping, and is there all the same.
+    return True, "answers" if answer.status in (200, 404, 405) else f"answers with status {answer.status}"
 
 
 async def _listeners(settings: Settings, running: bool) -> AsyncIterator[Finding]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cast import V1, V3, Cast, Json, Person, segment
+from tests.cast import V1, V3, Cast, Json, Person, refused, segment
 from tests.house import MADOGUCHI, SERVER_NAME, Workers, _environment
 from tests.standins.appservice import StandIn
 
@@ -63,6 +63,10 @@ class Field:
         assert self.work is not None
         self.work.kill()
         self.work.wait()
+
+    def doctor(self) -> str:
+        env = _environment(self.workers.env)
+        return subprocess.run([MADOGUCHI, "doctor"], capture_output=True, env=env, text=True, check=False).stdout
 
     def sql(self, statement: str) -> str:
         return self.workers.postgres.psql(statement, "madoguchi")
@@ -175,6 +179,117 @@ async def test_a_room_is_followed_by_its_alias(meadow: Meadow) -> None:
     await meadow.service.sees(await mio.says(room, "to whom it may concern"))
 
 
+# -- names -------------------------------------------------------------------------------------------------------------
+async def test_nobody_else_takes_the_names_a_bridge_keeps(meadow: Meadow) -> None:
+    mio = await meadow.person("mio")
+    kite, other = f"kite_{secrets.token_hex(4)}", f"other_{secrets.token_hex(4)}"
+    room = await mio.opens_a_room()
+    taken = {"username": kite, "password": "long enough", "auth": {"type": "m.login.dummy"}}
+    await refused(mio.post(f"{V3}/register", taken), 400, "M_EXCLUSIVE")
+    await refused(mio.get(f"{V3}/register/available", username=kite), 400, "M_EXCLUSIVE")
+    await refused(mio.opens_a_room(room_alias_name=kite), 400, "M_EXCLUSIVE")
+    path = f"{V3}/directory/room/{{}}"
+    alias = segment(f"#{kite}:{SERVER_NAME}")
+    await refused(mio.put(path.format(alias), {"room_id": room}), 400, "M_EXCLUSIVE")
+    own = (await meadow.kites("POST", f"{V3}/createRoom", {}))["room_id"]
+    outside = path.format(segment(f"#{other}:{SERVER_NAME}"))
+    await refused(meadow.kites("PUT", outside, {"room_id": own}), 400, "M_EXCLUSIVE")
+    await meadow.kites("PUT", path.format(alias), {"room_id": own})
+    await mio.put(outside, {"room_id": room})
+
+
+async def test_whom_nobody_knows_yet_the_bridge_is_asked_for(meadow: Meadow) -> None:
+    mio, service = await meadow.person("mio"), meadow.service
+    name = "kite_" + secrets.token_hex(4)
+    user, alias = f"@{name}:{SERVER_NAME}", f"#{name}:{SERVER_NAME}"
+    room = await mio.opens_a_room()
+    invite = f"{V3}/rooms/{segment(room)}/invite"
+    await refused(mio.post(invite, {"user_id": user}), 404, "M_NOT_FOUND")
+    assert service.asked == [user]
+    await refused(mio.get(f"{V3}/directory/room/{segment(alias)}"), 404, "M_NOT_FOUND")
+    await refused(mio.post(f"{V3}/join/{segment(f'#else:{SERVER_NAME}')}"), 404, "M_NOT_FOUND")
+    assert service.asked == [user, alias]
+
+    async def makes(what: str) -> bool:
+        # The bridge makes what it is asked for before it says yes.
+        if what == user:
+            body = {"type": "m.login.application_service", "username": name, "inhibit_login": True}
+            await meadow.kites("POST", f"{V3}/register", body)
+            return True
+        await meadow.kites("POST", f"{V3}/createRoom", {"room_alias_name": name, "preset": "public_chat"})
+        return True
+
+    service.knows = makes
+    await mio.post(invite, {"user_id": user})
+    joined = await mio.post(f"{V3}/join/{segment(alias)}")
+    assert (await mio.get(f"{V3}/directory/room/{segment(alias)}"))["room_id"] == joined["room_id"]
+    assert len(service.asked) == 4
+
+
+async def test_other_networks_are_looked_up_by_their_bridge(meadow: Meadow) -> None:
+    mio, answers = await meadow.person("mio"), meadow.service.answers
+    path = f"{V3}/thirdparty"
+    assert await mio.get(f"{path}/protocols") == {}
+    await refused(mio.get(f"{path}/protocol/kite"), 404, "M_NOT_FOUND")
+    await refused(mio.get(f"{path}/user/carrier-pigeon"), 404, "M_NOT_FOUND")
+    field = {"regexp": ".*", "placeholder": "x"}
+    answers["protocol/kite"] = {
+        "user_fields": ["string"], "location_fields": [], "icon": "mxc://x/y", "field_types": {"string": field},
+        "instances": [{"desc": "Kites", "network_id": "hill", "fields": {}}],
+    }  # fmt: skip
+    [told] = (await mio.get(f"{path}/protocols")).values()
+    assert told == await mio.get(f"{path}/protocol/kite")
+    assert told["instances"][0]["instance_id"] == "kites|hill"
+    found = {"userid": f"@kite_1:{SERVER_NAME}", "protocol": "kite", "fields": {"string": "red"}}
+    answers["user/kite"] = answers["user"] = [found]
+    answers["location/kite"] = answers["location"] = [{"alias": 5}]  # not what was agreed
+    assert await mio.get(f"{path}/user/kite", string="red") == [found]
+    assert meadow.service.asked[-1] == "/_matrix/app/v1/thirdparty/user/kite?string=red"
+    assert await mio.get(f"{path}/user", userid=found["userid"]) == [found]
+    assert await mio.get(f"{path}/location/kite", string="red") == []
+    assert await mio.get(f"{path}/location", alias="#x:y") == []
+    await refused(mio.get(f"{path}/user"), 400, "M_MISSING_PARAM")
+
+
+async def test_a_bridge_lists_its_rooms_apart_from_the_directory(meadow: Meadow) -> None:
+    mio = await meadow.person("mio")
+    room, foreign = (await meadow.kites("POST", f"{V3}/createRoom", {}))["room_id"], await mio.opens_a_room()
+    path = f"{V3}/directory/list/appservice/hill"
+    await refused(mio.put(f"{path}/{segment(room)}", {"visibility": "public"}), 403, "M_FORBIDDEN")
+    await refused(meadow.kites("PUT", f"{path}/{segment(foreign)}", {"visibility": "public"}), 404, "M_NOT_FOUND")
+    await meadow.kites("PUT", f"{path}/{segment(room)}", {"visibility": "public"})
+
+    async def listed(**body: Any) -> bool:
+        return any(entry["room_id"] == room for entry in (await mio.post(f"{V3}/publicRooms", body))["chunk"])
+
+    assert not await listed()
+    assert await listed(third_party_instance_id="kites|hill") and await listed(include_all_networks=True)
+    assert not await listed(third_party_instance_id="kites|valley")
+    await meadow.kites("PUT", f"{path}/{segment(room)}", {"visibility": "private"})
+    assert not await listed(third_party_instance_id="kites|hill")
+
+
+async def test_a_ping_says_what_is_wrong(meadow: Meadow) -> None:
+    await meadow.pings()
+    assert meadow.service.asked == ['{"transaction_id": "p"}']
+    meadow.service.answers["ping"] = 418
+    told = await refused(meadow.pings(), 502, "M_BAD_STATUS")
+    assert told.body["status"] == 418 and told.body["body"] == "{}"
+    meadow.service.mood = "hanging"
+    await refused(meadow.pings(), 504, "M_CONNECTION_TIMEOUT")
+    meadow.service.mood = "good"
+    await meadow.service.closes()
+    await refused(meadow.pings(), 502, "M_CONNECTION_FAILED")
+    told_by_doctor = meadow.field.doctor()
+    assert "bad   appservice kites: " in told_by_doctor and "does not answer" in told_by_doctor
+    meadow.service.answers.clear()
+    await meadow.service.opens()
+    mio = await meadow.person("mio")
+    await meadow.service.sees(await mio.says(await meadow.a_room_with(mio, await meadow.ghost()), "there again"))
+    told_by_doctor = await asyncio.to_thread(meadow.field.doctor)
+    assert "ok    appservice kites: " in told_by_doctor and "answers; last success" in told_by_doctor
+
+
 # -- nothing lost, nothing twice, in order -----------------------------------------------------------------------------
 async def test_whatever_the_bridge_answers_it_gets_everything_once_and_in_order(meadow: Meadow) -> None:
     mio, ken, ghost = await meadow.person("mio"), await meadow.person("ken"), await meadow.ghost()
@@ -192,7 +307,8 @@ async def test_whatever_the_bridge_answers_it_gets_everything_once_and_in_order(
         meadow.service.mood = mood
         arrived = len(meadow.service.arrivals)
         await asyncio.gather(speaks(mio, 10), speaks(there, 10))
-        await meadow.pings()
+        if mood != "hanging":
+            await meadow.pings()
         await meadow.service.waits_for(lambda since=arrived: len(meadow.service.arrivals) > since)
     await meadow.service.closes()
     await asyncio.gather(speaks(mio, 10), speaks(there, 10))

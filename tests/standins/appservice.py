@@ -118,6 +118,8 @@ class StandIn:
     async def _ping(self, request: web.Request) -> web.Response:
         self._is_ours(request)
         self.asked.append(json.dumps(await request.json()))
+        if self.mood == "hanging":
+            await asyncio.sleep(3600)
         status: int = self.answers.get("ping", 200)
         return web.json_response({}, status=status)
 

@@ -29,6 +29,7 @@ from madoguchi.matrix import (
     send,
     sync,
     tags,
+    third_party,
     to_device,
     typing,
 )
@@ -40,7 +41,6 @@ MEDIA = "/_matrix/media/v3"
 MSC3814 = "/_matrix/client/unstable/org.matrix.msc3814.v1"
 NO_SSO = "There is no single sign-on."
 NO_PREVIEWS = "Previews would tell other sites what people write about."
-NO_LOOKUPS = "No third-party network is looked up here."
 NO_ADDRESSES = "No e-mail addresses or telephone numbers are kept here."
 
 
@@ -126,17 +126,17 @@ CHAPTERS: dict[str, list[Row]] = {
     "Rooms": [
         POST(V3 + "/createRoom", rooms.create_room, limit="room"),
         PUT(V3 + "/directory/room/{room_alias}", directory.set_room_alias, limit="room"),
-        GET(V3 + "/directory/room/{room_alias}", directory.get_room_id_by_alias, who=ANYONE, limit="look"),
+        GET(V3 + "/directory/room/{room_alias}", directory.get_room_id_by_alias, who=ANYONE, limit="look", before=third_party.summon_alias),
         DELETE(V3 + "/directory/room/{room_alias}", directory.delete_room_alias),
         GET(V3 + "/rooms/{room_id}/aliases", directory.get_local_aliases),
     ],
     "Room membership": [
         GET(V3 + "/joined_rooms", rooms.get_joined_rooms),
-        POST(V3 + "/rooms/{room_id}/invite", membership.invite_user, limit="invite"),
+        POST(V3 + "/rooms/{room_id}/invite", membership.invite_user, limit="invite", before=third_party.summon_user),
         ALSO("POST", V3 + "/rooms/{room_id}/invite", "inviteBy3PID", "answered by inviteUser, which refuses third-party ids"),
         POST(V3 + "/rooms/{room_id}/join", membership.join_room_by_id, limit="room"),
-        POST(V3 + "/join/{room_id_or_alias}", membership.join_room, limit="room"),
-        POST(V3 + "/knock/{room_id_or_alias}", membership.knock_room, limit="room"),
+        POST(V3 + "/join/{room_id_or_alias}", membership.join_room, limit="room", before=third_party.summon_alias),
+        POST(V3 + "/knock/{room_id_or_alias}", membership.knock_room, limit="room", before=third_party.summon_alias),
         POST(V3 + "/rooms/{room_id}/leave", membership.leave_room, limit="mark"),
         POST(V3 + "/rooms/{room_id}/forget", membership.forget_room),
         POST(V3 + "/rooms/{room_id}/kick", membership.kick, limit="mark"),
@@ -146,15 +146,15 @@ CHAPTERS: dict[str, list[Row]] = {
         PUT(V3 + "/directory/list/room/{room_id}", directory.set_room_visibility_on_directory),
         GET(V3 + "/publicRooms", directory.get_public_rooms, who=OPTIONAL, limit="look"),
         POST(V3 + "/publicRooms", directory.query_public_rooms),
-        GET(V1 + "/room_summary/{room_id_or_alias}", directory.get_room_summary, who=OPTIONAL, limit="look"),
+        GET(V1 + "/room_summary/{room_id_or_alias}", directory.get_room_summary, who=OPTIONAL, limit="look", before=third_party.summon_alias),
         REFUSED("GET", V1 + "/mutual_rooms", "getMutualRooms", "who shares which room is nobody else's business"),
     ],
     "User data": [
         POST(V3 + "/user_directory/search", profile.search_user_directory, limit="search"),
         PUT(V3 + "/profile/{user_id}/{key_name}", profile.set_profile_field, max_body=128 * 1024, limit="profile"),
-        GET(V3 + "/profile/{user_id}/{key_name}", profile.get_profile_field, who=OPTIONAL),
+        GET(V3 + "/profile/{user_id}/{key_name}", profile.get_profile_field, who=OPTIONAL, before=third_party.summon_user),
         DELETE(V3 + "/profile/{user_id}/{key_name}", profile.delete_profile_field, limit="profile"),
-        GET(V3 + "/profile/{user_id}", profile.get_user_profile, who=OPTIONAL),
+        GET(V3 + "/profile/{user_id}", profile.get_user_profile, who=OPTIONAL, before=third_party.summon_user),
     ],
     "Typing, receipts and read markers": [
         PUT(V3 + "/rooms/{room_id}/typing/{user_id}", typing.set_typing, limit="mark"),
@@ -252,12 +252,12 @@ CHAPTERS: dict[str, list[Row]] = {
         POST(V3 + "/users/{user_id}/report", reporting.report_user, limit="keep"),
     ],
     "Third-party networks": [
-        GET(V3 + "/thirdparty/protocols", discovery.get_protocols, tx=False),
-        REFUSED("GET", V3 + "/thirdparty/protocol/{protocol}", "getProtocolMetadata", NO_LOOKUPS, errors.NotFound),
-        REFUSED("GET", V3 + "/thirdparty/location/{protocol}", "queryLocationByProtocol", NO_LOOKUPS, errors.NotFound),
-        REFUSED("GET", V3 + "/thirdparty/user/{protocol}", "queryUserByProtocol", NO_LOOKUPS, errors.NotFound),
-        REFUSED("GET", V3 + "/thirdparty/location", "queryLocationByAlias", NO_LOOKUPS, errors.NotFound),
-        REFUSED("GET", V3 + "/thirdparty/user", "queryUserByID", NO_LOOKUPS, errors.NotFound),
+        GET(V3 + "/thirdparty/protocols", third_party.get_protocols, tx=False, limit="look"),
+        GET(V3 + "/thirdparty/protocol/{protocol}", third_party.get_protocol_metadata, tx=False, limit="look"),
+        GET(V3 + "/thirdparty/location/{protocol}", third_party.query_location_by_protocol, tx=False, limit="look"),
+        GET(V3 + "/thirdparty/user/{protocol}", third_party.query_user_by_protocol, tx=False, limit="look"),
+        GET(V3 + "/thirdparty/location", third_party.query_location_by_alias, tx=False, limit="look"),
+        GET(V3 + "/thirdparty/user", third_party.query_user_by_id, tx=False, limit="look"),
     ],
     "OpenID": [
         REFUSED("POST", V3 + "/user/{user_id}/openid/request_token", "requestOpenIdToken", "Nobody outside is told who is who."),
@@ -271,7 +271,7 @@ CHAPTERS: dict[str, list[Row]] = {
     ],
     "Application services": [
         POST(V1 + "/appservice/{appservice_id}/ping", discovery.ping_appservice, who=APPSERVICE, tx=False),
-        REFUSED("PUT", V3 + "/directory/list/appservice/{network_id}/{room_id}", "updateAppserviceRoomDirectoryVisibility", "Bridged rooms are not published."),
+        PUT(V3 + "/directory/list/appservice/{network_id}/{room_id}", directory.update_appservice_room_directory_visibility, who=APPSERVICE),
     ],
     "Dehydrated devices (MSC3814, unstable)": [
         PUT(MSC3814 + "/dehydrated_device", dehydrated.put_dehydrated_device, limit="keep"),

@@ -5,9 +5,11 @@ from typing import Any
 import msgspec
 
 from madoguchi import errors
-from madoguchi.core.chat import auth_rules, events, rooms
+from madoguchi.core.chat import appservices, auth_rules, events, registrations, rooms
 from madoguchi.core.chat.room_cache import Room
+from madoguchi.core.chat.shapes import check_names
 from madoguchi.core.desk import case_room
+from madoguchi.storage import appservices as stored_appservices
 from madoguchi.storage import rooms as stored_rooms
 from madoguchi.web.endpoint import Call
 
@@ -17,7 +19,7 @@ class AliasBody(msgspec.Struct):
 
 
 async def set_room_alias(call: Call, room_alias: str, body: AliasBody) -> dict[str, Any]:
-    rooms.check_alias(call.ctx, room_alias)
+    rooms.check_alias(call.ctx, room_alias, call.session.appservice)
     stands = await events.standing(call.tx, body.room_id, [call.session.user_id])
     if stands.membership(call.session.user_id) != "join":
         raise errors.NotAllowed("You are not in this room.")
@@ -93,6 +95,26 @@ async def set_room_visibility_on_directory(call: Call, room_id: str, body: Visib
     return {}
 
 
+async def update_appservice_room_directory_visibility(
+    call: Call, network_id: str, room_id: str, body: Visibility
+) -> dict[str, Any]:
+    """A room's place in the list of a bridged network, which is not the desk's own directory."""
+    if body.visibility not in ("public", "private"):
+        raise errors.Invalid("visibility is public or private.")
+    check_names(network_id)
+    service = appservices.by_id(call.ctx, call.session.appservice or "")
+    room = await stored_rooms.get_room(call.tx, room_id)
+    present = await stored_appservices.list_present(call.tx, service.id, [room_id], registrations.KINDS)
+    in_it = any(person.own and person.membership == "join" for person in present)
+    if room is None or not (in_it or service.follows(room_id, await stored_rooms.list_aliases(call.tx, room_id))):
+        raise errors.NotFound("There is no such room.")
+    if room.kind != "plain":
+        raise errors.NotAllowed("A desk's room is never published.")
+    public = body.visibility == "public"
+    await stored_appservices.set_published(call.tx, service.id, network_id, room_id, public)
+    return {}
+
+
 class PublicFilter(msgspec.Struct):
     generic_search_term: str | None = None
     room_types: list[str | None] | None = None
@@ -113,16 +135,21 @@ class PublicSearch(msgspec.Struct):
 
 
 async def get_public_rooms(call: Call, query: PublicQuery) -> dict[str, Any]:
-    return await _public(call, query.limit, query.since, PublicFilter())
+    return await _public(call, PublicSearch(limit=query.limit, since=query.since))
 
 
 async def query_public_rooms(call: Call, body: PublicSearch) -> dict[str, Any]:
-    return await _public(call, body.limit, body.since, body.filter)
+    return await _public(call, body)
 
 
-async def _public(call: Call, limit: int | None, since: str | None, wanted: PublicFilter) -> dict[str, Any]:
+async def _public(call: Call, search: PublicSearch) -> dict[str, Any]:
+    limit, since, wanted = search.limit, search.since, search.filter
+    instance = search.third_party_instance_id
+    listed = [] if instance else await stored_rooms.list_public(call.tx)
+    if instance or search.include_all_networks:
+        listed = list(dict.fromkeys([*listed, *await stored_appservices.list_published(call.tx, instance)]))
     start = int(since) if since is not None and since.isascii() and since.isdigit() and len(since) < 10 else 0
-    found = await call.ctx.rooms.get_many(await stored_rooms.list_public(call.tx))
+    found = await call.ctx.rooms.get_many(listed)
     term = (wanted.generic_search_term or "").casefold()
     chunk = [summary(room) for room in found.values()]
     searched = ("name", "topic", "canonical_alias")

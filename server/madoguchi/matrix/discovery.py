@@ -1,5 +1,4 @@
-"""What this server is and can do: chapters "Server discovery", "Capabilities negotiation", "Voice over IP",
-"Third-party networks"."""
+"""What this server is and can do: chapters "Server discovery", "Capabilities negotiation", "Voice over IP"."""
 
 from typing import Any
 
@@ -51,10 +50,6 @@ async def get_capabilities(call: Call) -> dict[str, Any]:
 
 async def get_turn_server(call: Call) -> dict[str, Any]:
     # No calls are relayed here; an empty object is what clients understand as that.
-    return {}
-
-
-async def get_protocols(call: Call) -> dict[str, Any]:
     return {}
 
 

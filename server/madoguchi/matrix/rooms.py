@@ -27,7 +27,9 @@ async def create_room(call: Call, body: CreateRoom) -> dict[str, Any]:
     if call.session.kind == "youth":
         # One tap makes such an account: it must not be a way to call on anybody, counsellors least of all.
         raise errors.NotAllowed("Your account is for the conversation with the desk.")
-    room_id = await chat_rooms.create_room(call.ctx, call.tx, call.session.user_id, body)
+    room_id = await chat_rooms.create_room(
+        call.ctx, call.tx, call.session.user_id, body, appservice=call.session.appservice
+    )
     return {"room_id": room_id}
 
 

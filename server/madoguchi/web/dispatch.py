@@ -100,6 +100,8 @@ class Dispatch:
         if as_token is None:
             # Nor does somebody who comes too often.
             self._count(call)
+        if row.before is not None:
+            await row.before(call, given)
         if row.tx:
             async with self._ctx.db.transaction() as tx:
                 call.tx = tx

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from madoguchi.storage.db import Tx
 
 Handler = Callable[..., Awaitable[Any]]
+# Takes the call and the handler's arguments.
+Before = Callable[["Call", dict[str, Any]], Awaitable[None]]
 
 
 class Call:
@@ -87,7 +89,10 @@ async def APPSERVICE(call: Call) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One operation. `operation` is the spec's operationId for rows that have no handler's name to show."""
+    """One operation. `operation` is the spec's operationId for rows that have no handler's name to show.
+
+    before: what has to wait for somebody else first, without holding a connection
+    """
 
     method: str
     path: str
@@ -99,6 +104,7 @@ class Row:
     max_body: int = 4 * 1024 * 1024
     operation: str = field(default="")
     also: bool = False
+    before: Before | None = None
 
 
 def GET(path: str, handler: Handler, **options: Any) -> Row:

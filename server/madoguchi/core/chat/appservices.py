@@ -82,7 +82,8 @@ async def ping(ctx: "Context", session: Session, service_id: str, transaction_id
         raise errors.UrlNotSet("The registration of this application service has no URL.")
     began = ctx.clock.ms()
     body = msgspec.json.encode({} if transaction_id is None else {"transaction_id": transaction_id})
-    async with egress.way(service.url, service.hs_token) as way:
+    timeout_s = min(egress.TIMEOUT_S, ctx.settings.appservice_timeout)
+    async with egress.way(service.url, service.hs_token, timeout_s=timeout_s) as way:
         answer = await way.call("POST", "/_matrix/app/v1/ping", body)
     if answer.status != 200:
         told = answer.body.decode("utf-8", "replace")

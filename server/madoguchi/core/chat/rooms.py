@@ -111,12 +111,14 @@ async def create_room(
     joined: Sequence[UserID] = (),
     kind: str = "plain",
     encrypted: bool = False,
+    appservice: str | None = None,
 ) -> RoomID:
     """Makes a room with `creator` in it. Gives its id.
 
     joined: users who are joined at once, without being asked (for the desk's own rooms); kind: see storage/rooms.py
-    encrypted: puts m.room.encryption into the initial state. Raises UnsupportedRoomVersion, BadJson, NotAllowed,
-    RoomInUse (alias taken), Invalid (third-party invites), NotFound (invited user unknown).
+    encrypted: puts m.room.encryption into the initial state; appservice: the application service that asks
+    Raises UnsupportedRoomVersion, BadJson, NotAllowed, RoomInUse (alias taken), Exclusive (alias of somebody else's),
+    Invalid (third-party invites), NotFound (invited user unknown).
     """
     version = versions.of(wanted.room_version or versions.DEFAULT)
     if wanted.invite_3pid:
@@ -133,7 +135,7 @@ async def create_room(
         await _furnish(tx, making, wanted, preset, encrypted)
     except errors.NotAllowed as refused:
         raise errors.InvalidRoomState(refused.message) from None
-    alias = await _alias(ctx, tx, making, wanted)
+    alias = await _alias(ctx, tx, making, wanted, appservice)
     for user_id in dict.fromkeys(joined):
         if user_id != creator:
             making.add("m.room.member", await events.member_content(tx, user_id, "invite"), user_id)
@@ -217,19 +219,20 @@ def _power_levels(making: _Making, wanted: CreateRoom, preset: str) -> dict[str,
     }
 
 
-async def _alias(ctx: "Context", tx: Tx, making: _Making, wanted: CreateRoom) -> str | None:
+async def _alias(ctx: "Context", tx: Tx, making: _Making, wanted: CreateRoom, appservice: str | None) -> str | None:
     if wanted.room_alias_name is None:
         return None
     alias = f"#{wanted.room_alias_name}:{ctx.settings.server_name}"
-    check_alias(ctx, alias)
+    check_alias(ctx, alias, appservice)
     if await stored_rooms.get_alias(tx, alias) is not None:
         raise errors.RoomInUse("This alias is taken.")
     making.add("m.room.canonical_alias", {"alias": alias})
     return alias
 
 
-def check_alias(ctx: "Context", alias: str) -> None:
-    """Raises Invalid unless the text is an alias of this server that a room may have."""
+def check_alias(ctx: "Context", alias: str, appservice: str | None = None) -> None:
+    """Raises Invalid unless the text is an alias of this server that a room may have, Exclusive for one that an
+    application service keeps for itself, or that lies outside of the namespaces of the one that asks."""
     localpart, _, server_name = alias[1:].partition(":")
     wrong = not alias.startswith("#") or not localpart or any(c in localpart for c in "\0:") or " " in localpart
     if wrong or len(alias.encode("utf-8", "surrogatepass")) > 255:
@@ -238,6 +241,11 @@ def check_alias(ctx: "Context", alias: str) -> None:
         raise errors.Invalid("Aliases of other servers can't be kept here.")
     if localpart == "desk":
         raise errors.Exclusive("This alias leads to the desk itself.")
+    for service in ctx.appservices:
+        if service.id != appservice and service.keeps_alias(alias):
+            raise errors.Exclusive("An application service keeps this alias for itself.")
+        if service.id == appservice and not service.names(alias):
+            raise errors.Exclusive("This alias is outside of the application service's namespaces.")
 
 
 async def shared_users(tx: Tx, user_id: UserID) -> set[UserID]:
