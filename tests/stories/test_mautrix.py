@@ -1,0 +1,175 @@
+"""A bridge that we have not written: its encrypted ghost talks in a case's room, driven by transactions alone."""
+
+import asyncio
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.cast import DESK, V3, Json, Line, a_cast, segment
+from tests.house import MADOGUCHI, SERVER_NAME, House, free_port
+from tests.standins.counsellor import CounsellorClient
+from tests.words import word
+
+ROOT = Path(__file__).resolve().parents[2]
+VENV = ROOT / "build" / "mautrix-venv"
+PACKAGES = [
+    "mautrix==0.20.8", "python-olm==3.2.16", "unpaddedbase64==2.1.0", "pycryptodome==4.4.0", "aiosqlite==0.22.1",
+    "asyncpg==0.32.0",
+]  # fmt: skip
+BRIDGE = ROOT / "tests" / "standins" / "mautrix_bridge.py"
+GHOST = f"@kite_mio:{SERVER_NAME}"
+
+
+@pytest.fixture(scope="session")
+def mautrix() -> Path:
+    """The interpreter of an environment that has the library; made once."""
+    python = VENV / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys._base_executable, "-m", "venv", str(VENV)], check=True)  # type: ignore[attr-defined]
+    versions = dict(package.split("==") for package in PACKAGES)
+    check = f"import importlib.metadata as m; assert all(m.version(p) == v for p, v in {versions!r}.items())"
+    if subprocess.run([str(python), "-c", check], check=False, capture_output=True).returncode != 0:
+        subprocess.run([str(python), "-m", "pip", "install", "-q", "--only-binary", ":all:", *PACKAGES], check=True)
+    return python
+
+
+class Attached:
+    """A house, and the bridge's program beside it."""
+
+    def __init__(self, directory: Path, python: Path) -> None:
+        self.python = python
+        self.told: Json = {
+            "id": "kites", "as_token": secrets.token_hex(16), "hs_token": secrets.token_hex(16), "bot": "kites",
+            "port": free_port(), "domain": SERVER_NAME, "ghost": GHOST, "echo": word(),
+            "state": str(directory / "bridge-state.json"),
+        }  # fmt: skip
+        registration = directory / "kites.yaml"
+        registration.write_text(
+            yaml.safe_dump(
+                {
+                    "id": "kites",
+                    "url": f"http://127.0.0.1:{self.told['port']}",
+                    "as_token": self.told["as_token"],
+                    "hs_token": self.told["hs_token"],
+                    "sender_localpart": "kites",
+                    "rate_limited": False,
+                    "receive_ephemeral": True,
+                    "org.matrix.msc3202": True,
+                    "io.element.msc4190": True,
+                    # As wide as can be: a case is entered by the ghost that is in it, and by nothing else.
+                    "namespaces": {
+                        "users": [{"regex": "@kite_.*", "exclusive": True}, {"regex": "@.*", "exclusive": False}],
+                        "rooms": [{"regex": "!.*", "exclusive": False}],
+                    },
+                }
+            )
+        )
+        self.house = House(directory / "data", env={"MADOGUCHI_APPSERVICES": str(registration)})
+        self.process: asyncio.subprocess.Process | None = None
+        self.said: list[Json] = []
+
+    def opens(self) -> None:
+        self.house.opens()
+        self.told["server"] = self.house.base_url
+        words = ("add", "line", "--mode", "relay", "--reason", "exercise of the tests")
+        secret = {"LINE_CHANNEL_SECRET": "s", "LINE_CHANNEL_ACCESS_TOKEN": "t"}
+        command = [MADOGUCHI, "channel", *words, "--data", str(self.house.data)]
+        subprocess.run(command, env=os.environ | secret, check=True, capture_output=True)
+
+    def asks_the_database(self, sql: str) -> str:
+        command = [MADOGUCHI, "database", "--data", str(self.house.data), "psql", "-At", "-c", sql]
+        return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+
+    async def starts(self) -> None:
+        self.process = await asyncio.create_subprocess_exec(
+            str(self.python), str(BRIDGE), json.dumps(self.told), stdout=asyncio.subprocess.PIPE
+        )
+        await self.says("ready", True)
+
+    async def dies(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        await self.process.wait()
+
+    async def says(self, key: str, value: Any) -> Json:
+        """Waits until the bridge says this of itself."""
+        assert self.process is not None and self.process.stdout is not None
+        async with asyncio.timeout(20):
+            while True:
+                told = json.loads(await self.process.stdout.readline() or b'{"gone": true}')
+                self.said.append(told)
+                assert "gone" not in told and "clear" not in told, self.said
+                if told.get(key) == value:
+                    return dict(told)
+
+    async def call(self, line: Line, method: str, path: str, body: Any = None) -> Any:
+        return await line.call(method, path, body, token=self.told["as_token"], user_id=GHOST)
+
+
+@pytest.fixture(scope="module")
+def attached(mautrix: Path) -> Iterator[Attached]:
+    with tempfile.TemporaryDirectory(prefix="mado-", dir=os.environ.get("MADOGUCHI_TEST_TMP", "/tmp")) as directory:
+        attached = Attached(Path(directory), mautrix)
+        try:
+            attached.opens()
+            yield attached
+        finally:
+            attached.house.closes()
+
+
+@pytest.fixture
+async def bridge(attached: Attached) -> AsyncIterator[Attached]:
+    await attached.starts()
+    try:
+        yield attached
+    finally:
+        await attached.dies()
+
+
+async def test_an_encrypted_ghost_talks_in_a_case(bridge: Attached, tmp_path: Path) -> None:
+    ken = bridge.house.staff[0]
+    async for cast in a_cast(bridge.house.base_url):
+        # Another case, which no ghost is in.
+        other = await cast.line.call("POST", f"{DESK}/cases", {"channel": "web"})
+        opened = await bridge.call(cast.line, "POST", f"{DESK}/cases", {"channel": "line"})
+        room = opened["room_id"]
+        async with CounsellorClient(bridge.house.base_url, ken.user_id, ken.password, tmp_path / "ken") as counsellor:
+            assert await counsellor.accepts(opened["case_id"]) == room
+            await bridge.says("member", ken.user_id)
+            first = word("こんにちは")
+            await counsellor.says(room, first)
+            assert (await bridge.says("heard", first))["by"] == ken.user_id
+            answer = await counsellor.sees(room, f"{first} {bridge.told['echo']}")
+            assert answer["sender"] == GHOST
+            # They are told that the counsellor is typing, and that they have read.
+            path = f"{V3}/rooms/{segment(room)}"
+            await counsellor.device.call("PUT", f"{path}/typing/{segment(ken.user_id)}", {"typing": True})
+            await bridge.says("typing", [ken.user_id])
+            await counsellor.device.call("POST", f"{path}/receipt/m.read/{segment(answer['event_id'])}", {})
+            await bridge.says("receipt", [answer["event_id"]])
+            # `work` dies, and the conversation goes on.
+            bridge.house.kills("work")
+            second = word("まだいますか")
+            await counsellor.says(room, second)
+            await bridge.says("heard", second)
+            await counsellor.sees(room, f"{second} {bridge.told['echo']}")
+            # The bridge dies too; what was said meanwhile waits for it.
+            await bridge.dies()
+            third = word("聞こえますか")
+            await counsellor.says(room, third)
+            await bridge.starts()
+            await bridge.says("heard", third)
+            await counsellor.sees(room, f"{third} {bridge.told['echo']}")
+        assert other["user_id"] not in str(bridge.said)
+        # What the ghost's device has taken with its transactions is not kept for it.
+        sql = f"SELECT count(*) FROM to_device WHERE user_id = '{GHOST}'"
+        assert await asyncio.to_thread(bridge.asks_the_database, sql) == "0"
