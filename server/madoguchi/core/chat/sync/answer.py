@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from madoguchi.core.chat.ignoring import ignored_by
 from madoguchi.core.chat.inbox import Inbox
 from madoguchi.core.chat.room_cache import Room
+from madoguchi.core.chat.sync import device
 from madoguchi.core.chat.sync import rooms as rooms_of
-from madoguchi.core.chat.sync import unread
 from madoguchi.core.chat.sync.asked import Asked, News, Reader, news_of
 from madoguchi.core.chat.tokens import token
-from madoguchi.ids import DeviceID, RoomID, UserID
-from madoguchi.storage import account_data, keys, receipts, stream, to_device
+from madoguchi.ids import RoomID
+from madoguchi.storage import account_data, receipts, stream
 from madoguchi.storage import rooms as stored_rooms
 
 if TYPE_CHECKING:
@@ -71,14 +70,16 @@ async def _answer(ctx: "Context", asked: Asked, inbox: Inbox) -> tuple[dict[str,
         news = news_of(inbox, asked.since)
         # Should this worker lag behind another one's answer, it has nothing to say yet.
         upto = max(ctx.hub.pos, asked.since or 0)
-        _forget_counts(inbox, news)
-        asked.ignored = await _ignored(reader, asked, inbox, news)
-        messages, upto = await _to_device(reader, asked, inbox, news, upto)
+        device.forget_counts(inbox, news)
+        asked.ignored = await device.ignored(reader, asked, inbox, news)
+        # A first sync has no token to go on with: it takes all there is.
+        most = MOST_TO_DEVICE if asked.since is not None else 100_000
+        messages, upto = await device.to_device(reader, asked, inbox, news, upto, asked.since, most)
         joined = await _load_rooms(ctx, reader, asked, news, upto)
         data = await _account_data(reader, asked, news, upto)
         rooms = await rooms_of.build(ctx, reader, asked, inbox, news, upto, joined, data)
-        changed, left = await _device_lists(reader, asked, news, upto, rooms)
-        counts, unused = await _key_counts(reader, asked, inbox, news)
+        changed, left = await device.device_lists(reader, asked, news, upto, rooms.came, rooms.went)
+        counts, unused = await device.key_counts(reader, asked, inbox, news)
         wants = asked.filter.account_data
         top = [msgspec.Raw(_typed(d)) for d in data if d.room_id is None and wants.wants(d.type, asked.user_id)]
         answer = {
@@ -100,40 +101,6 @@ async def _answer(ctx: "Context", asked: Asked, inbox: Inbox) -> tuple[dict[str,
 
 def _typed(data: account_data.AccountData) -> bytes:
     return b'{"type":' + msgspec.json.encode(data.type) + b',"content":' + data.content + b"}"
-
-
-def _forget_counts(inbox: Inbox, news: News) -> None:
-    if news.has("account_data") or news.has("push_rules"):
-        unread.forget(inbox)
-    elif news.receipts:
-        unread.forget(inbox, list(news.receipts))
-    if news.has("keys"):
-        inbox.memo.pop("keys", None)
-
-
-async def _ignored(reader: Reader, asked: Asked, inbox: Inbox, news: News) -> frozenset[UserID]:
-    known: frozenset[UserID] | None = inbox.memo.get("ignored")
-    if known is None or news.has("account_data"):
-        known = inbox.memo["ignored"] = await ignored_by(await reader(), asked.user_id)
-    return known
-
-
-async def _to_device(reader: Reader, asked: Asked, inbox: Inbox, news: News, upto: int) -> tuple[list[bytes], int]:
-    """The device's messages, and how far this answer may reach: not beyond the last message of a longer queue."""
-    delivered: dict[DeviceID, int] = inbox.memo.setdefault("to_device", {})
-    # 0: this worker has looked, and nothing waits. Unknown after a restart, so then it looks once.
-    if not news.has("to_device") and delivered.get(asked.device_id) == 0:
-        return [], upto
-    tx = await reader()
-    if asked.since is not None:
-        # What the client shows to have received goes; another worker may have given it.
-        await to_device.delete_to_device(tx, asked.user_id, asked.device_id, asked.since)
-    most = MOST_TO_DEVICE if asked.since is not None else 100_000
-    found = await to_device.list_to_device(tx, asked.user_id, asked.device_id, asked.since or 0, upto, most)
-    if len(found) == most:
-        upto = found[-1][0]
-    delivered[asked.device_id] = found[-1][0] if found else 0
-    return [message for _, message in found], upto
 
 
 async def _load_rooms(ctx: "Context", reader: Reader, asked: Asked, news: News, upto: int) -> dict[RoomID, Room]:
@@ -171,36 +138,3 @@ async def _account_data(reader: Reader, asked: Asked, news: News, upto: int) -> 
     if not news.has("account_data"):
         return []
     return await account_data.list_account_data(await reader(), asked.user_id, asked.since or 0, upto)
-
-
-async def _device_lists(
-    reader: Reader, asked: Asked, news: News, upto: int, rooms: rooms_of.Rooms
-) -> tuple[set[UserID], set[UserID]]:
-    """Whose devices to look at again, and whom one need not watch any longer. Empty on a first sync."""
-    if asked.since is None:
-        return set(), set()
-    changed = news.devices | rooms.came
-    if news.all:
-        changed |= {user for _, user in await keys.list_device_changes(await reader(), asked.since, upto)}
-    if news.has("signatures"):
-        changed |= set(await keys.list_signature_changes(await reader(), asked.user_id, asked.since, upto))
-    left = set(rooms.went)
-    if not changed and not left:
-        return set(), set()
-    others = (changed | left) - {asked.user_id}
-    if others and (left or news.all):
-        sharing = await stored_rooms.list_shared_users(await reader(), asked.user_id)
-        return changed & (sharing | {asked.user_id}), (left | news.devices) - sharing - {asked.user_id}
-    return changed, left
-
-
-async def _key_counts(reader: Reader, asked: Asked, inbox: Inbox, news: News) -> tuple[dict[str, int], list[str]]:
-    known: dict[DeviceID, tuple[dict[str, int], list[str]]] = inbox.memo.setdefault("keys", {})
-    found = known.get(asked.device_id)
-    if found is None:
-        tx = await reader()
-        counts = await keys.count_one_time_keys(tx, asked.user_id, asked.device_id)
-        unused = await keys.list_unused_fallback_types(tx, asked.user_id, asked.device_id)
-        # Clients take a missing count for "unknown"; zero makes them upload.
-        found = known[asked.device_id] = ({"signed_curve25519": 0, **counts}, unused)
-    return found
