@@ -16,6 +16,7 @@ from madoguchi.core.chat.hub import Hub
 from madoguchi.core.chat.media import FolderStore
 from madoguchi.core.chat.room_cache import Rooms
 from madoguchi.core.chat.sessions import Sessions
+from madoguchi.core.chat.sliding.sent import Connections
 from madoguchi.core.chat.typing import Typing
 from madoguchi.core.chat.writer import Writer
 from madoguchi.desk import api as desk_api
@@ -60,6 +61,7 @@ async def open_context(settings: Settings, *, name: str = "madoguchi serve") -> 
         rooms=room_cache,
         writer=Writer(db, hub, room_cache, clock),
         sessions=Sessions(db, clock),
+        sliding=Connections(),
         typing=Typing(db, clock),
         media=FolderStore(settings.data / "media"),
         limits=Limits(settings),

@@ -27,7 +27,7 @@ async def context(settings: Settings, name: str = "madoguchi command") -> AsyncI
     try:
         yield Context(
             settings=settings, db=db, hub=absent, rooms=absent, writer=Writer(db, absent, absent, clock),
-            sessions=Sessions(db, clock), typing=absent, media=absent, limits=absent, clock=clock,
+            sessions=Sessions(db, clock), sliding=absent, typing=absent, media=absent, limits=absent, clock=clock,
             appservices=registrations.load(settings.registrations, settings.server_name),
         )  # fmt: skip
     finally:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from madoguchi.core.chat.registrations import AppService
     from madoguchi.core.chat.room_cache import Rooms
     from madoguchi.core.chat.sessions import Sessions
+    from madoguchi.core.chat.sliding.sent import Connections
     from madoguchi.core.chat.typing import Typing
     from madoguchi.core.chat.writer import Writer
     from madoguchi.core.desk.queue import Boards
@@ -29,6 +30,7 @@ class Context:
     rooms: "Rooms"
     writer: "Writer"
     sessions: "Sessions"
+    sliding: "Connections"
     typing: "Typing"
     media: "MediaStore"
     limits: "Limits"

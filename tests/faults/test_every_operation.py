@@ -98,7 +98,9 @@ def filled(operation: Operation, person: Person, room: str, other: str | None = 
 async def feed(person: Person, operation: Operation, path: str, raw: bytes | None, query: dict[str, str]) -> int:
     """One request; the oracle looks at the answer."""
     # Nobody waits here: a long poll would only take time.
-    query = {key: "0" if key in ("timeout", "timeout_ms", "seconds") else value for key, value in query.items()}
+    query = query | dict.fromkeys(
+        [key for key in query if key.startswith("timeout")] or ["timeout"] * ("after" in query), "0"
+    )
     url = URL(person.line.base_url + path, encoded=True).update_query(query)
     headers = {"Authorization": f"Bearer {person.token}", "Content-Type": "application/json"}
     method = operation.row.method

@@ -27,6 +27,7 @@ from madoguchi.matrix import (
     reporting,
     rooms,
     send,
+    sliding_sync,
     sync,
     tags,
     third_party,
@@ -38,6 +39,7 @@ from madoguchi.web.endpoint import ALSO, ANYONE, APPSERVICE, DELETE, GET, OPTION
 V1 = "/_matrix/client/v1"
 V3 = "/_matrix/client/v3"
 MEDIA = "/_matrix/media/v3"
+MSC3575 = "/_matrix/client/unstable/org.matrix.simplified_msc3575"
 MSC3814 = "/_matrix/client/unstable/org.matrix.msc3814.v1"
 NO_SSO = "There is no single sign-on."
 NO_PREVIEWS = "Previews would tell other sites what people write about."
@@ -272,6 +274,10 @@ CHAPTERS: dict[str, list[Row]] = {
     "Application services": [
         POST(V1 + "/appservice/{appservice_id}/ping", discovery.ping_appservice, who=APPSERVICE, tx=False),
         PUT(V3 + "/directory/list/appservice/{network_id}/{room_id}", directory.update_appservice_room_directory_visibility, who=APPSERVICE),
+    ],
+    "Sliding sync (MSC4186, not yet in the specification)": [
+        POST(MSC3575 + "/sync", sliding_sync.sliding_sync_unstable, tx=False),
+        POST("/_matrix/client/v4/sync", sliding_sync.sliding_sync, tx=False),
     ],
     "Dehydrated devices (MSC3814, unstable)": [
         PUT(MSC3814 + "/dehydrated_device", dehydrated.put_dehydrated_device, limit="keep"),

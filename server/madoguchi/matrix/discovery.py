@@ -13,6 +13,7 @@ UNSTABLE_FEATURES = {
     "org.matrix.e2e_cross_signing": True,
     "org.matrix.msc3440.stable": True,
     "org.matrix.msc3916.stable": True,
+    "org.matrix.simplified_msc3575": True,
     "uk.tcpip.msc4133": True,
     "uk.tcpip.msc4133.stable": True,
 }

@@ -354,3 +354,12 @@ async def redact(tx: Tx, event_id: EventID, body: bytes, unsigned: bytes) -> Non
     await tx.execute(
         "UPDATE events SET unsigned = '' WHERE replaces = $1 AND unsigned NOT LIKE '{\"redacted_because\":%'", event_id
     )
+
+
+async def last_of_types(tx: Tx, room_id: RoomID, types: Sequence[str], upto: int) -> int | None:
+    """The position of the newest event of one of these types in a room, at or before a position."""
+    pos: int | None = await tx.fetchval(
+        "SELECT pos FROM events WHERE room_id = $1 AND pos <= $3 AND type = ANY($2) ORDER BY pos DESC LIMIT 1",
+        room_id, types, upto,
+    )  # fmt: skip
+    return pos

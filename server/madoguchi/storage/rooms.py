@@ -97,6 +97,41 @@ async def list_memberships(tx: Tx, user_id: UserID) -> list[Membership]:
     return [Membership(*row) for row in rows]
 
 
+class Fact(msgspec.Struct, frozen=True):
+    """A room as somebody's list of rooms knows it. own: position of their membership; removed: by somebody else, after
+    they had been in; head: position of its newest event; type: of its create event."""
+
+    room_id: RoomID
+    membership: str
+    own: int
+    was_in: bool
+    removed: bool
+    head: int
+    encrypted: bool
+    type: str | None
+
+
+async def list_facts(tx: Tx, user_id: UserID) -> list[Fact]:
+    """The rooms of `list_memberships`, as a list of rooms knows them."""
+    rows = await tx.fetch(
+        """
+        SELECT m.room_id, m.membership, m.pos,
+               m.membership = 'join' OR EXISTS (
+                   SELECT 1 FROM events e WHERE e.room_id = m.room_id AND e.type = 'm.room.member'
+                      AND e.state_key = m.user_id AND e.body::json #>> '{content,membership}' = 'join'),
+               m.membership = 'ban' OR (m.membership = 'leave' AND m.sender <> m.user_id),
+               (SELECT max(e.pos) FROM events e WHERE e.room_id = m.room_id),
+               EXISTS (SELECT 1 FROM current_state s
+                        WHERE s.room_id = m.room_id AND s.type = 'm.room.encryption' AND s.state_key = ''),
+               (SELECT e.body::json #>> '{content,type}' FROM current_state s JOIN events e ON e.pos = s.pos
+                 WHERE s.room_id = m.room_id AND s.type = 'm.room.create' AND s.state_key = '')
+          FROM memberships m WHERE m.user_id = $1 AND NOT m.forgotten
+        """,
+        user_id,
+    )
+    return [Fact(*row) for row in rows]
+
+
 async def list_touched(tx: Tx, user_id: UserID, after: int, upto: int) -> list[RoomID]:
     """Of the rooms that the user is in, or has left after `after`: those with an event in after < pos <= upto."""
     rows = await tx.fetch(

@@ -31,6 +31,7 @@ KINDS: dict[str, Work] = {
     "forget_arrivals": retention.forget_arrivals,
     "forget_interactive_auth": retention.forget_interactive_auth,
     "forget_login_tokens": retention.forget_login_tokens,
+    "forget_sliding_states": retention.forget_sliding_states,
     "forget_transactions": retention.forget_transactions,
     "forget_reserved_media": retention.forget_reserved_media,
     "forget_abandoned_sessions": retention.forget_abandoned_sessions,

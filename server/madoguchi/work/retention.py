@@ -9,7 +9,7 @@ from madoguchi.context import Context
 from madoguchi.core.chat import sessions
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.cases import ARRIVAL_REPEATED_WITHIN
-from madoguchi.storage import cases, jobs, staff, to_device
+from madoguchi.storage import cases, jobs, sliding_states, staff, to_device
 from madoguchi.storage import retention as stored
 from madoguchi.storage.db import Tx
 
@@ -21,12 +21,19 @@ TRANSACTIONS_MS = 7 * _DAY_MS
 INTERACTIVE_AUTH_MS = _DAY_MS
 # A link that has expired is kept a while: the administrator is told so, rather than that it never was.
 ADMIN_LINKS = timedelta(days=30)
+# A client that looked at nothing new for so long begins anew.
+SLIDING_STATES_MS = 30 * _DAY_MS
 _AT_ONCE = 50
 
 
 async def forget_admin_links(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
     """One-time links that expired unused."""
     _tell("admin links", await staff.delete_expired_admin_links(tx, ctx.clock.now() - ADMIN_LINKS))
+
+
+async def forget_sliding_states(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """Connections of sliding sync that have not changed for a month."""
+    _tell("sliding states", await sliding_states.delete_states_before(tx, ctx.clock.ms() - SLIDING_STATES_MS))
 
 
 async def forget_arrivals(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:

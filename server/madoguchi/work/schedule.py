@@ -43,5 +43,6 @@ SCHEDULE: Sequence[Entry] = [
     Every("1h",     "forget_admin_links"),
     Every("1h",     "forget_reserved_media"),
     Daily("04:10",  "forget_transactions"),
+    Daily("04:20",  "forget_sliding_states"),
     Daily("04:30",  "forget_abandoned_sessions"),
 ]  # fmt: skip

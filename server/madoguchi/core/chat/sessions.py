@@ -18,7 +18,7 @@ from madoguchi import errors
 from madoguchi.clock import Clock
 from madoguchi.ids import DeviceID, UserID
 from madoguchi.storage import accounts as store
-from madoguchi.storage import cross_signing, devices, keys, stream
+from madoguchi.storage import cross_signing, devices, keys, sliding_states, stream
 from madoguchi.storage.db import Database, Tx
 
 if TYPE_CHECKING:
@@ -311,6 +311,7 @@ async def end(ctx: "Context", tx: Tx, user_id: UserID, device_ids: Sequence[Devi
         return
     for device_id in ended:
         await keys.delete_device_keys(tx, user_id, device_id)
+        await sliding_states.delete_states(tx, user_id, device_id)
     ctx.sessions.unsettle(user_id)
     pos = await stream.publish(tx, stream.Note("session", user_id), stream.Note("devices", user_id))
     await keys.set_device_change(tx, user_id, pos)

@@ -11,8 +11,8 @@ def token(pos: int) -> str:
 
 
 def position(text: str) -> int:
-    """The position of a token. Raises Invalid for what is none of ours."""
-    digits = text[1:]
+    """The position of a token, also of a `pos` of sliding sync. Raises Invalid for what is none of ours."""
+    digits = text[1:].partition("_")[0]
     if text[:1] != "s" or not digits.isascii() or not digits.isdigit() or len(digits) > 19 or int(digits) > _MOST:
         raise errors.Invalid("This is not a token of this server.")
     return int(digits)

@@ -70,8 +70,8 @@ async def _answer(ctx: "Context", asked: Asked, inbox: Inbox) -> tuple[dict[str,
         news = news_of(inbox, asked.since)
         # Should this worker lag behind another one's answer, it has nothing to say yet.
         upto = max(ctx.hub.pos, asked.since or 0)
-        device.forget_counts(inbox, news)
-        asked.ignored = await device.ignored(reader, asked, inbox, news)
+        device.freshen(inbox, ctx.rooms, asked.user_id, upto)
+        asked.ignored = await device.ignored(reader, asked, inbox)
         # A first sync has no token to go on with: it takes all there is.
         most = MOST_TO_DEVICE if asked.since is not None else 100_000
         messages, upto = await device.to_device(reader, asked, inbox, news, upto, asked.since, most)

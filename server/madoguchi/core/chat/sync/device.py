@@ -2,6 +2,7 @@
 
 from madoguchi.core.chat.ignoring import ignored_by
 from madoguchi.core.chat.inbox import Inbox
+from madoguchi.core.chat.room_cache import Rooms as RoomCache
 from madoguchi.core.chat.sync import unread
 from madoguchi.core.chat.sync.asked import Asked, News, Reader
 from madoguchi.ids import DeviceID, UserID
@@ -10,20 +11,39 @@ from madoguchi.storage import rooms as stored_rooms
 from madoguchi.storage import to_device as stored_to_device
 
 
-def forget_counts(inbox: Inbox, news: News) -> None:
-    """Forgets the counts and keys in memory that the news have made stale."""
-    if news.has("account_data") or news.has("push_rules"):
+def freshen(inbox: Inbox, rooms: RoomCache, user_id: UserID, upto: int) -> None:
+    """Forgets what is in memory for the user that has become stale.
+
+    Goes by what this worker has heard, not by what the client has been told: that may have been another worker's doing.
+    """
+    memo = inbox.memo
+    before: int | None = memo.get("fresh")
+    memo["fresh"] = upto
+    heard = inbox.since(before) if before is not None else None
+    if heard is None:
         unread.forget(inbox)
-    elif news.receipts:
-        unread.forget(inbox, list(news.receipts))
-    if news.has("keys"):
-        inbox.memo.pop("keys", None)
+        for name in ("keys", "ignored"):
+            memo.pop(name, None)
+        return
+    for _, kind, key in heard:
+        if kind in ("account_data", "push_rules"):
+            unread.forget(inbox)
+            memo.pop("ignored", None)
+        elif kind == "receipt":
+            unread.forget(inbox, [key])
+        elif kind == "keys":
+            memo.pop("keys", None)
+        elif kind == "event":
+            room = rooms.peek(key)
+            if room is None or room.member_pos(user_id) > (before or 0):
+                # They may have left and come back: what was said in between does not count.
+                unread.forget(inbox, [key])
 
 
-async def ignored(reader: Reader, asked: Asked, inbox: Inbox, news: News) -> frozenset[UserID]:
+async def ignored(reader: Reader, asked: Asked, inbox: Inbox) -> frozenset[UserID]:
     """Whom the user does not want to hear of."""
     known: frozenset[UserID] | None = inbox.memo.get("ignored")
-    if known is None or news.has("account_data"):
+    if known is None:
         known = inbox.memo["ignored"] = await ignored_by(await reader(), asked.user_id)
     return known
 

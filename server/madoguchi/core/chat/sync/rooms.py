@@ -227,10 +227,15 @@ def _ephemeral(
         if wants.wants("m.typing", "") and (users or (room.room_id in news.typing and asked.since is not None)):
             events.append({"type": "m.typing", "content": {"user_ids": users}})
     if receipts and wants.wants("m.receipt", ""):
-        content: dict[str, Any] = {}
-        for receipt in receipts:
-            mark: dict[str, Any] = {"ts": receipt.ts}
-            if receipt.thread_id is not None:
-                mark["thread_id"] = receipt.thread_id
-            content.setdefault(receipt.event_id, {}).setdefault(receipt.receipt_type, {})[receipt.user_id] = mark
-        events.append({"type": "m.receipt", "content": content})
+        events.append({"type": "m.receipt", "content": receipt_content(receipts)})
+
+
+def receipt_content(receipts: Sequence[Receipt]) -> dict[str, Any]:
+    """The content of an `m.receipt` event."""
+    content: dict[str, Any] = {}
+    for receipt in receipts:
+        mark: dict[str, Any] = {"ts": receipt.ts}
+        if receipt.thread_id is not None:
+            mark["thread_id"] = receipt.thread_id
+        content.setdefault(receipt.event_id, {}).setdefault(receipt.receipt_type, {})[receipt.user_id] = mark
+    return content

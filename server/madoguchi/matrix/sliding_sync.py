@@ -1,0 +1,199 @@
+"""Sliding sync (MSC4186), under its unstable path as Element X speaks it, and under its stable one."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from madoguchi import errors
+from madoguchi.core.chat.sliding.answer import sliding_sync as chat_sliding_sync
+from madoguchi.core.chat.sliding.asked import Config, Extension, Filters, List, Required, SlidingAsked
+from madoguchi.web.endpoint import Call
+from madoguchi.web.reading import token_of
+
+Json = dict[str, Any]
+Presence = Literal["offline", "online", "unavailable"]
+
+
+class SlidingQuery(msgspec.Struct):
+    pos: str | None = None
+    timeout: int = 0
+    set_presence: Presence = "online"
+
+
+class UnstableConfig(msgspec.Struct):
+    """required_state: (type, state key); `*` is any, `$ME` oneself, `$LAZY` for members: as they speak."""
+
+    timeline_limit: int = 0
+    required_state: list[tuple[str, str]] = []
+
+    def config(self) -> Config:
+        include = tuple(
+            (None if type_ == "*" else type_, None if key == "*" else key)
+            for type_, key in self.required_state
+            if key != "$LAZY"
+        )
+        lazy = any(type_ == "m.room.member" and key == "$LAZY" for type_, key in self.required_state)
+        return Config(self.timeline_limit, (Required(include, (), lazy),))
+
+
+class UnstableFilters(msgspec.Struct):
+    is_dm: bool | None = None
+    is_encrypted: bool | None = None
+    is_invite: bool | None = None
+    spaces: tuple[str, ...] | None = None
+    room_types: tuple[str | None, ...] | None = None
+    not_room_types: tuple[str | None, ...] | None = None
+    tags: tuple[str, ...] | None = None
+    not_tags: tuple[str, ...] | None = None
+
+    def filters(self) -> Filters:
+        return Filters(
+            self.is_dm, self.is_encrypted, self.is_invite, self.spaces, self.room_types, self.not_room_types,
+            self.tags, self.not_tags,
+        )  # fmt: skip
+
+
+class UnstableList(UnstableConfig):
+    ranges: list[tuple[int, int]] | None = None
+    filters: UnstableFilters | None = None
+
+
+class ExtensionConfig(msgspec.Struct):
+    enabled: bool = False
+    lists: tuple[str, ...] | None = None
+    rooms: tuple[str, ...] | None = None
+    since: str | None = None
+    limit: int | None = None
+
+
+class UnstableBody(msgspec.Struct):
+    conn_id: str | None = None
+    lists: dict[str, UnstableList] | None = None
+    room_subscriptions: dict[str, UnstableConfig] | None = None
+    extensions: Json | None = None
+
+
+class StateElement(msgspec.Struct):
+    type: str | None = None
+    state_key: str | None = None
+
+
+class RequiredState(msgspec.Struct):
+    include: list[StateElement] = []
+    exclude: list[StateElement] = []
+    lazy_members: bool = False
+
+
+class StableConfig(msgspec.Struct):
+    timeline_limit: int
+    required_state: RequiredState
+
+    def config(self) -> Config:
+        asked = self.required_state
+        include = tuple((element.type, element.state_key) for element in asked.include)
+        exclude = tuple((element.type, element.state_key) for element in asked.exclude)
+        return Config(self.timeline_limit, (Required(include, exclude, asked.lazy_members),))
+
+
+class StableFilters(msgspec.Struct):
+    is_dm: bool | None = None
+    is_encrypted: bool | None = None
+    is_invited: bool | None = None
+    spaces: tuple[str, ...] | None = None
+    room_types: tuple[str | None, ...] | None = None
+    not_room_types: tuple[str | None, ...] | None = None
+    tags: tuple[str, ...] | None = None
+    not_tags: tuple[str, ...] | None = None
+
+    def filters(self) -> Filters:
+        return msgspec.convert(self, Filters, from_attributes=True)
+
+
+class StableList(StableConfig):
+    range: tuple[int, int] | None = None
+    filters: StableFilters | None = None
+
+
+class StableBody(msgspec.Struct):
+    conn_id: str | None = None
+    pos: str | None = None
+    timeout: int = 0
+    set_presence: Presence = "online"
+    lists: dict[str, StableList] | None = None
+    room_subscriptions: dict[str, StableConfig] | None = None
+    extensions: Json | None = None
+
+
+_KNOWN = ("to_device", "e2ee", "account_data", "receipts", "typing")
+
+
+def _extensions(asked: Json | None) -> dict[str, Extension]:
+    found = {}
+    for name, raw in (asked or {}).items():
+        if name not in _KNOWN:
+            # Other extensions have shapes of their own; a server passes over what it does not have.
+            continue
+        try:
+            config = msgspec.convert(raw, ExtensionConfig)
+        except msgspec.ValidationError:
+            raise errors.BadJson(f"The extension {name} has the wrong shape.") from None
+        if config.enabled:
+            found[name] = Extension(config.lists, config.rooms, config.since, config.limit)
+    return found
+
+
+async def sliding_sync_unstable(call: Call, query: SlidingQuery, body: UnstableBody) -> Json:
+    """POST …/org.matrix.simplified_msc3575/sync. Holds no connection while it waits."""
+    lists = {
+        name: List(
+            each.config(),
+            None if each.ranges is None else tuple(each.ranges),
+            each.filters.filters() if each.filters is not None else Filters(),
+        )
+        for name, each in (body.lists or {}).items()
+    }
+    return await _answer(
+        call,
+        SlidingAsked(
+            conn_id=body.conn_id or "",
+            pos=query.pos,
+            timeout=query.timeout / 1000,
+            stable=False,
+            lists=lists,
+            subscriptions={room_id: each.config() for room_id, each in (body.room_subscriptions or {}).items()},
+            extensions=_extensions(body.extensions),
+        ),
+    )
+
+
+async def sliding_sync(call: Call, body: StableBody) -> Json:
+    """POST /v4/sync. Holds no connection while it waits."""
+    lists = {
+        name: List(
+            each.config(),
+            None if each.range is None else (each.range,),
+            each.filters.filters() if each.filters is not None else Filters(),
+        )
+        for name, each in (body.lists or {}).items()
+    }
+    return await _answer(
+        call,
+        SlidingAsked(
+            conn_id=body.conn_id or "",
+            pos=body.pos,
+            timeout=body.timeout / 1000,
+            stable=True,
+            lists=lists,
+            subscriptions={room_id: each.config() for room_id, each in (body.room_subscriptions or {}).items()},
+            extensions=_extensions(body.extensions),
+        ),
+    )
+
+
+async def _answer(call: Call, request: SlidingAsked) -> Json:
+    session = call.session
+    answer = await chat_sliding_sync(call.ctx, session.user_id, session.device_id, request)
+    if session.appservice is None and await call.ctx.sessions.get(token_of(call.request) or "") is None:
+        # Logged out while it waited: what came after is no longer for this device.
+        raise errors.UnknownToken("This access token is not known here.", soft_logout=False)
+    return answer
