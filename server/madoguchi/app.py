@@ -50,6 +50,7 @@ async def open_context(settings: Settings, *, name: str = "madoguchi serve") -> 
 
     Raises OSError or asyncpg.PostgresError if the database does not answer, registrations.RegistrationError.
     """
+    services = registrations.load(settings.registrations, settings.server_name)
     clock = Clock()
     db = await Database.connect(settings.database_url, connections=settings.database_connections, name=name)
     room_cache = Rooms(db)
@@ -66,7 +67,7 @@ async def open_context(settings: Settings, *, name: str = "madoguchi serve") -> 
         media=FolderStore(settings.data / "media"),
         limits=Limits(settings),
         clock=clock,
-        appservices=registrations.load(settings.registrations, settings.server_name),
+        appservices=services,
     )
     hub.on("session", lambda pos, user_id, extra: ctx.sessions.forget(user_id))
     hub.on("typing", ctx.typing.heard)

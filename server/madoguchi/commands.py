@@ -21,6 +21,7 @@ async def context(settings: Settings, name: str = "madoguchi command") -> AsyncI
     `settings.database_url` must be set (see up/database.py, `reachable`). Running workers hear of what is changed
     through the announcements of the same transactions.
     """
+    services = registrations.load(settings.registrations, settings.server_name)
     clock = Clock()
     db = await Database.connect(settings.database_url, connections=2, name=name)
     absent = cast(Any, None)
@@ -28,7 +29,7 @@ async def context(settings: Settings, name: str = "madoguchi command") -> AsyncI
         yield Context(
             settings=settings, db=db, hub=absent, rooms=absent, writer=Writer(db, absent, absent, clock),
             sessions=Sessions(db, clock), sliding=absent, typing=absent, media=absent, limits=absent, clock=clock,
-            appservices=registrations.load(settings.registrations, settings.server_name),
+            appservices=services,
         )  # fmt: skip
     finally:
         await db.close()

@@ -1,6 +1,5 @@
-"""Limits, addresses, and the files that describe application services: what can be asked without a server."""
+"""Limits and addresses: what can be asked without a server."""
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +10,6 @@ from hypothesis import strategies as st
 
 from madoguchi import errors
 from madoguchi.config import Settings
-from madoguchi.core.chat import registrations
 from madoguchi.core.chat.sessions import Session
 from madoguchi.web.limits import LIMITS, Limits
 
@@ -114,49 +112,3 @@ def test_the_address_is_that_which_a_trusted_proxy_saw(peer: str, forwarded: lis
     for line in forwarded:
         headers.add("X-Forwarded-For", line)
     assert limits.address(request.clone(headers=headers, remote=peer)) == address
-
-
-# -- registration files ------------------------------------------------------------------------------------------------
-GOOD = """
-id: planes
-url: http://127.0.0.1:9
-as_token: secret-as
-hs_token: secret-hs
-sender_localpart: planes
-namespaces: {users: [{regex: "@plane_.*", exclusive: true}, {regex: "@guest_.*", exclusive: false}]}
-"""
-
-
-def test_a_registration_says_for_whom_it_speaks(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text(GOOD)
-    [service] = registrations.load([tmp_path / "a.yaml"], "x.example")
-    assert service.sender == "@planes:x.example"
-    assert service.speaks_for("@plane_1:x.example")
-    assert service.speaks_for("@guest_1:x.example")
-    assert not service.speaks_for("@mio:x.example")
-    assert service.keeps_for_itself("@plane_1:x.example")
-    assert not service.keeps_for_itself("@guest_1:x.example")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "", "[]", "id: [", "id: 5",
-        GOOD.replace("secret-as", ""), GOOD.replace("@plane_.*", "@plane_("), GOOD.replace("id:", "di:"),
-    ],
-)  # fmt: skip
-def test_a_bad_registration_is_told_by_its_file_and_without_its_secrets(tmp_path: Path, text: str) -> None:
-    (tmp_path / "bad.yaml").write_text(text)
-    with pytest.raises(registrations.RegistrationError) as told:
-        registrations.load([tmp_path / "bad.yaml"], "x.example")
-    assert "bad.yaml" in str(told.value)
-    assert "secret" not in str(told.value)
-
-
-def test_two_registrations_may_not_share_a_token(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.yaml").write_text(GOOD.replace("planes", name))
-    with pytest.raises(registrations.RegistrationError):
-        registrations.load([tmp_path / "a.yaml", tmp_path / "b.yaml"], "x.example")
-    with pytest.raises(registrations.RegistrationError):
-        registrations.load([tmp_path / "missing.yaml"], "x.example")

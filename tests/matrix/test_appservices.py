@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
+from madoguchi.crypto.cross_signing import CrossSigningKeys
 from tests.cast import V1, V3, Cast, Json, Person, refused, segment
 from tests.house import MADOGUCHI, SERVER_NAME, Workers, _environment
+from tests.matrix.signing import Device
 from tests.standins.appservice import StandIn
 
 AS_TOKEN = "as-" + secrets.token_hex(16)
@@ -177,6 +179,79 @@ async def test_a_room_is_followed_by_its_alias(meadow: Meadow) -> None:
     await mio.joins(room)
     await meadow.kites("POST", f"{V3}/rooms/{segment(room)}/leave", {})
     await meadow.service.sees(await mio.says(room, "to whom it may concern"))
+
+
+# -- what is no event --------------------------------------------------------------------------------------------------
+async def test_a_bridge_learns_what_a_sync_would_tell_its_ghosts(meadow: Meadow) -> None:
+    service, mio, ghost = meadow.service, await meadow.person("mio"), await meadow.ghost()
+    aoi = await meadow.person("aoi")
+    room = await meadow.a_room_with(mio, ghost)
+    said = await mio.says(room, "read me")
+    path = f"{V3}/rooms/{segment(room)}"
+    await mio.put(f"{path}/typing/{segment(mio.user_id)}", {"typing": True, "timeout": 20_000})
+    await mio.post(f"{path}/receipt/m.read.private/{segment(said)}")
+    alone = await mio.opens_a_room()
+    await mio.post(f"{V3}/rooms/{segment(alone)}/receipt/m.read/{segment(await mio.says(alone, 'x'))}")
+    await mio.post(f"{path}/receipt/m.read/{segment(said)}", {"thread_id": "main"})
+    told = await service.waits_for(lambda: [e for e in service.all_of("ephemeral") if e["type"] == "m.receipt"])
+    [(told_room, read)] = [(event["room_id"], event["content"]) for event in told]
+    assert (told_room, list(read), list(read[said])) == (room, [said], ["m.read"])
+    assert read[said]["m.read"][mio.user_id]["thread_id"] == "main"
+    typing = {"type": "m.typing", "room_id": room, "content": {"user_ids": [mio.user_id]}}
+    assert typing in service.all_of("ephemeral")
+    assert service.all_of("ephemeral") == service.all_of("de.sorunome.msc2409.ephemeral")
+
+    # A device made without a login; its keys and its counts.
+    as_it = {"user_id": ghost, "org.matrix.msc3202.device_id": "KITE"}
+    await meadow.kites("PUT", f"{V3}/devices/KITE", {}, user_id=ghost)
+    login = {"user_id": ghost, "device_id": "KITE", "access_token": AS_TOKEN}
+    kite = Device(Person(meadow.lines[0], "kite", "", login))
+    keys = {
+        "device_keys": kite.keys,
+        "one_time_keys": kite.one_time_keys("A", "B", "C"),
+        "fallback_keys": kite.one_time_keys("F", fallback=True),
+    }
+    await meadow.kites("POST", f"{V3}/keys/upload", keys, **as_it)
+    await mio.post(f"{V3}/keys/claim", {"one_time_keys": {ghost: {"KITE": "signed_curve25519"}}})
+
+    def counted() -> bool:
+        counts = [body["device_one_time_keys_count"].get(ghost) for body in service.taken.values()]
+        return {"KITE": {"signed_curve25519": 2}} in counts
+
+    await service.waits_for(counted)
+    last = list(service.taken.values())[-1]
+    assert last["org.matrix.msc3202.device_unused_fallback_key_types"][ghost] == {"KITE": ["signed_curve25519"]}
+
+    # A message to the device, not kept for /sync once it has been taken; one for somebody else is nobody's business.
+    for whom, device in ((aoi.user_id, "*"), (ghost, "KITE")):
+        txn = secrets.token_hex(4)
+        await mio.put(f"{V3}/sendToDevice/m.dummy/{txn}", {"messages": {whom: {device: {"n": device}}}})
+    [message] = await service.waits_for(lambda: service.all_of("to_device"))
+    assert message == {
+        "type": "m.dummy", "sender": mio.user_id, "content": {"n": "KITE"}, "to_user_id": ghost, "to_device_id": "KITE",
+    }  # fmt: skip
+    await service.sees(await mio.says(room, "later"))
+    synced = await meadow.kites("GET", f"{V3}/sync", **as_it)
+    assert room in synced["rooms"]["join"] and not synced["to_device"]["events"]
+
+    # Whose devices to look at: who comes into the room, changes keys there, and is seen no more.
+    await mio.invites(room, aoi)
+    await aoi.joins(room)
+    changed = "org.matrix.msc3202.device_lists"
+    await service.waits_for(lambda: any(aoi.user_id in body[changed]["changed"] for body in service.taken.values()))
+    await aoi.leaves(room)
+    await service.waits_for(lambda: any(aoi.user_id in body[changed]["left"] for body in service.taken.values()))
+
+
+async def test_a_ghost_signs_its_keys_and_loses_its_device_without_being_asked_who_it_is(meadow: Meadow) -> None:
+    ghost = await meadow.ghost()
+    for _ in range(2):  # the second time they are replaced, which asks people for their password
+        keys = CrossSigningKeys.make(ghost).upload_body()
+        await meadow.kites("POST", f"{V3}/keys/device_signing/upload", keys, user_id=ghost)
+    await meadow.kites("PUT", f"{V3}/devices/A", {}, user_id=ghost)
+    await meadow.kites("PUT", f"{V3}/devices/B", {}, user_id=ghost)
+    await meadow.kites("POST", f"{V3}/delete_devices", {"devices": ["A", "B"]}, user_id=ghost)
+    assert await meadow.kites("GET", f"{V3}/devices", user_id=ghost) == {"devices": []}
 
 
 # -- names -------------------------------------------------------------------------------------------------------------

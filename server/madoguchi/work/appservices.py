@@ -9,6 +9,7 @@ content.
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 
 import asyncpg
 import msgspec
@@ -47,9 +48,13 @@ async def run(ctx: Context) -> None:
     while services:
         try:
             await _Listening(ctx, services).run()
-        except* (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as errors_:
-            log.warning("database is not answering", error=type(errors_.exceptions[0]).__name__)
+        except* (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as failed:
+            log.warning("database is not answering", error=type(failed.exceptions[0]).__name__)
             await asyncio.sleep(1)
+        except* Exception as failed:
+            # Whatever it was: the other application services, and the jobs of this process, go on.
+            log.error("delivery to application services failed", error=type(failed.exceptions[0]).__name__)
+            await asyncio.sleep(10)
 
 
 class _Listening:
@@ -61,6 +66,7 @@ class _Listening:
         self._couriers: dict[str, Courier] = {}
         self._typing = Typing(ctx.db, ctx.clock)
         self._pos = 0
+        self._notes: list[tuple[str, str]] = []
 
     async def run(self) -> None:
         """Works until the connection is lost; raises then."""
@@ -69,7 +75,8 @@ class _Listening:
             await connection.add_listener(stream.CHANNEL, lambda *heard: self._heard(stream.decode(str(heard[3]))))
             await connection.add_listener(stored.CHANNEL, lambda *heard: self._nudged(str(heard[3])))
             # Listening began before this reading: nothing lies between it and the first announcement.
-            self._pos = await stream.position(connection)
+            pos = await stream.position(connection)
+            self._pos = max(pos, self._pos)
             async with asyncio.TaskGroup() as couriers:
                 while True:
                     for service in self._services:
@@ -87,12 +94,12 @@ class _Listening:
         for pos, kind, key, extra in announcement.notes:
             if kind == "typing":
                 self._typing.heard(pos, key, extra)
-            for courier in self._couriers.values():
-                courier.note(kind, key)
+            self._notes.append((kind, key))
         if announcement.last:
-            self._pos = announcement.pos
+            # Not before: a courier that looked in between would take half of it for all.
+            notes, self._notes, self._pos = self._notes, [], announcement.pos
             for courier in self._couriers.values():
-                courier.reach(announcement.pos)
+                courier.told(announcement.pos, notes)
 
     def _nudged(self, service: str) -> None:
         if (courier := self._couriers.get(service)) is not None:
@@ -113,14 +120,14 @@ class Courier:
         self.nudged = asyncio.Event()
 
     # -- told by the one who listens ----------------------------------------------------------------------------------
-    def note(self, kind: str, key: str) -> None:
-        """Something of this kind is announced (see stream.Note); it counts once `reach` says how far."""
-        self._heard.kinds.add(kind)
-        if kind in ("typing", "receipt", "keys"):
-            {"typing": self._heard.typing, "receipt": self._heard.receipts, "keys": self._heard.keys}[kind].add(key)
-
-    def reach(self, pos: int) -> None:
-        """Everything up to a position has been announced."""
+    def told(self, pos: int, notes: Sequence[tuple[str, str]]) -> None:
+        """Everything up to a position has been announced, with these notes (kind and key, see stream.Note)."""
+        heard = self._heard
+        keys = {"typing": heard.typing, "receipt": heard.receipts, "keys": heard.keys}
+        for kind, key in notes:
+            heard.kinds.add(kind)
+            if kind in keys:
+                keys[kind].add(key)
         self._reach = pos
         self._news.set()
 
@@ -155,6 +162,7 @@ class Courier:
         # comes after it nobody knows the kind yet.
         heard, upto = self._heard, self._reach
         if after >= upto:
+            self._news.clear()
             return appservice_news.Found(after, None)
         self._heard = Heard(everything=False)
         self._news.clear()
@@ -216,6 +224,7 @@ class Courier:
         async with self._ctx.db.transaction() as tx:
             await stored.update_delivered(tx, queue.appservice, queue.txn_id, self._ctx.clock.now())
             if self._service.msc3202:
+                # They came by transaction alone; without the flag, the ghost may read them by /sync.
                 await stored.delete_delivered_messages(tx, queue.appservice)
 
     async def _try(self, way: egress.Way, txn_id: str, body: bytes) -> str | None:

@@ -61,7 +61,7 @@ async def look(tx: Tx, service: AppService, typing: Typing, heard: Heard, after:
     fitting = _fitting(events)
     reached = upto if len(fitting) == len(events) else fitting[-1].pos
     messages: list[stored.Message] = []
-    if service.receive_ephemeral and heard.of("to_device"):
+    if service.hears_devices and heard.of("to_device"):
         messages = await stored.list_to_device(tx, service.id, after, reached, MOST_MESSAGES)
         if len(messages) >= MOST_MESSAGES:
             reached = messages[-1].pos
@@ -77,9 +77,10 @@ async def look(tx: Tx, service: AppService, typing: Typing, heard: Heard, after:
             ephemeral += await _typing(tx, service, heard, typing)
         if ephemeral:
             body["ephemeral"] = body["de.sorunome.msc2409.ephemeral"] = ephemeral
-        if messages:
-            body["to_device"] = body["de.sorunome.msc2409.to_device"] = [_addressed(message) for message in messages]
-        news = news or bool(ephemeral or messages)
+        news = news or bool(ephemeral)
+    if messages:
+        body["to_device"] = body["de.sorunome.msc2409.to_device"] = [_addressed(message) for message in messages]
+        news = True
     if service.msc3202:
         concerned = {message.user_id for message in messages} | present.own_in({event.room_id for event in told})
         changes = await _device_lists(tx, service, heard, after, reached)

@@ -68,7 +68,7 @@ class AppService(msgspec.Struct, frozen=True):
     """One application service.
 
     url: where transactions and questions go; None: nothing is sent to it
-    receive_ephemeral: whether it is told of typing, receipts and messages to its ghosts' devices
+    receive_ephemeral: whether it is told of typing and receipts
     msc3202: whether it looks after its ghosts' encryption by transactions alone: it is told of device lists and key
     counts, and what reached a ghost's device in a confirmed transaction is not kept for a /sync
     """
@@ -85,6 +85,11 @@ class AppService(msgspec.Struct, frozen=True):
     receive_ephemeral: bool
     msc3202: bool
     protocols: tuple[str, ...]
+
+    @property
+    def hears_devices(self) -> bool:
+        """Whether it is told of messages to its ghosts' devices."""
+        return self.receive_ephemeral or self.msc3202
 
     def speaks_for(self, user_id: UserID) -> bool:
         """Whether it may act as this user."""
