@@ -5,6 +5,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,17 +13,32 @@ from madoguchi.ids import RoomID, UserID
 from madoguchi.storage.db import Tx
 
 CHANNEL = "madoguchi_appservices"
-_QUEUE = "appservice, began, pos, txn_id, body, made_at, attempts, error, failed_at, delivered_at"
+_QUEUE = (
+    "appservice, began, pos, message_pos, message_user, message_device, txn_id, body, made_at, attempts, error, "
+    "failed_at, delivered_at"
+)
+
+
+class Mark(NamedTuple):
+    """A place among the messages to devices; what comes after it is still to be brought."""
+
+    pos: int
+    user_id: UserID
+    device_id: str
 
 
 class Queue(msgspec.Struct, frozen=True):
-    """began: the position at which the server first knew the application service; pos: all up to here has been
-    delivered, or is in `body`; txn_id, body, made_at: the transaction under way, if there is one; attempts, error,
-    failed_at: how it has failed so far (`error` names a kind of error); delivered_at: the last success."""
+    """began: the position at which the server first knew the application service; pos, and `mark` for messages to
+    devices: all up to here has been delivered, or is in `body`; txn_id, body, made_at: the transaction under way, if
+    there is one; attempts, error, failed_at: how it has failed so far (`error` names a kind of error)
+    delivered_at: the last success"""
 
     appservice: str
     began: int
     pos: int
+    message_pos: int
+    message_user: UserID
+    message_device: str
     txn_id: str | None = None
     body: bytes | None = None
     made_at: datetime | None = None
@@ -30,6 +46,10 @@ class Queue(msgspec.Struct, frozen=True):
     error: str | None = None
     failed_at: datetime | None = None
     delivered_at: datetime | None = None
+
+    @property
+    def mark(self) -> Mark:
+        return Mark(self.message_pos, self.message_user, self.message_device)
 
 
 class Presence(msgspec.Struct, frozen=True):
@@ -63,7 +83,7 @@ class Message(msgspec.Struct, frozen=True):
 async def insert_queue(tx: Tx, service: str) -> None:
     """Begins the queue of an application service at the present position, if it has none."""
     await tx.execute(
-        """INSERT INTO appservice_queues (appservice, began, pos) SELECT $1, pos, pos FROM stream
+        """INSERT INTO appservice_queues (appservice, began, pos, message_pos) SELECT $1, pos, pos, pos + 1 FROM stream
            ON CONFLICT DO NOTHING""",
         service,
     )
@@ -82,12 +102,15 @@ async def list_queues(tx: Tx) -> list[Queue]:
     return [Queue(*row) for row in rows]
 
 
-async def update_made(tx: Tx, service: str, after: int, pos: int, txn_id: str, body: bytes, at: datetime) -> bool:
-    """Puts the next transaction under way; False if another process has done so, or gone on, already."""
+async def update_made(tx: Tx, was: Queue, pos: int, mark: Mark, txn_id: str, body: bytes, at: datetime) -> bool:
+    """Puts the next transaction under way, which reaches to `pos` and `mark`; False if another process has done so, or
+    gone on, already."""
     done: str = await tx.execute(
-        """UPDATE appservice_queues SET pos = $3, txn_id = $4, body = $5, made_at = $6, attempts = 0
-            WHERE appservice = $1 AND pos = $2 AND body IS NULL""",
-        service, after, pos, txn_id, body, at,
+        """UPDATE appservice_queues SET pos = $6, message_pos = $7, message_user = $8, message_device = $9,
+                  txn_id = $10, body = $11, made_at = $12, attempts = 0
+            WHERE appservice = $1 AND pos = $2 AND (message_pos, message_user, message_device) = ($3, $4, $5)
+              AND body IS NULL""",
+        was.appservice, was.pos, *was.mark, pos, *mark, txn_id, body, at,
     )  # fmt: skip
     return done == "UPDATE 1"
 
@@ -123,7 +146,8 @@ async def delete_delivered_messages(tx: Tx, service: str) -> None:
     await tx.execute(
         """DELETE FROM to_device t USING accounts a, appservice_queues q
             WHERE q.appservice = $1 AND a.appservice = $1 AND t.user_id = a.user_id
-              AND t.pos > q.began AND t.pos <= q.pos""",
+              AND t.pos > q.began
+              AND (t.pos, t.user_id, t.device_id) <= (q.message_pos, q.message_user, q.message_device)""",
         service,
     )
 
@@ -170,13 +194,13 @@ async def list_own_rooms(tx: Tx, service: str) -> list[RoomID]:
     return [row[0] for row in rows]
 
 
-async def list_to_device(tx: Tx, service: str, after: int, upto: int, limit: int) -> list[Message]:
-    """The messages to its own devices in (after, upto]: the first `limit`, and all more of the last one's position."""
+async def list_to_device(tx: Tx, service: str, after: Mark, upto: int, limit: int) -> list[Message]:
+    """The first `limit` messages to its own devices after a mark, up to a position."""
     rows = await tx.fetch(
         """SELECT t.user_id, t.device_id, t.pos, t.message FROM accounts a JOIN to_device t USING (user_id)
-            WHERE a.appservice = $1 AND t.pos > $2 AND t.pos <= $3
-            ORDER BY t.pos FETCH FIRST $4 ROWS WITH TIES""",
-        service, after, upto, limit,
+            WHERE a.appservice = $1 AND t.pos >= $2 AND (t.pos, t.user_id, t.device_id) > ($2, $3, $4) AND t.pos <= $5
+            ORDER BY t.pos, t.user_id, t.device_id LIMIT $6""",
+        service, *after, upto, limit,
     )  # fmt: skip
     return [Message(**row) for row in rows]
 

@@ -24,7 +24,7 @@ from madoguchi.core.chat.registrations import AppService
 from madoguchi.core.chat.typing import Typing
 from madoguchi.storage import appservices as stored
 from madoguchi.storage import stream
-from madoguchi.storage.appservices import Queue
+from madoguchi.storage.appservices import Mark, Queue
 from madoguchi.storage.stream import Announcement
 
 log = structlog.get_logger()
@@ -117,6 +117,8 @@ class Courier:
         self._heard = Heard()
         self._news = asyncio.Event()
         self._noted_at = 0.0
+        # Whether messages to devices wait whose announcement is past already, as they may after a start.
+        self._more = True
         self.nudged = asyncio.Event()
 
     # -- told by the one who listens ----------------------------------------------------------------------------------
@@ -144,9 +146,9 @@ class Courier:
                     await self._until_taken(way, queue)
                     queue = await self._read()
                     at = max(at, queue.pos)
-                found = await self._look(at)
+                found = await self._look(at, queue.mark)
                 if found.body is not None:
-                    queue = await self._make(queue, found.pos, found.body)
+                    queue = await self._make(queue, found, found.body)
                     at = queue.pos
                     continue
                 at = found.pos
@@ -157,18 +159,19 @@ class Courier:
         async with self._ctx.db.transaction() as tx:
             return await stored.get_queue(tx, self._service.id)
 
-    async def _look(self, after: int) -> appservice_news.Found:
+    async def _look(self, after: int, mark: Mark) -> appservice_news.Found:
         # What is announced from here on belongs to the next look. No further than what has been announced: of what
         # comes after it nobody knows the kind yet.
         heard, upto = self._heard, self._reach
-        if after >= upto:
+        if after >= upto and not self._more:
             self._news.clear()
-            return appservice_news.Found(after, None)
+            return appservice_news.Found(after, mark)
         self._heard = Heard(everything=False)
         self._news.clear()
         async with self._ctx.db.transaction() as tx:
-            found = await appservice_news.look(tx, self._service, self._typing, heard, after, upto)
-        if found.pos < upto:
+            found = await appservice_news.look(tx, self._service, self._typing, heard, after, mark, upto)
+        self._more = found.more
+        if found.pos < upto or found.more:
             # The rest is looked at anew, with what was known of it.
             newer, self._heard = self._heard, heard
             heard.kinds |= newer.kinds
@@ -177,14 +180,14 @@ class Courier:
             heard.keys |= newer.keys
         return found
 
-    async def _make(self, queue: Queue, pos: int, body: bytes) -> Queue:
+    async def _make(self, queue: Queue, found: appservice_news.Found, body: bytes) -> Queue:
         # Not a mere number: after a backup was played back, the same number would mean something else.
-        txn_id = f"{pos}-{secrets.token_hex(6)}"
+        txn_id = f"{found.pos}-{secrets.token_hex(6)}"
         async with self._ctx.db.transaction() as tx:
             now = self._ctx.clock.now()
-            if not await stored.update_made(tx, self._service.id, queue.pos, pos, txn_id, body, now):
+            if not await stored.update_made(tx, queue, found.pos, found.mark, txn_id, body, now):
                 # Somebody else has gone on from here; what was heard of the rest is not known to be all.
-                self._heard.everything = True
+                self._heard.everything = self._more = True
         return await self._read()
 
     async def _rest(self, queue: Queue, at: int) -> Queue:

@@ -5,8 +5,8 @@ point of the stream, and the membership events of its people. A desk's room is e
 of it the application service has what an account that it made itself was there for, which is ciphertext.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,14 +20,18 @@ from madoguchi.storage import appservices as stored
 from madoguchi.storage import events as stored_events
 from madoguchi.storage import keys
 from madoguchi.storage import receipts as stored_receipts
+from madoguchi.storage.appservices import Mark
 from madoguchi.storage.db import Tx
 from madoguchi.storage.events import Event
 
-# One transaction, and one look at what may become one.
+# One transaction, and one look at what may become one. Bridges take 1 MiB by default, and what has two names (a stable
+# and an older one) stands twice in it.
 MOST_EVENTS = 100
-MOST_BYTES = 1024 * 1024
-MOST_MESSAGES = 100
+MOST_EVENT_BYTES = 384 * 1024
+MOST_MESSAGES = 50
+MOST_MESSAGE_BYTES = 160 * 1024
 MOST_DEVICES = 200
+_Thing = TypeVar("_Thing")
 
 
 class Heard(msgspec.Struct):
@@ -49,23 +53,26 @@ class Heard(msgspec.Struct):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """body: of the transaction, None if nothing up to `pos` concerns the application service."""
+    """body: of the transaction, None if nothing up to `pos` and `mark` concerns the application service; more: whether
+    messages wait after `mark`."""
 
     pos: int
-    body: bytes | None
+    mark: Mark
+    body: bytes | None = None
+    more: bool = False
 
 
-async def look(tx: Tx, service: AppService, typing: Typing, heard: Heard, after: int, upto: int) -> Found:
-    """Reads on in (after, upto], as far as one transaction goes."""
+async def look(tx: Tx, service: AppService, typing: Typing, heard: Heard, after: int, mark: Mark, upto: int) -> Found:
+    """Reads on in (after, upto], and from `mark` on for messages to devices, as far as one transaction goes."""
     events = await stored_events.list_first_after(tx, after, upto, MOST_EVENTS + 1) if heard.of("event") else []
-    fitting = _fitting(events)
+    fitting = _fitting(events, MOST_EVENTS, MOST_EVENT_BYTES, lambda event: len(event.body) + len(event.unsigned))
     reached = upto if len(fitting) == len(events) else fitting[-1].pos
-    messages: list[stored.Message] = []
+    waiting: list[stored.Message] = []
     if service.hears_devices and heard.of("to_device"):
-        messages = await stored.list_to_device(tx, service.id, after, reached, MOST_MESSAGES)
-        if len(messages) >= MOST_MESSAGES:
-            reached = messages[-1].pos
-            fitting = [event for event in fitting if event.pos <= reached]
+        waiting = await stored.list_to_device(tx, service.id, mark, upto, MOST_MESSAGES + 1)
+    messages = _fitting(waiting, MOST_MESSAGES, MOST_MESSAGE_BYTES, lambda message: len(message.message))
+    if messages:
+        mark = Mark(messages[-1].pos, messages[-1].user_id, messages[-1].device_id)
     present = _People(service)
     await present.read(tx, {event.room_id for event in fitting})
     told = await present.events(tx, fitting)
@@ -89,16 +96,17 @@ async def look(tx: Tx, service: AppService, typing: Typing, heard: Heard, after:
         body["device_lists"] = body["org.matrix.msc3202.device_lists"] = changes
         for name, value in (("one_time_keys_count", counts.left), ("unused_fallback_key_types", counts.unused)):
             body[f"device_{name}"] = body[f"org.matrix.msc3202.device_{name}"] = value
-    return Found(reached, msgspec.json.encode(body) if news else None)
+    return Found(reached, mark, msgspec.json.encode(body) if news else None, len(messages) < len(waiting))
 
 
-def _fitting(events: Sequence[Event]) -> list[Event]:
+def _fitting(things: Sequence[_Thing], most: int, most_bytes: int, size_of: Callable[[_Thing], int]) -> list[_Thing]:
+    """The first of the things, one at least, as many as go into a transaction."""
     size = 0
-    for number, event in enumerate(events):
-        size += len(event.body) + len(event.unsigned)
-        if number == MOST_EVENTS or (number and size > MOST_BYTES):
-            return list(events[:number])
-    return list(events)
+    for number, thing in enumerate(things):
+        size += size_of(thing)
+        if number == most or (number and size > most_bytes):
+            return list(things[:number])
+    return list(things)
 
 
 class _People:
