@@ -57,6 +57,14 @@ async def test_a_membership_says_nothing_in_clear(desk: Desk) -> None:
     assert desk.workers.postgres.psql(f"SELECT 1 FROM events WHERE body LIKE '%{SECRET}%'", "madoguchi") == ""
 
 
+async def test_a_desks_room_keeps_its_version(desk: Desk) -> None:
+    mio, ken, opened = await talking(desk)
+    keeper = await desk.keeper()
+    for person in (mio, ken, keeper):
+        path = f"{V3}/rooms/{segment(opened['room_id'])}/upgrade"
+        await refused(person.post(path, {"new_version": "12"}), 403, "M_FORBIDDEN")
+
+
 async def test_what_makes_up_the_room_is_not_taken_back(desk: Desk) -> None:
     mio, ken, opened = await talking(desk)
     room = opened["room_id"]

@@ -28,6 +28,7 @@ from madoguchi.matrix import (
     rooms,
     send,
     sliding_sync,
+    spaces,
     sync,
     tags,
     third_party,
@@ -265,8 +266,8 @@ CHAPTERS: dict[str, list[Row]] = {
         REFUSED("POST", V3 + "/user/{user_id}/openid/request_token", "requestOpenIdToken", "Nobody outside is told who is who."),
     ],
     "Room upgrades, spaces": [
-        REFUSED("POST", V3 + "/rooms/{room_id}/upgrade", "upgradeRoom", "Rooms keep the version they were made with."),
-        REFUSED("GET", V1 + "/rooms/{room_id}/hierarchy", "getSpaceHierarchy", "There are no spaces here."),
+        POST(V3 + "/rooms/{room_id}/upgrade", spaces.upgrade_room, limit="room"),
+        GET(V1 + "/rooms/{room_id}/hierarchy", spaces.get_space_hierarchy),
     ],
     "Voice over IP": [
         GET(V3 + "/voip/turnServer", discovery.get_turn_server, tx=False),

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from madoguchi import errors
-from madoguchi.core.chat import appservices, auth_rules, events, registrations, rooms
+from madoguchi.core.chat import appservices, auth_rules, events, registrations, rooms, spaces
 from madoguchi.core.chat.room_cache import Room
 from madoguchi.core.chat.shapes import check_names
 from madoguchi.core.desk import case_room
@@ -194,14 +194,11 @@ async def get_room_summary(call: Call, room_id_or_alias: str) -> dict[str, Any]:
         found = await stored_rooms.get_alias(call.tx, room_id)
         room_id = found[0] if found is not None else ""
     room = await call.ctx.rooms.get(room_id)
-    if room is None:
+    user_id = call.caller.user_id if call.caller is not None else None
+    if room is None or not await spaces.may_look_into(call.tx, room, user_id):
         raise errors.NotFound("There is no such room that you can see.")
-    membership = room.members.get(call.caller.user_id, "leave") if call.caller is not None else "leave"
-    shown = summary(room)
-    is_open = shown["join_rule"] in ("public", "knock") or shown["world_readable"]
-    if membership not in ("join", "invite") and not is_open:
-        raise errors.NotFound("There is no such room that you can see.")
-    answer = {**shown, "room_version": room.version}
+    membership = room.members.get(user_id, "leave") if user_id is not None else "leave"
+    answer = {**summary(room), "room_version": room.version}
     if room.encrypted:
         answer["encryption"] = (room.content("m.room.encryption") or {}).get("algorithm")
     if call.caller is not None:

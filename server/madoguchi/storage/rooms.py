@@ -209,6 +209,11 @@ async def delete_alias(tx: Tx, alias: str) -> None:
     await tx.execute("DELETE FROM aliases WHERE alias = $1", alias)
 
 
+async def move_aliases(tx: Tx, room_id: RoomID, to: RoomID) -> None:
+    """Lets all aliases of one room lead to another."""
+    await tx.execute("UPDATE aliases SET room_id = $2 WHERE room_id = $1", room_id, to)
+
+
 async def list_aliases(tx: Tx, room_id: RoomID) -> list[str]:
     return [row[0] for row in await tx.fetch("SELECT alias FROM aliases WHERE room_id = $1 ORDER BY alias", room_id)]
 

@@ -50,7 +50,7 @@ class CreateRoom(msgspec.Struct, kw_only=True):
     power_level_content_override: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class _Making:
+class Making:
     """A room being made: each event is judged by the state that those before it have made."""
 
     def __init__(self, ctx: "Context", version: versions.RoomVersion, creator: UserID) -> None:
@@ -128,7 +128,7 @@ async def create_room(
     preset = wanted.preset or ("public_chat" if wanted.visibility == "public" else "private_chat")
     if preset not in _PRESETS:
         raise errors.Invalid("There is no such preset.")
-    making = _Making(ctx, version, creator)
+    making = Making(ctx, version, creator)
     making.create(_create_content(version, wanted, preset, creator))
     making.add("m.room.member", await events.member_content(tx, creator, "join"), creator)
     try:
@@ -145,15 +145,18 @@ async def create_room(
             raise errors.NotFound("There is no such user here.")
         content = await events.member_content(tx, user_id, "invite")
         making.add("m.room.member", {**content, **({"is_direct": True} if wanted.is_direct else {})}, user_id)
-    at = making.events[0].at
-    public = wanted.visibility == "public"
-    room = stored_rooms.Room(making.room_id, version.name, kind, creator, at, 0, public)
-    await stored_rooms.insert_room(tx, room)
     if alias is not None:
         await stored_rooms.insert_alias(tx, alias, making.room_id, creator)
-    changed = [stream.Note("devices", user, making.room_id) for user in dict.fromkeys([creator, *joined])]
-    await stored_events.append(tx, making.events, making.memberships, *changed)
+    await place(tx, making, kind=kind, public=wanted.visibility == "public", joined=[creator, *joined])
     return making.room_id
+
+
+async def place(tx: Tx, making: Making, *, kind: str, public: bool, joined: Sequence[UserID]) -> None:
+    """Stores a room that has been made. joined: who is in it, and so whose devices others may have to look at."""
+    room = stored_rooms.Room(making.room_id, making.version.name, kind, making.creator, making.events[0].at, 0, public)
+    await stored_rooms.insert_room(tx, room)
+    changed = [stream.Note("devices", user, making.room_id) for user in dict.fromkeys(joined)]
+    await stored_events.append(tx, making.events, making.memberships, *changed)
 
 
 def _create_content(version: versions.RoomVersion, wanted: CreateRoom, preset: str, creator: UserID) -> dict[str, Any]:
@@ -169,7 +172,7 @@ def _create_content(version: versions.RoomVersion, wanted: CreateRoom, preset: s
     return content
 
 
-async def _furnish(tx: Tx, making: _Making, wanted: CreateRoom, preset: str, encrypted: bool) -> None:
+async def _furnish(tx: Tx, making: Making, wanted: CreateRoom, preset: str, encrypted: bool) -> None:
     """Everything between the creator's joining and the others': in the order that the specification gives."""
     join_rule, visibility, guests = _PRESETS[preset]
     making.add("m.room.power_levels", _power_levels(making, wanted, preset))
@@ -192,7 +195,7 @@ async def _furnish(tx: Tx, making: _Making, wanted: CreateRoom, preset: str, enc
         making.add("m.room.topic", {"topic": wanted.topic, "m.topic": text})
 
 
-def _power_levels(making: _Making, wanted: CreateRoom, preset: str) -> dict[str, Any]:
+def _power_levels(making: Making, wanted: CreateRoom, preset: str) -> dict[str, Any]:
     users = {} if making.version.creators_above_all else {making.creator: 100}
     if preset == "trusted_private_chat" and not making.version.creators_above_all:
         users.update(dict.fromkeys(wanted.invite, 100))
@@ -219,7 +222,7 @@ def _power_levels(making: _Making, wanted: CreateRoom, preset: str) -> dict[str,
     }
 
 
-async def _alias(ctx: "Context", tx: Tx, making: _Making, wanted: CreateRoom, appservice: str | None) -> str | None:
+async def _alias(ctx: "Context", tx: Tx, making: Making, wanted: CreateRoom, appservice: str | None) -> str | None:
     if wanted.room_alias_name is None:
         return None
     alias = f"#{wanted.room_alias_name}:{ctx.settings.server_name}"
