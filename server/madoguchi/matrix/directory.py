@@ -193,6 +193,7 @@ async def get_room_summary(call: Call, room_id_or_alias: str) -> dict[str, Any]:
     if room_id.startswith("#"):
         found = await stored_rooms.get_alias(call.tx, room_id)
         room_id = found[0] if found is not None else ""
+    await call.ctx.hub.reach(call.ctx.db.committed)
     room = await call.ctx.rooms.get(room_id)
     user_id = call.caller.user_id if call.caller is not None else None
     if room is None or not await spaces.may_look_into(call.tx, room, user_id):

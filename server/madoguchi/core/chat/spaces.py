@@ -53,6 +53,8 @@ async def hierarchy(
 ) -> list[Found]:
     """The rooms of a space and of the spaces in it, as far as the user may look into them, each once: a room stands
     before its children. max_depth: 0 is the room alone. Raises NotAllowed for a room the user may not look into."""
+    # What is in memory of rooms may be a moment behind what the caller has just been told is done.
+    await ctx.hub.reach(ctx.db.committed)
     found: list[Found] = []
     seen: set[RoomID] = set()
     ahead: list[tuple[RoomID, int]] = [(room_id, 0)]
