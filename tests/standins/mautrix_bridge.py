@@ -76,6 +76,7 @@ class Bridge:
 
     async def hears(self, event: Any) -> None:
         await self.open.wait()
+        says(room=event.room_id)
         if event.type == EventType.ROOM_MEMBER:
             await self.machine.handle_member_event(event)
             says(member=event.state_key, membership=str(event.content.membership))

@@ -169,6 +169,8 @@ async def test_an_encrypted_ghost_talks_in_a_case(bridge: Attached, tmp_path: Pa
             await bridge.starts()
             await bridge.says("heard", third)
             await counsellor.sees(room, f"{third} {bridge.told['echo']}")
+        # However wide its namespaces are, it has heard of one room.
+        assert {told["room"] for told in bridge.said if "room" in told} == {room}
         assert other["user_id"] not in str(bridge.said)
         # What the ghost's device has taken with its transactions is not kept for it.
         sql = f"SELECT count(*) FROM to_device WHERE user_id = '{GHOST}'"

@@ -127,7 +127,7 @@ CHAPTERS: dict[str, list[Row]] = {
         GET(V1 + "/rooms/{room_id}/threads", relations.get_thread_roots),
     ],
     "Rooms": [
-        POST(V3 + "/createRoom", rooms.create_room, limit="room"),
+        POST(V3 + "/createRoom", rooms.create_room, limit="room", before=third_party.summon_user),
         PUT(V3 + "/directory/room/{room_alias}", directory.set_room_alias, limit="room"),
         GET(V3 + "/directory/room/{room_alias}", directory.get_room_id_by_alias, who=ANYONE, limit="look", before=third_party.summon_alias),
         DELETE(V3 + "/directory/room/{room_alias}", directory.delete_room_alias),

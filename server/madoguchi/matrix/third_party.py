@@ -46,10 +46,12 @@ def _given(call: Call, name: str) -> str:
 
 # -- `before` of rows that look for somebody or a room -----------------------------------------------------------------
 async def summon_user(call: Call, given: dict[str, Any]) -> None:
-    """For rows with a user id in the path or the body."""
-    user_id = given.get("user_id") or getattr(given.get("body"), "user_id", None)
-    if user_id and _looks_around(call):
-        await queries.summon_user(call.ctx, user_id)
+    """For rows with a user id in the path or the body, or with a list of those to invite."""
+    body = given.get("body")
+    named = [given.get("user_id") or getattr(body, "user_id", None), *getattr(body, "invite", ())]
+    if _looks_around(call):
+        for user_id in filter(None, named):
+            await queries.summon_user(call.ctx, user_id)
 
 
 async def summon_alias(call: Call, given: dict[str, Any]) -> None:

@@ -85,12 +85,12 @@ async def ping(ctx: "Context", session: Session, service_id: str, transaction_id
     timeout_s = min(egress.TIMEOUT_S, ctx.settings.appservice_timeout)
     async with egress.way(service.url, service.hs_token, timeout_s=timeout_s) as way:
         answer = await way.call("POST", "/_matrix/app/v1/ping", body)
+    # Whatever it answers, it is there again: what waits for it need not wait out its pause.
+    async with ctx.db.transaction() as tx:
+        await stored.nudge(tx, service.id)
     if answer.status != 200:
         told = answer.body.decode("utf-8", "replace")
         raise errors.BadStatus("The application service answered with an error.", status=answer.status, body=told)
-    # It is there again: what waits for it need not wait out its pause.
-    async with ctx.db.transaction() as tx:
-        await stored.nudge(tx, service.id)
     return ctx.clock.ms() - began
 
 
