@@ -11,26 +11,31 @@ _NOT_FIELDS = ("access_token", "user_id", "device_id", "org.matrix.msc3202.devic
 
 
 async def get_protocols(call: Call) -> dict[str, Protocol]:
-    return await queries.protocols(call.ctx)
+    return await queries.protocols(call.ctx) if _looks_around(call) else {}
 
 
 async def get_protocol_metadata(call: Call, protocol: str) -> Protocol:
+    _must_look_around(call)
     return await queries.protocol(call.ctx, protocol)
 
 
 async def query_location_by_protocol(call: Call, protocol: str) -> list[Location]:
+    _must_look_around(call)
     return await queries.locations(call.ctx, protocol, _fields(call))
 
 
 async def query_user_by_protocol(call: Call, protocol: str) -> list[User]:
+    _must_look_around(call)
     return await queries.users(call.ctx, protocol, _fields(call))
 
 
 async def query_location_by_alias(call: Call) -> list[Location]:
+    _must_look_around(call)
     return await queries.locations(call.ctx, None, [("alias", _given(call, "alias"))])
 
 
 async def query_user_by_id(call: Call) -> list[User]:
+    _must_look_around(call)
     return await queries.users(call.ctx, None, [("userid", _given(call, "userid"))])
 
 
@@ -62,5 +67,11 @@ async def summon_alias(call: Call, given: dict[str, Any]) -> None:
 
 
 def _looks_around(call: Call) -> bool:
-    # Young people and ghosts meet only whom they share a room with; an application service knows its own names.
+    # Young people and ghosts meet only whom they share a room with. A call with an as_token has no caller yet when
+    # `before` is asked: an application service knows its own names.
     return call.caller is not None and call.caller.kind not in ("youth", "ghost")
+
+
+def _must_look_around(call: Call) -> None:
+    if not _looks_around(call):
+        raise errors.NotFound("No such third-party network is looked up here.")
