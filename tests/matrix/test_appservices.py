@@ -60,15 +60,14 @@ class Field:
 
     def starts_work(self) -> None:
         with (self.directory / "work.log").open("ab") as log:
-            self.work = subprocess.Popen(
-                [MADOGUCHI, "work"], stdout=log, stderr=log, env=_environment(self.workers.env)
-            )
-        return self.work
+            env = _environment(self.workers.env)
+            self.works.append(subprocess.Popen([MADOGUCHI, "work"], stdout=log, stderr=log, env=env))
 
     def kills_work(self) -> None:
-        assert self.work is not None
-        self.work.kill()
-        self.work.wait()
+        """SIGKILL the `work` that was started first."""
+        work = self.works.pop(0)
+        work.kill()
+        work.wait()
 
     def doctor(self) -> str:
         env = _environment(self.workers.env)
