@@ -17,6 +17,7 @@ from madoguchi.core.chat.media import FolderStore
 from madoguchi.core.chat.room_cache import Rooms
 from madoguchi.core.chat.sessions import Sessions
 from madoguchi.core.chat.sliding.sent import Connections
+from madoguchi.core.chat.thumbnails import Thumbnailer
 from madoguchi.core.chat.typing import Typing
 from madoguchi.core.chat.writer import Writer
 from madoguchi.desk import api as desk_api
@@ -65,6 +66,7 @@ async def open_context(settings: Settings, *, name: str = "madoguchi serve") -> 
         sliding=Connections(),
         typing=Typing(db, clock),
         media=FolderStore(settings.data / "media"),
+        thumbnails=Thumbnailer(),
         limits=Limits(settings),
         clock=clock,
         appservices=services,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from madoguchi.core.chat.room_cache import Rooms
     from madoguchi.core.chat.sessions import Sessions
     from madoguchi.core.chat.sliding.sent import Connections
+    from madoguchi.core.chat.thumbnails import Thumbnailer
     from madoguchi.core.chat.typing import Typing
     from madoguchi.core.chat.writer import Writer
     from madoguchi.core.desk.queue import Boards
@@ -33,6 +34,7 @@ class Context:
     sliding: "Connections"
     typing: "Typing"
     media: "MediaStore"
+    thumbnails: "Thumbnailer"
     limits: "Limits"
     clock: Clock = field(default_factory=Clock)
     appservices: "list[AppService]" = field(default_factory=list)

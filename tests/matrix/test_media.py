@@ -1,19 +1,18 @@
 """Files up and down: whole, in parts, reserved first; and what a browser is told about them."""
 
 import asyncio
+import io
+import json
 import os
 import secrets
 from typing import Any
 
 import aiohttp
+from PIL import Image
 
 from tests.cast import V1, V3, Cast, Person, refused
 
 MEDIA = "/_matrix/media/v3"
-PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001"
-    "a5f645400000000049454e44ae426082"
-)
 
 
 async def uploads(person: Person, content: bytes, kind: str | None = "application/octet-stream", **query: Any) -> str:
@@ -148,17 +147,77 @@ async def test_what_is_too_large_is_refused(cast: Cast, mio: Person) -> None:
             pass  # it may hang up while more is being sent
 
 
-async def test_thumbnails_of_pictures(mio: Person) -> None:
-    where = await uploads(mio, PNG, "image/png")
-    status, headers, got = await raw(mio, f"{V1}/media/thumbnail/{where}?width=32&height=32&method=crop")
-    assert (status, got) == (200, PNG)
-    assert headers["Content-Type"] == "image/png"
-    assert headers["Content-Disposition"].startswith("inline")
+def picture(width: int, height: int, kind: str = "JPEG", **more: Any) -> bytes:
+    """A picture, red on its left half and blue on its right."""
+    made = Image.new("RGBA" if kind == "PNG" else "RGB", (width, height), "blue")
+    made.paste("red", (0, 0, width // 2, height))
+    into = io.BytesIO()
+    made.save(into, kind, **more)
+    return into.getvalue()
+
+
+async def thumbnail(person: Person, where: str, query: str) -> tuple[Any, Image.Image]:
+    status, headers, got = await raw(person, f"{V1}/media/thumbnail/{where}?{query}")
+    assert status == 200, got
+    return headers, Image.open(io.BytesIO(got))
+
+
+async def test_thumbnails_have_the_usual_sizes_and_are_no_larger_than_the_picture(mio: Person) -> None:
+    where = await uploads(mio, picture(1600, 800), "image/jpeg", filename="海.jpg")
+    for query, size in {
+        "width=32&height=32&method=crop": (32, 32),
+        "width=33&height=20&method=crop": (96, 96),
+        "width=320&height=240": (320, 160),
+        "width=321&height=1&method=scale&animated=true": (640, 320),
+        "width=5000&height=5000": (800, 400),
+    }.items():
+        headers, made = await thumbnail(mio, where, query)
+        assert (query, made.size) == (query, size)
+        assert headers["Content-Type"] == "image/jpeg"
+        assert headers["Content-Disposition"].startswith("inline")
+        left, right = made.convert("RGB").getpixel((1, 1)), made.convert("RGB").getpixel((made.width - 2, 1))
+        assert left[0] > 200 > 60 > left[2]  # type: ignore[index, operator, misc]
+        assert right[2] > 200 > 60 > right[0]  # type: ignore[index, operator, misc]
+    small = await uploads(mio, picture(20, 10, "PNG"), "image/png")
+    headers, made = await thumbnail(mio, small, "width=320&height=240")
+    assert (made.size, headers["Content-Type"]) == ((20, 10), "image/png")
     for query in ("", "?width=32", "?width=x&height=1", "?width=-1&height=1", "?width=1&height=1&method=paint"):
-        status, _, _ = await raw(mio, f"{V1}/media/thumbnail/{where}{query}")
-        assert status == 400
-    other = await uploads(mio, b"encrypted")
-    assert (await raw(mio, f"{V1}/media/thumbnail/{other}?width=32&height=32"))[0] == 400
+        assert (await raw(mio, f"{V1}/media/thumbnail/{where}{query}"))[0] == 400
+
+
+async def test_a_thumbnail_stands_upright_and_tells_nothing_of_the_camera(mio: Person) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    exif[0x010F] = "a camera that tells where it was"
+    where = await uploads(mio, picture(400, 200, exif=exif), "image/jpeg")
+    _, made = await thumbnail(mio, where, "width=320&height=240")
+    assert made.size == (120, 240)
+    assert not made.getexif()
+
+
+async def test_a_thumbnail_is_made_once(mio: Person) -> None:
+    where = await uploads(mio, picture(600, 600, "PNG"), "image/png")
+    path = f"{V1}/media/thumbnail/{where}?width=96&height=96&method=crop"
+    answers = await asyncio.gather(*(raw(mio, path) for _ in range(6)))
+    assert {status for status, _, _ in answers} == {200}
+    assert len({headers["ETag"] for _, headers, _ in answers}) == 1
+    assert len({content for _, _, content in answers}) == 1
+
+
+async def test_what_is_no_picture_has_no_thumbnail(mio: Person) -> None:
+    bomb = picture(9_000, 9_000, "PNG")  # few bytes, many pixels
+    assert len(bomb) < 1_000_000
+    for content, kind in (
+        (b"encrypted", "application/octet-stream"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"),
+        (b"not a picture", "image/png"),
+        (picture(50, 50)[:300], "image/jpeg"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "image/png"),
+        (bomb, "image/png"),
+    ):
+        where = await uploads(mio, content, kind)
+        status, _, got = await raw(mio, f"{V1}/media/thumbnail/{where}?width=32&height=32")
+        assert (kind, content[:9], status, json.loads(got)["errcode"]) == (kind, content[:9], 400, "M_UNKNOWN")
 
 
 async def test_what_is_not_there(mio: Person) -> None:

@@ -19,6 +19,16 @@ class Media(msgspec.Struct, frozen=True):
     unused_expires_at: int | None
 
 
+class Thumbnail(msgspec.Struct, frozen=True):
+    """A small picture of a file. name: WIDTHxHEIGHT-METHOD; stored_as: its name in the store; size: bytes."""
+
+    media_id: str
+    name: str
+    stored_as: str
+    content_type: str
+    size: int
+
+
 _COLUMNS = "media_id, stored_as, owner, content_type, file_name, size, created_at, unused_expires_at"
 
 
@@ -90,3 +100,25 @@ async def update_uploaded(
         media_id, stored_as, content_type, file_name, size, sha256, now,
     )  # fmt: skip
     return bool(done)
+
+
+_THUMBNAIL = "media_id, name, stored_as, content_type, size"
+
+
+async def get_thumbnail(tx: Tx, media_id: str, name: str) -> Thumbnail | None:
+    """A thumbnail that has been made."""
+    row = await tx.fetchrow(f"SELECT {_THUMBNAIL} FROM thumbnails WHERE media_id = $1 AND name = $2", media_id, name)
+    return Thumbnail(**row) if row else None
+
+
+async def insert_thumbnail(tx: Tx, thumbnail: Thumbnail) -> Thumbnail:
+    """Records a thumbnail that is in the store; gives the one that stands, should there be one already."""
+    row = await tx.fetchrow(
+        f"""
+        INSERT INTO thumbnails ({_THUMBNAIL}) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (media_id, name) DO UPDATE SET size = thumbnails.size RETURNING {_THUMBNAIL}
+        """,
+        thumbnail.media_id, thumbnail.name, thumbnail.stored_as, thumbnail.content_type, thumbnail.size,
+    )  # fmt: skip
+    assert row is not None
+    return Thumbnail(**row)
