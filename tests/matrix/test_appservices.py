@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from madoguchi.crypto.cross_signing import CrossSigningKeys
+from madoguchi.work.appservices import wait_after
 from tests.cast import V1, V3, Cast, Json, Person, refused, segment
 from tests.house import MADOGUCHI, SERVER_NAME, Workers, _environment
 from tests.matrix.signing import Device
@@ -440,13 +441,22 @@ async def test_whatever_the_bridge_answers_it_gets_everything_once_and_in_order(
             sent.append(await person.says(room, f"{person.name} {number}"))
 
     there = ken.through(meadow.lines[1])
-    for mood in ("failing", "garbage", "lost", "hanging"):
+    meadow.service.mood = "hanging"
+    await speaks(mio, 1)
+
+    def came_twice() -> bool:
+        came = [txn_id for txn_id, _ in meadow.service.arrivals]
+        return len(came) > 1 and came[-1] == came[-2]
+
+    await meadow.service.waits_for(came_twice)
+    for mood in ("failing", "garbage", "lost"):
         meadow.service.mood = mood
         arrived = len(meadow.service.arrivals)
         await asyncio.gather(speaks(mio, 10), speaks(there, 10))
-        if mood != "hanging":
-            await meadow.pings()
+        await meadow.pings()
         await meadow.service.waits_for(lambda since=arrived: len(meadow.service.arrivals) > since)
+    # Nobody hears anything any more, in the middle of it all.
+    meadow.field.workers.cuts_listeners()
     await meadow.service.closes()
     await asyncio.gather(speaks(mio, 10), speaks(there, 10))
     meadow.service.mood = "good"
@@ -488,6 +498,11 @@ async def test_whoever_is_killed_nothing_is_lost(meadow: Meadow) -> None:
         meadow.field.workers.opens(0)
     assert ids_of(meadow.service.events, room)[-len(sent) :] == sent
     assert max(len(body["events"]) for body in meadow.service.taken.values()) <= 100
+
+
+def test_the_pause_between_tries_grows_and_has_an_end() -> None:
+    pauses = [wait_after(attempts) for attempts in range(1, 10_000)]
+    assert pauses[:4] == [0.5, 1, 2, 4] and pauses == sorted(pauses) and pauses[-1] == 60
 
 
 # -- with a library that others' bridges are made of -------------------------------------------------------------------

@@ -30,7 +30,7 @@ from madoguchi.storage.stream import Announcement
 log = structlog.get_logger()
 
 _FIRST_WAIT_S = 0.5
-_LONGEST_WAIT_S = 300.0
+_LONGEST_WAIT_S = 60.0
 # How often the connection that listens is looked at, and locks that another process held are tried again.
 _WATCH_S = 3.0
 # That nothing concerns an application service is noted now and then, not at each look.
@@ -71,6 +71,8 @@ class _Listening:
     async def run(self) -> None:
         """Works until the connection is lost; raises then."""
         connection = await self._ctx.db.listen()
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda _connection: lost.set())
         try:
             await connection.add_listener(stream.CHANNEL, lambda *heard: self._heard(stream.decode(str(heard[3]))))
             await connection.add_listener(stored.CHANNEL, lambda *heard: self._nudged(str(heard[3])))
@@ -83,7 +85,10 @@ class _Listening:
                         if service.id not in self._couriers and await stored.try_lock(connection, service.id):
                             courier = self._couriers[service.id] = Courier(self._ctx, service, self._typing, self._pos)
                             couriers.create_task(courier.run(), name=f"appservice {service.id}")
-                    await asyncio.sleep(_WATCH_S)
+                    try:
+                        await asyncio.wait_for(lost.wait(), _WATCH_S)
+                    except TimeoutError:
+                        pass
                     # A connection that was cut without a word would keep silent for ever.
                     await asyncio.wait_for(stream.position(connection), _WATCH_S)
         finally:
