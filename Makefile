@@ -2,11 +2,11 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup browser run test lint ruff mypy imports tsc eslint check bench soak pictures lock clean
+.PHONY: help setup browser run test conformance lint ruff mypy imports tsc eslint check bench soak pictures lock clean
 MAKEFLAGS += --no-print-directory
 
 help:  ## what there is
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r word text; do printf '  make %-8s %s\n' "$$word" "$$text"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r word text; do printf '  make %-11s %s\n' "$$word" "$$text"; done
 
 setup:  ## Python environment, web client, everything `run` needs (done by the others too)
 	@sh tools/setup.sh venv web
@@ -20,6 +20,9 @@ run: setup  ## set up, then the whole desk with two demo counsellors (settings: 
 test: browser  ## all tests: server, web client, browser stories (one part: PYTEST="tests/matrix -k sync")
 	@echo "== web client" && sh tools/npm.sh run --silent test
 	@echo "== server, desk, browsers" && $(BIN)/python -m pytest -m "not soak and not bench" $(PYTEST)
+
+conformance: browser  ## all tests, and of each chapter of the Matrix API: offered, refused, exercised, violations
+	@$(BIN)/python -m pytest -m "not soak and not bench" --conformance -q $(PYTEST)
 
 lint: ruff mypy imports tsc eslint  ## ruff, mypy --strict, import-linter, tsc, the web linter
 

@@ -297,7 +297,8 @@ class Cast:
         self.line = self.line_to(base_url)
 
     def line_to(self, base_url: str) -> Line:
-        session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        connector = aiohttp.TCPConnector(limit=0)
+        session = aiohttp.ClientSession(connector=connector, headers={"User-Agent": oracle.TESTS})
         self._sessions.append(session)
         return Line(base_url, session)
 

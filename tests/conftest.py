@@ -7,11 +7,39 @@ from pathlib import Path
 
 import pytest
 
+from tests import conformance
 from tests.cast import Cast, Person, a_cast
 from tests.house import House, Workers
 
+JUDGE = pytest.StashKey[conformance.Judge]()
 APART = ("soak", "bench")  # only when asked for by name: `pytest -m soak`
 LAST = ("test_canary",)  # what looks at the traces of all other stories
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--conformance", action="store_true", help="print the table of the Matrix API's operations")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if not os.environ.get("MADOGUCHI_TEST_SERVER"):
+        conformance.start()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    judge = session.config.stash[JUDGE] = conformance.stop()
+    accounted = not judge.can_judge or not judge.missing
+    if session.exitstatus == pytest.ExitCode.OK and (judge.violations or not accounted):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    judge = config.stash.get(JUDGE, None)
+    if judge is None or not judge.exchanges:
+        return
+    lines = list(judge.table()) if config.getoption("--conformance") else judge.violations
+    for line in [*lines, judge.summary()]:
+        terminalreporter.write_line(line)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 
+from tests import conformance
 from tests.postgres import Postgres
 
 MADOGUCHI = str(Path(sys.executable).parent / "madoguchi")
@@ -245,7 +246,7 @@ def free_port() -> int:
 def _environment(more: dict[str, str]) -> dict[str, str]:
     # What the developer has set for a house of their own must not reach the one under test.
     kept = {key: value for key, value in os.environ.items() if not key.startswith("MADOGUCHI_")}
-    return kept | more
+    return kept | conformance.environment() | more
 
 
 def _read(path: Path) -> dict[str, Any] | None:
