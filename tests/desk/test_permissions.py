@@ -14,6 +14,7 @@ ANYONE = set(PEOPLE) - {"disabled"}
 USER = {"young person", "counsellor", "supervisor", "administrator", "auditor", "keeper"}
 STAFF = {"counsellor", "supervisor", "administrator"}
 MEMBER = STAFF | {"auditor"}
+SUPERVISOR = {"supervisor", "administrator"}
 ADMINISTRATOR = {"administrator"}
 KEEPER = {"keeper"}
 
@@ -29,6 +30,7 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("POST", "/cases/{case_id}/accept"): STAFF,
     ("POST", "/cases/{case_id}/hand_over"): STAFF,
     ("POST", "/cases/{case_id}/close"): STAFF,
+    ("GET", "/reports"): SUPERVISOR,
     ("GET", "/staff"): ADMINISTRATOR,
     ("POST", "/staff"): ADMINISTRATOR,
     ("POST", "/staff/{user_id}/disable"): ADMINISTRATOR,

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cast import V1, V3, Cast, Json, Line, Person, password_login, refused, segment
 from tests.house import SERVER_NAME, Workers
+from tests.matrix.test_media import picture as a_picture
 
 TOKEN = "come-in-please"
 AS_TOKEN = "as-" + secrets.token_hex(16)
@@ -238,6 +239,12 @@ async def test_old_media_paths_answer_where_the_operator_wants_them(crowd: Crowd
     where = uri.removeprefix("mxc://")
     assert await crowd.lines[1].call("GET", f"/_matrix/media/v3/download/{where}/x.txt") == b"hello"
     assert await crowd.lines[1].call("GET", f"/_matrix/media/r0/download/{where}") == b"hello"
+    picture = {"Content-Type": "image/png"}
+    uri = (await mio.call("POST", "/_matrix/media/v3/upload", raw=a_picture(9, 9, "PNG"), headers=picture))[
+        "content_uri"
+    ]
+    thumbnail = f"/_matrix/media/v3/thumbnail/{uri.removeprefix('mxc://')}"
+    assert await crowd.lines[1].call("GET", thumbnail, width=32, height=32)
 
 
 async def test_nobody_fills_the_disk(crowd: Crowd) -> None:

@@ -1,7 +1,7 @@
 """The desk's own API: the table of contents."""
 
-from madoguchi.desk import administration, arrival, counselling, invitations, keeper
-from madoguchi.desk.permissions import ADMINISTRATOR, KEEPER, MEMBER, STAFF
+from madoguchi.desk import administration, arrival, counselling, invitations, keeper, supervision
+from madoguchi.desk.permissions import ADMINISTRATOR, KEEPER, MEMBER, STAFF, SUPERVISOR
 from madoguchi.web.endpoint import ANYONE, GET, OPTIONAL, POST, PUT, USER, Row
 
 DESK = "/_madoguchi/desk/v1"
@@ -20,6 +20,9 @@ CHAPTERS: dict[str, list[Row]] = {
         POST(DESK + "/cases/{case_id}/accept", counselling.accept_case, who=STAFF),
         POST(DESK + "/cases/{case_id}/hand_over", counselling.hand_over_case, who=STAFF),
         POST(DESK + "/cases/{case_id}/close", counselling.close_case, who=STAFF),
+    ],
+    "Supervision": [
+        GET(DESK + "/reports", supervision.list_reports, who=SUPERVISOR),
     ],
     "Administration": [
         GET(DESK + "/staff", administration.list_staff, who=ADMINISTRATOR),

@@ -218,6 +218,33 @@ async def list_aliases(tx: Tx, room_id: RoomID) -> list[str]:
     return [row[0] for row in await tx.fetch("SELECT alias FROM aliases WHERE room_id = $1 ORDER BY alias", room_id)]
 
 
+class Report(msgspec.Struct, frozen=True):
+    """That somebody reported a room, an event in it, or a person. at: milliseconds; reasoned: they gave a reason, which
+    is not kept; case_id: the case whose room it is; about: who sent the reported event, or is reported."""
+
+    id: int
+    at: int
+    reporter: UserID
+    room_id: RoomID | None
+    event_id: EventID | None
+    about: UserID | None
+    reasoned: bool
+    case_id: str | None
+
+
+async def list_reports(tx: Tx, before: int, most: int) -> list[Report]:
+    """Reports with an id below `before`, the newest first."""
+    rows = await tx.fetch(
+        """
+        SELECT r.id, r.at, r.reporter, r.room_id, r.event_id, r.user_id AS about, r.reasoned, c.id AS case_id
+          FROM reports r LEFT JOIN cases c USING (room_id)
+         WHERE r.id < $1 ORDER BY r.id DESC LIMIT $2
+        """,
+        before, most,
+    )  # fmt: skip
+    return [Report(**row) for row in rows]
+
+
 async def insert_report(
     tx: Tx,
     at: int,
