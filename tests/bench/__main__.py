@@ -1,7 +1,7 @@
 """`make bench`: the same loads on Synapse and on ours, alternately, in one run.
 
     make bench                  everything (about twelve minutes)
-    make bench PART=send        one part: delivery, initial, send, idle, ceiling, scaling; several with commas
+    make bench PART=send        one part: delivery, initial, history, send, idle, ceiling, scaling; several with commas
     make bench QUICK=1          small numbers, to see that it works
 
 Prints a table with ratios and writes build/bench.json. README.md beside this file says what each number means.

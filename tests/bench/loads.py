@@ -206,6 +206,23 @@ async def initial_sync(server: Server, user: User, *, times: int = 3) -> Numbers
     return {"ms": statistics.median(took) * 1000, "mb": size / 1e6, "rooms": float(rooms)}
 
 
+async def pages(server: Server, room: Room, *, most: int = 1_000) -> Numbers:
+    """A room's whole history by /messages, 100 events a page, at most `most` pages: what one page costs."""
+    wire = Wire(server.base_url)
+    took, events, at = [], 0, ""
+    while len(took) < most:
+        begun = time.perf_counter()
+        path = f"{V3}/rooms/{q(room.room_id)}/messages?dir=b&limit=100{at}"
+        told = await wire.ask("GET", path, token=room.members[0].token)
+        took.append(time.perf_counter() - begun)
+        events += len(told["chunk"])
+        if not told.get("end") or not told["chunk"]:
+            break
+        at = f"&from={q(told['end'])}"
+    wire.close()
+    return spread(took) | {"events": float(events), "pages": float(len(took))}
+
+
 async def one_after_another(server: Server, ask: Any, *, times: int) -> Numbers:
     """`ask(wire, n)` `times` times on one connection: what one request costs, without a queue."""
     wire = Wire(server.base_url)

@@ -70,18 +70,27 @@ async def delivery(bench: Bench) -> None:
 
 
 async def initial(bench: Bench) -> None:
-    """The first sync of somebody in 200 rooms with ten messages each."""
-    reader: dict[str, User] = {}
+    """The first sync of somebody in 200 rooms with ten messages each, and in 1,000 rooms with two."""
+    for measure, count, each in (("initial sync", 200, 10), ("initial sync, 1,000 rooms", 1_000, 2)):
+        reader: dict[str, User] = {}
+        for server in bench.servers:
+            user, other = await register(server, 2, prefix="reader")
+            rooms = await open_rooms(server, [(user, other)] * (count // 10 if bench.quick else count))
+            await fill(server, rooms, each)
+            reader[server.name] = user
+
+        async def load(server: Server, reader: dict[str, User] = reader) -> Numbers:
+            return await loads.initial_sync(server, reader[server.name])
+
+        await bench.alternately(measure, load, bench.rounds)
+
+
+async def history(bench: Bench) -> None:
+    """All of a room's messages, page after page of 100, the newest first."""
     for server in bench.servers:
-        user, other = await register(server, 2, prefix="reader")
-        rooms = await open_rooms(server, [(user, other)] * (40 if bench.quick else 200))
-        await fill(server, rooms, 10)
-        reader[server.name] = user
-
-    async def load(server: Server) -> Numbers:
-        return await loads.initial_sync(server, reader[server.name])
-
-    await bench.alternately("initial sync", load, bench.rounds)
+        [room] = await open_rooms(server, [tuple(await register(server, 2, prefix="history"))])
+        await fill(server, [room], 200 if bench.quick else 1_000)
+        bench.note("messages, 1,000 events", server.name, await loads.pages(server, room, most=10))
 
 
 async def send(bench: Bench) -> None:
@@ -147,7 +156,8 @@ class Trivial(Server):
 
 
 async def scaling(bench: Bench) -> None:
-    """Cost grows with what is new: send and sync at 100 and at 100,000 events of history, at 10 and at 2,000 rooms."""
+    """Cost grows with what is new: send, sync and a page of history at 100 and at 100,000 events, at 10 and at 2,000
+    rooms."""
     ours = next((server for server in bench.servers if isinstance(server, Ours)), None)
     if ours is None:
         return
@@ -159,6 +169,7 @@ async def scaling(bench: Bench) -> None:
     for label, room in (("100 events", short), (f"{many_events:,} events", long)):
         bench.note("scaling: send", label, await loads.one_after_another(ours, _sends(room), times=300))
         bench.note("scaling: sync", label, await _sync_costs(ours, room))
+        bench.note("scaling: messages", label, await loads.pages(ours, room))
     for count in (10, many_rooms):
         user, other = await register(ours, 2, prefix="rooms")
         rooms = await open_rooms(ours, [(user, other)] * count, at_once=8)
@@ -201,6 +212,7 @@ async def _sync_costs(server: Server, room: Room) -> Numbers:
 PARTS: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "delivery": delivery,
     "initial": initial,
+    "history": history,
     "send": send,
     "idle": idle,
     "ceiling": ceiling,

@@ -23,6 +23,10 @@ ASKED = [
     ("idle long polls", "cpu_ms_per_poll", "less", "≥ 8×"),
     ("initial sync", "ms", "less", "≥ 10×"),
     ("initial sync", "mb", "", ""),
+    ("initial sync, 1,000 rooms", "ms", "less", ""),
+    ("initial sync, 1,000 rooms", "mb", "", ""),
+    ("messages, 1,000 events", "p50_ms", "less", ""),
+    ("messages, 1,000 events", "p99_ms", "less", ""),
 ]
 
 
@@ -51,7 +55,7 @@ def show(results: dict[str, dict[str, Numbers]]) -> None:
             table.add_row(name, _number(numbers["events_per_s"]), _number(numbers["p50_ms"]), share, asked)
         console.print(table)
     table = Table("scaling", "at", "p50 ms", "p99 ms")
-    for measure in ("scaling: send", "scaling: sync"):
+    for measure in ("scaling: send", "scaling: sync", "scaling: messages"):
         for label, numbers in results.get(measure, {}).items():
             table.add_row(measure.split(": ")[1], label, _number(numbers["p50_ms"]), _number(numbers["p99_ms"]))
     if table.row_count:
