@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cast import DESK, V3, Json, Line, a_cast, segment
+from tests.cast import DESK, V3, Json, Line, a_cast, refused, segment
 from tests.house import MADOGUCHI, SERVER_NAME, House, free_port
 from tests.standins.counsellor import CounsellorClient
 from tests.words import word
@@ -26,6 +26,7 @@ PACKAGES = [
     "asyncpg==0.32.0",
 ]  # fmt: skip
 BRIDGE = ROOT / "tests" / "standins" / "mautrix_bridge.py"
+SEALED = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "AwgAEnAC", "session_id": "s", "device_id": "D"}
 GHOST = f"@kite_mio:{SERVER_NAME}"
 
 
@@ -138,8 +139,14 @@ async def bridge(attached: Attached) -> AsyncIterator[Attached]:
 async def test_an_encrypted_ghost_talks_in_a_case(bridge: Attached, tmp_path: Path) -> None:
     ken = bridge.house.staff[0]
     async for cast in a_cast(bridge.house.base_url):
-        # Another case, which no ghost is in.
+        # Cases that no ghost is in: of somebody on the web, and of somebody with a client, whose name is in its reach.
         other = await cast.line.call("POST", f"{DESK}/cases", {"channel": "web"})
+        aoi = await cast.person("aoi")
+        apart = (await aoi.post(f"{V3}/join/{segment(f'#desk:{SERVER_NAME}')}"))["room_id"]
+        await aoi.sends(apart, "m.room.encrypted", SEALED)
+        for person in (other["user_id"], aoi.user_id, ken.user_id):
+            pretended = cast.line.call("GET", f"{V3}/sync", token=bridge.told["as_token"], user_id=person)
+            await refused(pretended, 403, "M_FORBIDDEN")
         opened = await bridge.call(cast.line, "POST", f"{DESK}/cases", {"channel": "line"})
         room = opened["room_id"]
         async with CounsellorClient(bridge.house.base_url, ken.user_id, ken.password, tmp_path / "ken") as counsellor:

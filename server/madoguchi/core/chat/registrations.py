@@ -20,7 +20,8 @@ from madoguchi.ids import RoomID, UserID
 from madoguchi.storage.accounts import Account
 
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
-# What an application service may speak for: never the desk's people, nor those whom the desk gave a nameless account.
+# Whose presence in a plain room makes it one that an application service follows, if their names are in its namespaces:
+# never the desk's people, nor those whom the desk gave a nameless account.
 KINDS = ("ghost", "appservice", "user")
 
 
@@ -96,9 +97,9 @@ class AppService(msgspec.Struct, frozen=True):
         return user_id == self.sender or any(space.has(user_id) for space in self.users)
 
     def may_be(self, account: Account) -> bool:
-        """Whether it may act as the owner of this account. The desk's own people and those whom it gave a nameless
-        account are no bridge's, however wide its namespaces are written."""
-        return self.speaks_for(account.user_id) and account.kind in KINDS
+        """Whether it may act as the owner of this account: one that an application service has made. Nobody who came by
+        themselves is a bridge's, however wide its namespaces are written: as them it would be in their cases."""
+        return self.speaks_for(account.user_id) and account.kind in ("ghost", "appservice")
 
     def keeps_for_itself(self, user_id: UserID) -> bool:
         """Whether nobody else may make an account of this name."""
