@@ -23,7 +23,12 @@ from tests import conformance
 from tests.postgres import Postgres
 
 MADOGUCHI = str(Path(sys.executable).parent / "madoguchi")
-OPEN_HOUSE = {"MADOGUCHI_REGISTRATION": "open", "MADOGUCHI_LIMITS": "off"}
+OPEN_HOUSE = {
+    "MADOGUCHI_REGISTRATION": "open",
+    "MADOGUCHI_LIMITS": "off",
+    # Nobody listens there: where pushers are set in tests that are not about pushing.
+    "MADOGUCHI_PUSH_GATEWAYS": "https://127.0.0.1:9",
+}
 SERVER_NAME = "madoguchi.test"
 
 

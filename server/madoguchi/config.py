@@ -56,6 +56,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     appservice_timeout: Annotated[
         int, Meta(ge=1, le=600, description="Seconds an application service may take to answer a transaction.")
     ] = 30
+    push_gateways: Annotated[
+        tuple[str, ...], Meta(description="Push gateways that may be told of new messages: https://HOST[:PORT].")
+    ] = ()
     trusted_proxies: Annotated[
         tuple[str, ...], Meta(description="Networks (CIDR) whose X-Forwarded-For is believed.")
     ] = ()
@@ -379,5 +382,6 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "quick_exit_url": _check_http_url,
     "database_url": _check_database_url,
     "appservices": _check_file,
+    "push_gateways": _check_base_url,
     "trusted_proxies": _check_network,
 }

@@ -27,13 +27,13 @@ class Answer(NamedTuple):
 
 
 class Way:
-    """The way to one address, with the token that is shown there. Connections are kept between calls."""
+    """The way to one address, with the token that is shown there (None: none). Connections are kept between calls."""
 
-    def __init__(self, base_url: str, token: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, base_url: str, token: str | None, *, timeout_s: float = TIMEOUT_S) -> None:
         self._base = base_url.rstrip("/")
         self._http = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(_CONNECT_S, timeout_s)),
-            headers={"Authorization": f"Bearer {token}", "User-Agent": "madoguchi"},
+            headers={"User-Agent": "madoguchi"} | ({"Authorization": f"Bearer {token}"} if token else {}),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         )

@@ -1,12 +1,11 @@
 """Push rules, pushers and notifications (client-server API, "Push Notifications")."""
 
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
 from madoguchi import errors
-from madoguchi.core.chat import notifications, push_rules, pushers
+from madoguchi.core.chat import notifications, push_rules, pushers, pushing
 from madoguchi.storage.default_push_rules import Rule, RuleSet
 from madoguchi.storage.push import Pusher
 from madoguchi.web.endpoint import Call
@@ -121,18 +120,14 @@ async def post_pusher(call: Call, body: PostPusher) -> Json:
         data=body.data or {},
         profile_tag=body.profile_tag,
     )
-    await pushers.put(call.tx, session.user_id, session.device_id or "", pusher, append=body.append)
+    await pushers.put(call.ctx, call.tx, session.user_id, session.device_id or "", pusher, append=body.append)
     return {}
 
 
 def _check_url(url: object) -> None:
     if not isinstance(url, str):
         raise errors.MissingParam("An http pusher needs data.url.")
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise errors.Invalid("data.url is no URL.") from None
-    if parts.scheme != "https" or not parts.hostname or parts.path != "/_matrix/push/v1/notify":
+    if pushing.origin_of(url) is None:
         raise errors.Invalid("data.url must be https://HOST/_matrix/push/v1/notify.")
 
 

@@ -7,7 +7,7 @@ import structlog
 
 from madoguchi import commands
 from madoguchi.config import Settings
-from madoguchi.work import appservices
+from madoguchi.work import appservices, pushes
 from madoguchi.work.jobs import Runner
 
 log = structlog.get_logger()
@@ -20,7 +20,10 @@ async def run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with commands.context(settings, name="madoguchi work") as ctx:
         log.info("working")
-        tasks = [asyncio.create_task(Runner(ctx).run(), name="jobs")]
+        tasks = [
+            asyncio.create_task(Runner(ctx).run(), name="jobs"),
+            asyncio.create_task(pushes.run(ctx), name="pushes"),
+        ]
         if any(service.url is not None for service in ctx.appservices):
             tasks.append(asyncio.create_task(appservices.run(ctx), name="appservices"))
         stopped = asyncio.create_task(stop.wait())
