@@ -58,6 +58,9 @@ class Follower:
             await self.takes(hand, rooms["join"][self.room], True)
         elif self.room in rooms["leave"]:
             await self.takes(hand, rooms["leave"][self.room], False)
+        elif self.room in rooms["invite"]:
+            # Gone and invited anew since the last answer: only the invitation is told.
+            self.joined = False
         self.since = told["next_batch"]
 
     async def takes(self, hand: Person, part: Json, joined: bool) -> None:
