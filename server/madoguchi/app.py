@@ -13,7 +13,7 @@ from madoguchi.config import Settings
 from madoguchi.context import Context
 from madoguchi.core.chat import appservices, registrations
 from madoguchi.core.chat.hub import Hub
-from madoguchi.core.chat.media import FolderStore
+from madoguchi.core.chat.media import FolderStore, MediaStore
 from madoguchi.core.chat.room_cache import Rooms
 from madoguchi.core.chat.sessions import Sessions
 from madoguchi.core.chat.sliding.sent import Connections
@@ -65,7 +65,7 @@ async def open_context(settings: Settings, *, name: str = "madoguchi serve") -> 
         sessions=Sessions(db, clock),
         sliding=Connections(),
         typing=Typing(db, clock),
-        media=FolderStore(settings.data / "media"),
+        media=_media(settings),
         thumbnails=Thumbnailer(),
         limits=Limits(settings),
         clock=clock,
@@ -89,6 +89,15 @@ async def open_context(settings: Settings, *, name: str = "madoguchi serve") -> 
         ctx.typing.close()
         await hub.stop()
         await db.close()
+
+
+def _media(settings: Settings) -> MediaStore:
+    if settings.media_store == "folder":
+        return FolderStore(settings.data / "media")
+    # Only where it is used: its library takes memory in every process.
+    from madoguchi.core.chat.media_s3 import BucketStore
+
+    return BucketStore(settings)
 
 
 async def run(settings: Settings) -> None:

@@ -63,6 +63,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...], Meta(description="Networks (CIDR) whose X-Forwarded-For is believed.")
     ] = ()
     media_max_bytes: Annotated[int, Meta(ge=1024, description="Largest upload, in bytes.")] = 50 * 1024 * 1024
+    media_types: Annotated[
+        tuple[str, ...], Meta(description="Types of files that are taken, such as image/*; none named: all.")
+    ] = ()
+    media_store: Annotated[
+        Literal["folder", "s3"], Meta(description="Where files lie: in DATA/media, or a bucket.")
+    ] = "folder"
+    media_s3_endpoint: Annotated[str, Meta(description="Address of the S3-compatible store.")] = ""
+    media_s3_bucket: Annotated[str, Meta(description="Its bucket for this desk.")] = ""
+    media_s3_region: Annotated[str, Meta(description="Its region.")] = "us-east-1"
+    media_s3_key: Annotated[str, Meta(description="The access key's id.")] = ""
+    media_s3_secret: Annotated[str, Meta(description="The access key's secret.", extra={"secret": True})] = ""
     media_unauthenticated: Annotated[
         OnOff, Meta(description="Also answer the old media downloads that carry no token.")
     ] = "off"
@@ -197,6 +208,10 @@ def load(
         raise SettingsError(
             f'{places["registration"]}: registration is "token", so registration_token must be set too.'
         )
+    wanted = ("media_s3_endpoint", "media_s3_bucket", "media_s3_key", "media_s3_secret")
+    missing = [name for name in wanted if not getattr(settings, name)]
+    if settings.media_store == "s3" and missing:
+        raise SettingsError(f'{places["media_store"]}: media_store is "s3", so {missing[0]} must be set too.')
     return settings
 
 
@@ -382,6 +397,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "quick_exit_url": _check_http_url,
     "database_url": _check_database_url,
     "appservices": _check_file,
+    "media_s3_endpoint": _check_http_url,
     "push_gateways": _check_base_url,
     "trusted_proxies": _check_network,
 }

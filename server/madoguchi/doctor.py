@@ -58,6 +58,7 @@ async def examine(settings: Settings) -> list[Finding]:
     running = lock.is_running(settings.data) or await _status_of(f"{settings.local_url}/health") == 200
     findings = [*_data(settings), *_keys(settings), _clock(), _pages()]
     findings += [finding async for finding in _database(settings, running)]
+    findings.append(await _media(settings))
     findings += [finding async for finding in _listeners(settings, running)]
     return findings
 
@@ -120,6 +121,20 @@ def _pages() -> Finding:
     if (root / "index.html").is_file():
         return Finding("pages", "ok", str(root))
     return Finding("pages", "bad", "The web pages have not been built.", "`make setup` builds them.")
+
+
+async def _media(settings: Settings) -> Finding:
+    if settings.media_store == "folder":
+        return Finding("files", "ok", str(settings.media))
+    from madoguchi.core.chat.media_s3 import BucketStore
+
+    where = f"bucket {settings.media_s3_bucket} at {settings.media_s3_endpoint}"
+    try:
+        await BucketStore(settings).answers()
+    except errors.Unavailable:
+        mend = "Is the address right, the bucket made, and may this key use it? (media_s3_…)"
+        return Finding("files", "bad", f"{where} can't be used.", mend)
+    return Finding("files", "ok", where)
 
 
 async def _database(settings: Settings, running: bool) -> AsyncIterator[Finding]:

@@ -113,7 +113,7 @@ def test_a_wrong_setting_ends_the_command_with_one_line(tmp_path: Path) -> None:
 
 def test_every_setting_is_on_the_page_for_people() -> None:
     page = (TOP / "docs" / "settings.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `([a-z_]+)` \|(.*)\|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z0-9_]+)` \|(.*)\|$", page, re.MULTILINE)
     assert [name for name, _ in rows] == list(config.NAMES)
     for name, text in rows:
         assert config.describe(name).split(";")[0].rstrip(".") in text, name

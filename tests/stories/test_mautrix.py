@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,12 +14,12 @@ import pytest
 import yaml
 
 from tests.cast import DESK, V3, Json, Line, a_cast, refused, segment
+from tests.environments import python_with
 from tests.house import MADOGUCHI, SERVER_NAME, House, free_port
 from tests.standins.counsellor import CounsellorClient
 from tests.words import word
 
 ROOT = Path(__file__).resolve().parents[2]
-VENV = ROOT / "build" / "mautrix-venv"
 PACKAGES = [
     "mautrix==0.20.8", "python-olm==3.2.16", "unpaddedbase64==2.1.0", "pycryptodome==4.4.0", "aiosqlite==0.22.1",
     "asyncpg==0.32.0",
@@ -32,15 +31,8 @@ GHOST = f"@kite_mio:{SERVER_NAME}"
 
 @pytest.fixture(scope="session")
 def mautrix() -> Path:
-    """The interpreter of an environment that has the library; made once."""
-    python = VENV / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys._base_executable, "-m", "venv", str(VENV)], check=True)  # type: ignore[attr-defined]
-    versions = dict(package.split("==") for package in PACKAGES)
-    check = f"import importlib.metadata as m; assert all(m.version(p) == v for p, v in {versions!r}.items())"
-    if subprocess.run([str(python), "-c", check], check=False, capture_output=True).returncode != 0:
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "--only-binary", ":all:", *PACKAGES], check=True)
-    return python
+    """The interpreter of an environment that has the library."""
+    return python_with("mautrix-venv", PACKAGES)
 
 
 class Attached:

@@ -138,7 +138,8 @@ def _check_unauthenticated(call: Call) -> None:
 def _content_type(call: Call) -> str:
     given = call.request.headers.get("Content-Type", "").strip()
     if not given or len(given) > 255 or not given.isascii() or not given.isprintable() or "/" not in given:
-        return "application/octet-stream"
+        given = "application/octet-stream"
+    media.check_type(call.ctx, given)
     return given
 
 

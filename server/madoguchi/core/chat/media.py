@@ -154,6 +154,14 @@ def check_server(ctx: "Context", server_name: str) -> None:
         raise errors.NotFound("Files of other servers are not fetched.")
 
 
+def check_type(ctx: "Context", content_type: str) -> None:
+    """Raises NotAllowed for a type of file that the operator does not want."""
+    wanted = ctx.settings.media_types
+    kind = content_type.partition(";")[0].strip().lower()
+    if wanted and not any(kind == each or (each.endswith("/*") and kind.startswith(each[:-1])) for each in wanted):
+        raise errors.NotAllowed("Files of this type are not taken here.")
+
+
 async def check_allowance(ctx: "Context", session: "Session") -> None:
     """Raises LimitExceeded for somebody who has filled much of the disk today: an account takes only one tap."""
     if ctx.settings.limits != "on" or session.kind in ("staff", "keeper"):
