@@ -1,5 +1,5 @@
 // Two people and their devices in matrix-js-sdk (Rust cryptography, nothing stored): the whole of encryption, against
-// the server at argv[2]. argv[3]: JSON {mio, ken, password…} of two fresh accounts. Prints one line for each act; exits
+// the server at argv[2]. argv[3]: JSON {mio, ken, sato, password…} of fresh accounts. Prints one line for each act; exits
 // with 1 where one fails. Run by test_js_sdk.py.
 
 // Node 20 lacks it.
@@ -38,6 +38,26 @@ const passwordOf = ({ user_id, password }) => ({
   identifier: { type: "m.id.user", user: user_id },
   password,
 });
+
+/** A file as clients send it in an encrypted room ("Sending encrypted attachments"), and back. */
+async function sealed(bytes) {
+  const iv = new Uint8Array(16);
+  crypto.getRandomValues(iv.subarray(0, 8));
+  const key = await crypto.subtle.generateKey({ name: "AES-CTR", length: 256 }, true, ["encrypt", "decrypt"]);
+  const data = new Uint8Array(await crypto.subtle.encrypt({ name: "AES-CTR", counter: iv, length: 64 }, key, bytes));
+  const sha256 = Buffer.from(await crypto.subtle.digest("SHA-256", data));
+  const plain = (buffer) => Buffer.from(buffer).toString("base64").replace(/=+$/, "");
+  const jwk = { ...(await crypto.subtle.exportKey("jwk", key)), alg: "A256CTR" };
+  return { data, file: { v: "v2", key: jwk, iv: plain(iv), hashes: { sha256: plain(sha256) } } };
+}
+
+async function opened(data, file) {
+  const sha256 = Buffer.from(await crypto.subtle.digest("SHA-256", data)).toString("base64").replace(/=+$/, "");
+  if (sha256 !== file.hashes.sha256) throw new Error("the file has been changed");
+  const key = await crypto.subtle.importKey("jwk", file.key, { name: "AES-CTR" }, false, ["decrypt"]);
+  const counter = Buffer.from(file.iv, "base64");
+  return new Uint8Array(await crypto.subtle.decrypt({ name: "AES-CTR", counter, length: 64 }, key, data));
+}
 
 /** A device of an account. `recovery`: the key of the account's secret storage, shared by its devices. */
 class Device {
@@ -146,6 +166,46 @@ async function play() {
   await until("nothing unread", () => ken.client.getRoom(room).getUnreadNotificationCount() === 0);
   say("typing, receipts and unread counts are seen");
 
+  const picture = crypto.getRandomValues(new Uint8Array(60_000));
+  const { data, file } = await sealed(picture);
+  const { content_uri: url } = await mio.client.uploadContent(new Blob([data]), { type: "application/octet-stream" });
+  const info = { mimetype: "image/png", size: picture.length };
+  await mio.client.sendMessage(room, { msgtype: "m.image", body: "picture", file: { ...file, url }, info });
+  const shown = await ken.reads(room, "picture");
+  const headers = { Authorization: `Bearer ${ken.account.access_token}` };
+  const down = await fetch(ken.client.mxcUrlToHttp(shown.getContent().file.url, undefined, undefined, undefined, false, true, true), { headers });
+  const got = await opened(new Uint8Array(await down.arrayBuffer()), shown.getContent().file);
+  if (Buffer.compare(Buffer.from(got), Buffer.from(picture))) throw new Error("another picture came");
+  say("an encrypted picture goes up and comes down");
+
+  const at = second.getId();
+  const corrected = { msgtype: "m.text", body: "* zweite", "m.new_content": { msgtype: "m.text", body: "zweite" } };
+  await mio.client.sendMessage(room, { ...corrected, "m.relates_to": { rel_type: "m.replace", event_id: at } });
+  const kens = () => ken.client.getRoom(room).findEventById(at);
+  await until("the edit", () => kens().getContent().body === "zweite");
+  const heart = { "m.relates_to": { rel_type: "m.annotation", event_id: at, key: "❤" } };
+  const reaction = await ken.client.sendEvent(room, "m.reaction", heart);
+  const hearts = () => mio.client.getRoom(room).relations.getChildEventsForEvent(at, "m.annotation", "m.reaction");
+  await until("the reaction", () => hearts()?.getSortedAnnotationsByKey()?.some(([key]) => key === "❤"));
+  await ken.client.redactEvent(room, reaction.event_id);
+  await until("the reaction's end", () => !hearts()?.getSortedAnnotationsByKey()?.some(([, by]) => by.size));
+  const { event_id: slip } = await mio.client.sendTextMessage(room, "a slip");
+  await ken.reads(room, "a slip");
+  await mio.client.redactEvent(room, slip);
+  await until("the redaction", () => ken.client.getRoom(room).findEventById(slip).isRedacted());
+  say("an edit, a reaction and redactions are seen");
+
+  const sato = await Device.start(accounts.sato, {});
+  await sato.isSignedByItsOwner();
+  await mio.client.invite(room, accounts.sato.user_id);
+  await until("Sato's invitation", () => sato.client.getRoom(room)?.getMyMembership() === "invite");
+  await sato.client.joinRoom(room);
+  await until("Sato is in", () => sato.client.getRoom(room)?.getMyMembership() === "join");
+  await sato.client.scrollback(sato.client.getRoom(room), 50);
+  await sato.reads(room, "hello from Mio");
+  await sato.reads(room, "hello from Ken");
+  say("whoever is invited reads what was said before");
+
   const backedUp = () => fetched(ken.account.access_token, "GET", "/_matrix/client/v3/room_keys/version");
   await until("the backup", async () => (await backedUp()).count >= 2);
   const phone = await ken.again();
@@ -166,8 +226,8 @@ async function play() {
   say("push rules and tags reach the other device");
 
   await phone.crypto.startDehydration({ createNewKey: true });
-  const kens = async () => (await mio.crypto.getUserDeviceInfo([ken.account.user_id], true)).get(ken.account.user_id);
-  await until("the sleeping device", async () => [...(await kens()).values()].some((device) => device.dehydrated));
+  const kenOnes = async () => (await mio.crypto.getUserDeviceInfo([ken.account.user_id], true)).get(ken.account.user_id);
+  await until("the sleeping device", async () => [...(await kenOnes()).values()].some((device) => device.dehydrated));
   for (const device of [ken, phone]) await device.client.logout(true);
   await mio.client.sendTextMessage(room, "while nobody was there");
   const later = await ken.again();

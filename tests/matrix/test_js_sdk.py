@@ -21,7 +21,7 @@ def node() -> str:
 
 async def test_two_people_and_their_devices(house: House, cast: Cast) -> None:
     assert SDK.is_dir(), f"{SDK} is missing: run `make setup`"
-    accounts = {name: (await cast.person(name)) for name in ("mio", "ken")}
+    accounts = {name: (await cast.person(name)) for name in ("mio", "ken", "sato")}
     told = {name: person.login | {"password": person.password} for name, person in accounts.items()}
     play = await asyncio.create_subprocess_exec(
         node(),
@@ -38,4 +38,4 @@ async def test_two_people_and_their_devices(house: House, cast: Cast) -> None:
             play.kill()
     acts = out.decode().splitlines()
     assert play.returncode == 0, (acts, err.decode()[-2000:])
-    assert len(acts) == 6, acts
+    assert len(acts) == 9, acts

@@ -77,6 +77,15 @@ class Client:
         undecrypted = [event for _, event in self.heard if isinstance(event, nio.MegolmEvent)]
         raise AssertionError(f"{self.name} did not see {text!r}; could not decrypt {len(undecrypted)}")
 
+    async def waits_for(self, room: str, kind: type[Any]) -> Any:
+        """The next event of a kind."""
+        for _ in range(20):
+            for where, event in self.heard:
+                if where == room and isinstance(event, kind):
+                    return event
+            await self.syncs(1_000)
+        raise AssertionError(f"{self.name} saw no {kind.__name__}")
+
 
 @pytest.fixture
 async def clients(house: House, tmp_path: Path) -> AsyncIterator[list[Client]]:
@@ -153,6 +162,54 @@ async def test_a_new_device_reads_what_is_written_after_it_came(cast: Cast, clie
     assert (await ken.sees(room, "after")).decrypted
     await phone.says(room, "from the phone")
     await mio.sees(room, "from the phone")
+
+
+async def test_media_edit_reaction_redaction_and_receipt(cast: Cast, clients: list[Client]) -> None:
+    mio_person, ken_person = await cast.person("mio"), await cast.person("ken")
+    mio, ken, _ = clients
+    await mio.logs_in(mio_person)
+    await ken.logs_in(ken_person)
+    room = await a_sealed_room(mio, ken)
+    first = await mio.says(room, "first")
+    await ken.sees(room, "first")
+    # A file: sealed on the way up, opened after the way down.
+    content = secrets.token_bytes(50_000)
+    uploaded, keys = await mio.nio.upload(lambda *_: content, "image/png", encrypt=True, filesize=len(content))
+    assert isinstance(uploaded, nio.UploadResponse), uploaded
+    assert keys is not None
+    picture = {"msgtype": "m.image", "body": "picture", "file": keys | {"url": uploaded.content_uri}}
+    await mio.nio.room_send(room, "m.room.message", picture, ignore_unverified_devices=True)
+    image = await ken.waits_for(room, nio.RoomEncryptedImage)
+    down = await ken.nio.download(image.url)
+    assert isinstance(down, nio.MemoryDownloadResponse), down
+    assert down.body != content
+    opened = nio.crypto.decrypt_attachment(down.body, image.key["k"], image.hashes["sha256"], image.iv)
+    assert opened == content
+    # An edit.
+    new = {"msgtype": "m.text", "body": "corrected"}
+    relation = {"rel_type": "m.replace", "event_id": first}
+    edit = {"msgtype": "m.text", "body": "* corrected", "m.new_content": new, "m.relates_to": relation}
+    await mio.nio.room_send(room, "m.room.message", edit, ignore_unverified_devices=True)
+    edited = await ken.sees(room, "* corrected")
+    assert edited.source["content"]["m.new_content"]["body"] == "corrected"
+    # A reaction, which nio sends in clear.
+    annotation = {"m.relates_to": {"rel_type": "m.annotation", "event_id": first, "key": "❤"}}
+    await ken.nio.room_send(room, "m.reaction", annotation, ignore_unverified_devices=True)
+    reaction = await mio.waits_for(room, nio.ReactionEvent)
+    assert (reaction.reacts_to, reaction.key) == (first, "❤")
+    # Taken back: nothing is left of it.
+    assert isinstance(await mio.nio.room_redact(room, first), nio.RoomRedactResponse)
+    redaction = await ken.waits_for(room, nio.RedactionEvent)
+    assert redaction.redacts == first
+    assert (await ken_person.get(f"/_matrix/client/v3/rooms/{room}/event/{first}"))["content"] == {}
+    # A read mark.
+    marked = await ken.nio.room_read_markers(room, edited.event_id, edited.event_id)
+    assert isinstance(marked, nio.RoomReadMarkersResponse), marked
+    for _ in range(20):
+        if ken.nio.user_id in mio.nio.rooms[room].read_receipts:
+            break
+        await mio.syncs(500)
+    assert mio.nio.rooms[room].read_receipts[ken.nio.user_id].event_id == edited.event_id
 
 
 async def test_a_conversation_crosses_without_loss(cast: Cast, clients: list[Client]) -> None:

@@ -7,6 +7,8 @@ from collections import Counter
 import pytest
 
 from madoguchi.matrix.api import CHAPTERS
+from madoguchi.web.endpoint import ANYONE, OPTIONAL
+from madoguchi.web.limits import LIMITS
 from tests import oracle
 
 # Paths of proposals that the specification does not have yet.
@@ -54,3 +56,31 @@ def test_a_handler_bears_the_operations_name() -> None:
     shown = (row.handler.__name__ for row in ROWS if row.refused is None and not row.path.startswith(BEYOND))
     strangers = [name for name in shown if _letters(name) not in names]
     assert strangers == []
+
+
+# Rows that write, or that anybody may call, without a limit of their own; and why.
+WITHOUT_LIMIT = {
+    "get_wellknown": "the same few bytes for everybody",
+    "get_wellknown_support": "the same few bytes for everybody",
+    "get_versions": "the same few bytes for everybody",
+    "get_login_flows": "the same few bytes for everybody",
+    "logout": "whoever wants to leave is never kept",
+    "logout_all": "whoever wants to leave is never kept",
+    "register": "counts itself, once it is known what is asked for",
+    "change_password": "interactive authentication counts the tries",
+    "deactivate_account": "interactive authentication counts the tries",
+    "ping_appservice": "only an application service may",
+    "update_appservice_room_directory_visibility": "only an application service may",
+    "sliding_sync_unstable": "reads, and waits where nothing is new",
+    "sliding_sync": "reads, and waits where nothing is new",
+}
+
+
+def test_what_writes_or_takes_no_token_is_limited() -> None:
+    without = {
+        row.handler.__name__
+        for row in ROWS
+        if row.refused is None and row.limit is None and (row.method != "GET" or row.who in (ANYONE, OPTIONAL))
+    }
+    assert without == set(WITHOUT_LIMIT)
+    assert {row.limit for row in ROWS if row.limit is not None} <= set(LIMITS)

@@ -42,6 +42,10 @@ LIMITS: dict[str, Limit] = {
     "redeem": Limit(10, 0.05, by_address=True),
     "message": Limit(100, 10.0),
     "upload": Limit(40, 2.0),
+    # Each may have to be made; a list of rooms asks for many at once.
+    "picture": Limit(100, 5.0),
+    # Whose devices there are: asked after every change in every room.
+    "query": Limit(300, 20.0),
     "room": Limit(30, 0.5),
     "invite": Limit(30, 0.5),
     "profile": Limit(20, 0.5),
