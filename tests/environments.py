@@ -8,8 +8,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def python_with(name: str, packages: Sequence[str]) -> Path:
-    """The interpreter of the environment build/NAME, which has these packages (`package==version`); made once."""
+def python_with(name: str, packages: Sequence[str], *, sources: str = "") -> Path:
+    """The interpreter of the environment build/NAME, which has these packages (`package==version`); made once.
+
+    sources: names, with commas, of what has no wheel on PyPI and is pure Python.
+    """
     venv = ROOT / "build" / name
     python = venv / "bin" / "python"
     if not python.exists():
@@ -20,5 +23,6 @@ def python_with(name: str, packages: Sequence[str]) -> Path:
         f"import importlib.metadata as m; assert all(m.version(p.split('[')[0]) == v for p, v in {versions!r}.items())"
     )
     if subprocess.run([str(python), "-c", check], check=False, capture_output=True).returncode != 0:
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "--only-binary", ":all:", *packages], check=True)
+        wheels = ["--only-binary", ":all:", *(["--no-binary", sources] if sources else [])]
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *wheels, *packages], check=True)
     return python
