@@ -57,6 +57,13 @@ class UnstableList(UnstableConfig):
     ranges: list[tuple[int, int]] | None = None
     filters: UnstableFilters | None = None
 
+    def window(self) -> List:
+        return List(
+            self.config(),
+            None if self.ranges is None else tuple(self.ranges),
+            (self.filters or UnstableFilters()).filters(),
+        )
+
 
 class ExtensionConfig(msgspec.Struct):
     enabled: bool = False
@@ -113,6 +120,11 @@ class StableList(StableConfig):
     range: tuple[int, int] | None = None
     filters: StableFilters | None = None
 
+    def window(self) -> List:
+        return List(
+            self.config(), None if self.range is None else (self.range,), (self.filters or StableFilters()).filters()
+        )
+
 
 class StableBody(msgspec.Struct):
     conn_id: str | None = None
@@ -144,53 +156,26 @@ def _extensions(asked: Json | None) -> dict[str, Extension]:
 
 async def sliding_sync_unstable(call: Call, query: SlidingQuery, body: UnstableBody) -> Json:
     """POST …/org.matrix.simplified_msc3575/sync. Holds no connection while it waits."""
-    lists = {
-        name: List(
-            each.config(),
-            None if each.ranges is None else tuple(each.ranges),
-            each.filters.filters() if each.filters is not None else Filters(),
-        )
-        for name, each in (body.lists or {}).items()
-    }
-    return await _answer(
-        call,
-        SlidingAsked(
-            conn_id=body.conn_id or "",
-            pos=query.pos,
-            timeout=query.timeout / 1000,
-            stable=False,
-            lists=lists,
-            subscriptions={room_id: each.config() for room_id, each in (body.room_subscriptions or {}).items()},
-            extensions=_extensions(body.extensions),
-        ),
-    )
+    return await _answer(call, body, query.pos, query.timeout, stable=False)
 
 
 async def sliding_sync(call: Call, body: StableBody) -> Json:
     """POST /v4/sync. Holds no connection while it waits."""
-    lists = {
-        name: List(
-            each.config(),
-            None if each.range is None else (each.range,),
-            each.filters.filters() if each.filters is not None else Filters(),
-        )
-        for name, each in (body.lists or {}).items()
-    }
-    return await _answer(
-        call,
-        SlidingAsked(
-            conn_id=body.conn_id or "",
-            pos=body.pos,
-            timeout=body.timeout / 1000,
-            stable=True,
-            lists=lists,
-            subscriptions={room_id: each.config() for room_id, each in (body.room_subscriptions or {}).items()},
-            extensions=_extensions(body.extensions),
-        ),
+    return await _answer(call, body, body.pos, body.timeout, stable=True)
+
+
+async def _answer(
+    call: Call, body: UnstableBody | StableBody, pos: str | None, timeout_ms: int, *, stable: bool
+) -> Json:
+    request = SlidingAsked(
+        conn_id=body.conn_id or "",
+        pos=pos,
+        timeout=timeout_ms / 1000,
+        stable=stable,
+        lists={name: each.window() for name, each in (body.lists or {}).items()},
+        subscriptions={room_id: each.config() for room_id, each in (body.room_subscriptions or {}).items()},
+        extensions=_extensions(body.extensions),
     )
-
-
-async def _answer(call: Call, request: SlidingAsked) -> Json:
     session = call.session
     answer = await chat_sliding_sync(call.ctx, session.user_id, session.device_id, request)
     if session.appservice is None and await call.ctx.sessions.get(token_of(call.request) or "") is None:
