@@ -14,6 +14,7 @@ from madoguchi.context import Context
 from madoguchi.core.chat import appservices, registrations
 from madoguchi.core.chat.hub import Hub
 from madoguchi.core.chat.media import FolderStore, MediaStore
+from madoguchi.core.chat.presence import Presence
 from madoguchi.core.chat.room_cache import Rooms
 from madoguchi.core.chat.sessions import Sessions
 from madoguchi.core.chat.sliding.sent import Connections
@@ -65,6 +66,7 @@ async def open_context(settings: Settings, *, name: str = "madoguchi serve") -> 
         sessions=Sessions(db, clock),
         sliding=Connections(),
         typing=Typing(db, clock),
+        presence=Presence(db, clock, kept=settings.presence == "minimal"),
         media=_media(settings),
         thumbnails=Thumbnailer(),
         limits=Limits(settings),
@@ -73,8 +75,10 @@ async def open_context(settings: Settings, *, name: str = "madoguchi serve") -> 
     )
     hub.on("session", lambda pos, user_id, extra: ctx.sessions.forget(user_id))
     hub.on("typing", ctx.typing.heard)
+    hub.on("presence", ctx.presence.heard)
     hub.on_reset(ctx.sessions.forget_all)
     hub.on_reset(ctx.typing.forget)
+    hub.on_reset(ctx.presence.forget)
     await hub.start()
     await ctx.writer.start()
     sightings = asyncio.create_task(ctx.sessions.run(), name="sightings")
@@ -87,6 +91,7 @@ async def open_context(settings: Settings, *, name: str = "madoguchi serve") -> 
         await asyncio.gather(sightings, return_exceptions=True)
         await ctx.writer.stop()
         ctx.typing.close()
+        ctx.presence.close()
         await hub.stop()
         await db.close()
 

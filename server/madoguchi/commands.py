@@ -28,8 +28,8 @@ async def context(settings: Settings, name: str = "madoguchi command") -> AsyncI
     try:
         yield Context(
             settings=settings, db=db, hub=absent, rooms=absent, writer=Writer(db, absent, absent, clock),
-            sessions=Sessions(db, clock), sliding=absent, typing=absent, media=absent, thumbnails=absent,
-            limits=absent, clock=clock,
+            sessions=Sessions(db, clock), sliding=absent, typing=absent, presence=absent, media=absent,
+            thumbnails=absent, limits=absent, clock=clock,
             appservices=services,
         )  # fmt: skip
     finally:

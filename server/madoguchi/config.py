@@ -56,6 +56,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     appservice_timeout: Annotated[
         int, Meta(ge=1, le=600, description="Seconds an application service may take to answer a transaction.")
     ] = 30
+    presence: Annotated[
+        Literal["off", "minimal"], Meta(description="Whether people who share a room see who is there.")
+    ] = "off"
     push_gateways: Annotated[
         tuple[str, ...], Meta(description="Push gateways that may be told of new messages: https://HOST[:PORT].")
     ] = ()

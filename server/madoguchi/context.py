@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from madoguchi.config import Settings
     from madoguchi.core.chat.hub import Hub
     from madoguchi.core.chat.media import MediaStore
+    from madoguchi.core.chat.presence import Presence
     from madoguchi.core.chat.registrations import AppService
     from madoguchi.core.chat.room_cache import Rooms
     from madoguchi.core.chat.sessions import Sessions
@@ -33,6 +34,7 @@ class Context:
     sessions: "Sessions"
     sliding: "Connections"
     typing: "Typing"
+    presence: "Presence"
     media: "MediaStore"
     thumbnails: "Thumbnailer"
     limits: "Limits"

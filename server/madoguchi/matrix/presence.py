@@ -1,8 +1,4 @@
-"""Chapter "Presence": kept by nobody here. Who is awake at three in the morning is no other's business.
-
-Clients that set their presence are thanked, and everybody is seen as offline, as the specification allows a server
-that does not keep presence.
-"""
+"""Chapter "Presence". Where it is not kept, clients that set theirs are thanked, and everybody is seen as offline."""
 
 from typing import Any, Literal
 
@@ -15,12 +11,14 @@ from madoguchi.web.endpoint import Call
 
 class Presence(msgspec.Struct):
     presence: Literal["online", "offline", "unavailable"]
+    # Words about oneself would lie in clear where everybody sees them: they are not kept.
     status_msg: str | None = None
 
 
 async def set_presence(call: Call, user_id: str, body: Presence) -> dict[str, Any]:
     if user_id != call.session.user_id:
         raise errors.NotAllowed("You can only speak of your own presence.")
+    await call.ctx.presence.set(call.tx, user_id, body.presence)
     return {}
 
 
@@ -28,4 +26,4 @@ async def get_presence(call: Call, user_id: str) -> dict[str, Any]:
     sharing = await stored_rooms.list_shared_users(call.tx, call.session.user_id)
     if user_id != call.session.user_id and user_id not in sharing:
         raise errors.NotAllowed("You share no room with this user.")
-    return {"presence": "offline"}
+    return call.ctx.presence.content(user_id)

@@ -156,16 +156,16 @@ def _extensions(asked: Json | None) -> dict[str, Extension]:
 
 async def sliding_sync_unstable(call: Call, query: SlidingQuery, body: UnstableBody) -> Json:
     """POST …/org.matrix.simplified_msc3575/sync. Holds no connection while it waits."""
-    return await _answer(call, body, query.pos, query.timeout, stable=False)
+    return await _answer(call, body, query.pos, query.timeout, query.set_presence, stable=False)
 
 
 async def sliding_sync(call: Call, body: StableBody) -> Json:
     """POST /v4/sync. Holds no connection while it waits."""
-    return await _answer(call, body, body.pos, body.timeout, stable=True)
+    return await _answer(call, body, body.pos, body.timeout, body.set_presence, stable=True)
 
 
 async def _answer(
-    call: Call, body: UnstableBody | StableBody, pos: str | None, timeout_ms: int, *, stable: bool
+    call: Call, body: UnstableBody | StableBody, pos: str | None, timeout_ms: int, presence: Presence, *, stable: bool
 ) -> Json:
     request = SlidingAsked(
         conn_id=body.conn_id or "",
@@ -177,6 +177,7 @@ async def _answer(
         extensions=_extensions(body.extensions),
     )
     session = call.session
+    await call.ctx.presence.seen(session.user_id, presence)
     answer = await chat_sliding_sync(call.ctx, session.user_id, session.device_id, request)
     if session.appservice is None and await call.ctx.sessions.get(token_of(call.request) or "") is None:
         # Logged out while it waited: what came after is no longer for this device.

@@ -43,6 +43,7 @@ async def sync(call: Call, query: SyncQuery) -> dict[str, Any]:
         state_after=query.use_state_after,
         filter=wanted,
     )
+    await call.ctx.presence.seen(session.user_id, query.set_presence)
     answer = await chat_sync(call.ctx, asked, max(0, query.timeout) / 1000)
     if session.appservice is None and await call.ctx.sessions.get(token_of(call.request) or "") is None:
         # Logged out while it waited: what came after is no longer for this device.

@@ -232,6 +232,8 @@ class Hub:
                 await self._tell_room(pos, kind, key, touched)
             elif kind == "devices":
                 await self._tell_devices(pos, key, extra, touched)
+            elif kind == "presence":
+                await self._tell_sharing(pos, kind, key, touched)
             elif kind == "desk":
                 self._desk_pos = pos
                 self._wake_desk()
@@ -268,11 +270,18 @@ class Hub:
             # each arrival dearer than the one before: the keeper is in all rooms.
             room = await self._rooms.get(room_id)
             sharing = set(room.joined()) if room is not None else set()
+            for other in sharing | {user_id}:
+                self._put(other, pos, "devices", user_id, touched)
         else:
-            async with self._db.aside() as connection:
-                sharing = await stored_rooms.list_shared_users(connection, user_id)
+            await self._tell_sharing(pos, "devices", user_id, touched)
+
+    async def _tell_sharing(self, pos: int, kind: str, user_id: UserID, touched: set[UserID]) -> None:
+        if not self._inboxes:
+            return
+        async with self._db.aside() as connection:
+            sharing = await stored_rooms.list_shared_users(connection, user_id)
         for other in sharing | {user_id}:
-            self._put(other, pos, "devices", user_id, touched)
+            self._put(other, pos, kind, user_id, touched)
 
     def _wake_touched(self) -> None:
         for user_id in self._touched:

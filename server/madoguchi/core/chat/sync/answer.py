@@ -82,6 +82,7 @@ async def _answer(ctx: "Context", asked: Asked, inbox: Inbox) -> tuple[dict[str,
         counts, unused = await device.key_counts(reader, asked, inbox, news)
         wants = asked.filter.account_data
         top = [msgspec.Raw(_typed(d)) for d in data if d.room_id is None and wants.wants(d.type, asked.user_id)]
+        presence = await _presence(ctx, reader, asked, news)
         answer = {
             "next_batch": token(upto),
             "rooms": {"join": rooms.join, "invite": rooms.invite, "knock": rooms.knock, "leave": rooms.leave},
@@ -91,12 +92,21 @@ async def _answer(ctx: "Context", asked: Asked, inbox: Inbox) -> tuple[dict[str,
             "device_one_time_keys_count": counts,
             "device_unused_fallback_key_types": unused,
             "org.matrix.msc2732.device_unused_fallback_key_types": unused,
-            "presence": {"events": []},
+            "presence": {"events": presence},
         }
         # A session of the user's has ended: perhaps this one, so the client has to show its token again.
         told = "keys" in news.kinds or "session" in news.kinds
-        empty = not (rooms.any or top or messages or changed or left or told)
+        empty = not (rooms.any or top or messages or changed or left or presence or told)
         return answer, upto, empty
+
+
+async def _presence(ctx: "Context", reader: Reader, asked: Asked, news: News) -> list[dict[str, Any]]:
+    """How those are who share a room with the user, where it has changed; all of them where that is not known."""
+    whose = news.presence
+    if news.all and (there := ctx.presence.there()):
+        whose = set(there) & (await stored_rooms.list_shared_users(await reader(), asked.user_id) | {asked.user_id})
+    wants = asked.filter.presence
+    return [ctx.presence.event(user_id) for user_id in sorted(whose) if wants.wants("m.presence", user_id)]
 
 
 def _typed(data: account_data.AccountData) -> bytes:

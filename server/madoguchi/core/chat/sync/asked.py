@@ -36,6 +36,7 @@ class News(msgspec.Struct):
     receipts: set[RoomID] = msgspec.field(default_factory=set)
     typing: set[RoomID] = msgspec.field(default_factory=set)
     devices: set[UserID] = msgspec.field(default_factory=set)
+    presence: set[UserID] = msgspec.field(default_factory=set)
     kinds: set[str] = msgspec.field(default_factory=set)
 
     def has(self, kind: str) -> bool:
@@ -72,4 +73,6 @@ def news_of(inbox: Inbox, since: int | None) -> News:
             news.typing.add(key)
         elif kind == "devices":
             news.devices.add(key)
+        elif kind == "presence":
+            news.presence.add(key)
     return news
