@@ -21,7 +21,8 @@ _MOST_BYTES = 7_500
 class Note(NamedTuple):
     """One thing that readers may be waiting for.
 
-    kind: event, to_device, account_data, receipt, typing, presence, devices, keys, session, push_rules, profile, desk, room
+    kind: event, to_device, account_data, receipt, typing, presence, devices, keys, session, push_rules, profile, desk,
+    room
     key: the user id, room id or topic it is about
     extra: what a reader needs besides (JSON text of the kind's own shape), never content; for `devices`, the room that
     the user has come into or left, where it is that and not the keys that changed
