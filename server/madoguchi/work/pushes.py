@@ -31,6 +31,8 @@ _LONGEST_WAIT_S = 30 * 60.0
 GIVEN_UP_AFTER = timedelta(days=1)
 _WATCH_S = 3.0
 _TIMEOUT_S = 10.0
+_GATHER_S = 0.1
+_NOBODY_S = 2.0
 
 
 def wait_after(attempts: int) -> timedelta:
@@ -95,7 +97,8 @@ class _Pushing:
                 async with self._ctx.db.transaction() as tx:
                     upto = await stream.position(tx)
                     after = await stored.lock_position(tx)
-                    due, end = await pushing.look(self._ctx.db, tx, after, upto)
+                    anybody = await stored.has_pushers(tx)
+                    due, end = await pushing.look(self._ctx.db, tx, after, upto) if anybody else ([], upto)
                     if due:
                         await stored.insert_pushes(tx, due, self._ctx.clock.now())
                     if end != after:
@@ -104,6 +107,8 @@ class _Pushing:
                 if due:
                     self._due.set()
                 more = end < upto
+            # What comes meanwhile is looked at together: on a busy evening nobody waits for this.
+            await asyncio.sleep(_GATHER_S if anybody else _NOBODY_S)
 
     async def _sends(self) -> None:
         while True:

@@ -46,8 +46,6 @@ def origin_of(url: str) -> str | None:
 
 async def look(db: Database, tx: Tx, after: int, upto: int) -> tuple[list[Due], int]:
     """(what is to be pushed, up to where it has been looked) for a part of (after, upto]."""
-    if not await pushes.has_pushers(tx):
-        return [], upto
     events = await stored_events.list_first_after(tx, after, upto, _EVENTS_AT_ONCE)
     end = events[-1].pos if len(events) == _EVENTS_AT_ONCE else upto
     watchers: dict[str, list[UserID]] = {}
