@@ -26,6 +26,7 @@ MADOGUCHI = str(Path(sys.executable).parent / "madoguchi")
 OPEN_HOUSE = {
     "MADOGUCHI_REGISTRATION": "open",
     "MADOGUCHI_LIMITS": "off",
+    "MADOGUCHI_ROOM_DIRECTORY": "open",
     # Nobody listens there: where pushers are set in tests that are not about pushing.
     "MADOGUCHI_PUSH_GATEWAYS": "https://127.0.0.1:9",
 }

@@ -59,6 +59,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     presence: Annotated[
         Literal["off", "minimal"], Meta(description="Whether people who share a room see who is there.")
     ] = "off"
+    room_directory: Annotated[
+        Literal["closed", "open"], Meta(description="Whether people may publish rooms of their own in a directory.")
+    ] = "closed"
     push_gateways: Annotated[
         tuple[str, ...], Meta(description="Push gateways that may be told of new messages: https://HOST[:PORT].")
     ] = ()

@@ -1,6 +1,7 @@
-// Two people and their devices in matrix-js-sdk (Rust cryptography, nothing stored): the whole of encryption, against
-// the server at argv[2]. argv[3]: JSON {mio, ken, sato, password…} of fresh accounts. Prints one line for each act; exits
-// with 1 where one fails. Run by test_js_sdk.py.
+// Two people, a third, and their devices in matrix-js-sdk (Rust cryptography, nothing stored): the whole of encryption.
+// In Node the server is argv[2], and argv[3] JSON {mio, ken, sato, password…} of fresh accounts; in a browser both stand
+// in `globalThis.stage`, with `say`, which is called for each act and at the end with "done" or "FAILED …". Run by
+// test_js_sdk.py in Node, and in Chromium by tests/browser/test_js_sdk_in_chromium.py.
 
 // Node 20 lacks it.
 Promise.withResolvers ??= () => {
@@ -8,14 +9,18 @@ Promise.withResolvers ??= () => {
   const promise = new Promise((...both) => ([resolve, reject] = both));
   return { promise, resolve, reject };
 };
-// The SDK writes its log to the console; what this play says goes past it.
-const say = (line) => process.stdout.write(`${line}\n`);
+const stage = globalThis.stage ?? {
+  baseUrl: process.argv[2],
+  accounts: JSON.parse(process.argv[3]),
+  // The SDK writes its log to the console; what this play says goes past it.
+  say: (line) => process.stdout.write(`${line}\n`),
+  ends: (well) => process.exit(well ? 0 : 1),
+};
+const { baseUrl, accounts, say } = stage;
 for (const level of ["debug", "info", "log", "warn", "error"]) console[level] = () => {};
 
 const { createClient } = await import("../../client-web/node_modules/matrix-js-sdk/lib/index.js");
 
-const baseUrl = process.argv[2];
-const accounts = JSON.parse(process.argv[3]);
 const MEGOLM = { algorithm: "m.megolm.v1.aes-sha2" };
 
 async function until(what, holds, ms = 30_000) {
@@ -39,23 +44,23 @@ const passwordOf = ({ user_id, password }) => ({
   password,
 });
 
+const base64 = (bytes) => btoa(String.fromCharCode(...bytes)).replace(/=+$/, "");
+const hashOf = async (data) => base64(new Uint8Array(await crypto.subtle.digest("SHA-256", data)));
+
 /** A file as clients send it in an encrypted room ("Sending encrypted attachments"), and back. */
 async function sealed(bytes) {
   const iv = new Uint8Array(16);
   crypto.getRandomValues(iv.subarray(0, 8));
   const key = await crypto.subtle.generateKey({ name: "AES-CTR", length: 256 }, true, ["encrypt", "decrypt"]);
   const data = new Uint8Array(await crypto.subtle.encrypt({ name: "AES-CTR", counter: iv, length: 64 }, key, bytes));
-  const sha256 = Buffer.from(await crypto.subtle.digest("SHA-256", data));
-  const plain = (buffer) => Buffer.from(buffer).toString("base64").replace(/=+$/, "");
   const jwk = { ...(await crypto.subtle.exportKey("jwk", key)), alg: "A256CTR" };
-  return { data, file: { v: "v2", key: jwk, iv: plain(iv), hashes: { sha256: plain(sha256) } } };
+  return { data, file: { v: "v2", key: jwk, iv: base64(iv), hashes: { sha256: await hashOf(data) } } };
 }
 
 async function opened(data, file) {
-  const sha256 = Buffer.from(await crypto.subtle.digest("SHA-256", data)).toString("base64").replace(/=+$/, "");
-  if (sha256 !== file.hashes.sha256) throw new Error("the file has been changed");
+  if ((await hashOf(data)) !== file.hashes.sha256) throw new Error("the file has been changed");
   const key = await crypto.subtle.importKey("jwk", file.key, { name: "AES-CTR" }, false, ["decrypt"]);
-  const counter = Buffer.from(file.iv, "base64");
+  const counter = Uint8Array.from(atob(file.iv), (char) => char.charCodeAt(0));
   return new Uint8Array(await crypto.subtle.decrypt({ name: "AES-CTR", counter, length: 64 }, key, data));
 }
 
@@ -175,7 +180,7 @@ async function play() {
   const headers = { Authorization: `Bearer ${ken.account.access_token}` };
   const down = await fetch(ken.client.mxcUrlToHttp(shown.getContent().file.url, undefined, undefined, undefined, false, true, true), { headers });
   const got = await opened(new Uint8Array(await down.arrayBuffer()), shown.getContent().file);
-  if (Buffer.compare(Buffer.from(got), Buffer.from(picture))) throw new Error("another picture came");
+  if ((await hashOf(got)) !== (await hashOf(picture))) throw new Error("another picture came");
   say("an encrypted picture goes up and comes down");
 
   const at = second.getId();
@@ -238,9 +243,12 @@ async function play() {
 }
 
 play().then(
-  () => process.exit(0),
+  () => {
+    say("done");
+    stage.ends?.(true);
+  },
   (error) => {
     say(`FAILED ${error.stack ?? error}`);
-    process.exit(1);
+    stage.ends?.(false);
   },
 );

@@ -36,6 +36,7 @@ def strict() -> Iterator[Workers]:
             "MADOGUCHI_REGISTRATION": "token",
             "MADOGUCHI_REGISTRATION_TOKEN": TOKEN,
             "MADOGUCHI_LIMITS": "on",
+            "MADOGUCHI_ROOM_DIRECTORY": "closed",
             "MADOGUCHI_TRUSTED_PROXIES": "127.0.0.0/8",
             "MADOGUCHI_MEDIA_UNAUTHENTICATED": "on",
             "MADOGUCHI_APPSERVICES": str(registration),
@@ -229,6 +230,16 @@ async def test_a_bridge_is_pinged_where_it_can_be(crowd: Crowd) -> None:
     await refused(crowd.planes("POST", f"{V1}/appservice/another/ping", {}), 403, "M_FORBIDDEN")
     mio = await crowd.person("mio")
     await refused(mio.post(f"{V1}/appservice/paper-planes/ping"), 403, "M_FORBIDDEN")
+
+
+async def test_no_room_is_published_unless_the_operator_wants_it(crowd: Crowd) -> None:
+    mio = await crowd.person("mio")
+    await refused(mio.opens_a_room(visibility="public"), 403, "M_FORBIDDEN")
+    room = await mio.opens_a_room(preset="public_chat")
+    where = f"{V3}/directory/list/room/{segment(room)}"
+    await refused(mio.put(where, {"visibility": "public"}), 403, "M_FORBIDDEN")
+    await mio.put(where, {"visibility": "private"})
+    assert (await mio.get(f"{V3}/publicRooms"))["chunk"] == []
 
 
 # -- old clients -------------------------------------------------------------------------------------------------------

@@ -89,8 +89,10 @@ async def set_room_visibility_on_directory(call: Call, room_id: str, body: Visib
     if room.kind != "plain" and await stored_rooms.get_membership(call.tx, room_id, call.session.user_id) is None:
         raise errors.NotFound("There is no such room.")
     await _check_may_publish(call, room_id)
-    if room.kind != "plain" and body.visibility == "public":
-        raise errors.NotAllowed("A desk's room is never published.")
+    if body.visibility == "public":
+        rooms.check_directory(call.ctx)
+        if room.kind != "plain":
+            raise errors.NotAllowed("A desk's room is never published.")
     await stored_rooms.update_public(call.tx, room_id, body.visibility == "public")
     return {}
 
@@ -148,6 +150,8 @@ async def _public(call: Call, search: PublicSearch) -> dict[str, Any]:
     listed = [] if instance else await stored_rooms.list_public(call.tx)
     if instance or search.include_all_networks:
         listed = list(dict.fromkeys([*listed, *await stored_appservices.list_published(call.tx, instance)]))
+    if call.ctx.settings.room_directory == "closed":
+        listed = []
     start = int(since) if since is not None and since.isascii() and since.isdigit() and len(since) < 10 else 0
     found = await call.ctx.rooms.get_many(listed)
     term = (wanted.generic_search_term or "").casefold()

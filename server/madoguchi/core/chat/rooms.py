@@ -125,6 +125,8 @@ async def create_room(
         raise errors.Invalid("Nobody can be invited by e-mail or telephone here.")
     if wanted.visibility not in ("public", "private"):
         raise errors.Invalid("visibility is public or private.")
+    if wanted.visibility == "public":
+        check_directory(ctx)
     preset = wanted.preset or ("public_chat" if wanted.visibility == "public" else "private_chat")
     if preset not in _PRESETS:
         raise errors.Invalid("There is no such preset.")
@@ -231,6 +233,12 @@ async def _alias(ctx: "Context", tx: Tx, making: Making, wanted: CreateRoom, app
         raise errors.RoomInUse("This alias is taken.")
     making.add("m.room.canonical_alias", {"alias": alias})
     return alias
+
+
+def check_directory(ctx: "Context") -> None:
+    """Raises NotAllowed where no room is published."""
+    if ctx.settings.room_directory == "closed":
+        raise errors.NotAllowed("This desk has no directory of rooms.")
 
 
 def check_alias(ctx: "Context", alias: str, appservice: str | None = None) -> None:
