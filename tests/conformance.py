@@ -24,6 +24,8 @@ from madoguchi.web.endpoint import Row
 from tests import oracle
 
 HTTP_ITSELF = (206, 304, 416, 503)
+# Paths of proposals that the specification does not have yet.
+BEYOND = ("/_matrix/client/unstable/", "/_matrix/client/v4/")
 RECORDER = Path(__file__).parent / "recorder"
 
 

@@ -9,10 +9,9 @@ import pytest
 from madoguchi.matrix.api import CHAPTERS
 from madoguchi.web.endpoint import ANYONE, OPTIONAL
 from madoguchi.web.limits import LIMITS
-from tests import oracle
+from tests import matrix_page, oracle
+from tests.conformance import BEYOND
 
-# Paths of proposals that the specification does not have yet.
-BEYOND = ("/_matrix/client/unstable/", "/_matrix/client/v4/")
 ROWS = [row for rows in CHAPTERS.values() for row in rows]
 
 
@@ -56,6 +55,10 @@ def test_a_handler_bears_the_operations_name() -> None:
     shown = (row.handler.__name__ for row in ROWS if row.refused is None and not row.path.startswith(BEYOND))
     strangers = [name for name in shown if _letters(name) not in names]
     assert strangers == []
+
+
+def test_the_page_for_people_says_what_the_table_says() -> None:
+    assert matrix_page.PAGE.read_text(encoding="utf-8") == matrix_page.page(), "run: python -m tests.matrix_page"
 
 
 # Rows that write, or that anybody may call, without a limit of their own; and why.
