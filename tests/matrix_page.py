@@ -1,4 +1,4 @@
-"""docs/matrix.md, made from the table of contents of the Matrix API (`python -m tests.matrix_page`); a test compares."""
+"""docs/matrix.md, made from the Matrix API's table of contents (`python -m tests.matrix_page`); a test compares."""
 
 from pathlib import Path
 
