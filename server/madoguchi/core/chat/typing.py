@@ -96,8 +96,8 @@ class Typing:
         task.add_done_callback(self._announcing.discard)
 
     async def _announce_end(self, room_id: str, user_id: str) -> None:
-        if user_id in self.users(room_id):
-            return  # they began anew in the meantime
+        if (room_id, user_id) in self._ends:
+            return  # they began anew in the meantime, with a clock of its own
         extra = msgspec.json.encode(Typed(user_id, 0, stream.ORIGIN)).decode()
         try:
             async with self._db.transaction() as tx:
