@@ -13,7 +13,7 @@ from madoguchi.config import Settings
 from madoguchi.context import Context
 from madoguchi.core.chat import appservices, registrations
 from madoguchi.core.chat.hub import Hub
-from madoguchi.core.chat.media import FolderStore, MediaStore
+from madoguchi.core.chat.media import open_store
 from madoguchi.core.chat.presence import Presence
 from madoguchi.core.chat.room_cache import Rooms
 from madoguchi.core.chat.sessions import Sessions
@@ -67,7 +67,7 @@ async def open_context(settings: Settings, *, name: str = "madoguchi serve") -> 
         sliding=Connections(),
         typing=Typing(db, clock),
         presence=Presence(db, clock, kept=settings.presence == "minimal"),
-        media=_media(settings),
+        media=open_store(settings),
         thumbnails=Thumbnailer(),
         limits=Limits(settings),
         clock=clock,
@@ -94,15 +94,6 @@ async def open_context(settings: Settings, *, name: str = "madoguchi serve") -> 
         ctx.presence.close()
         await hub.stop()
         await db.close()
-
-
-def _media(settings: Settings) -> MediaStore:
-    if settings.media_store == "folder":
-        return FolderStore(settings.data / "media")
-    # Only where it is used: its library takes memory in every process.
-    from madoguchi.core.chat.media_s3 import BucketStore
-
-    return BucketStore(settings)
 
 
 async def run(settings: Settings) -> None:

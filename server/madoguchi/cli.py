@@ -24,6 +24,7 @@ class Verbs(click.Group):
     elsewhere: ClassVar[dict[str, tuple[str, str, str]]] = {
         "staff": ("madoguchi.cli_staff", "staff", "Counsellors, supervisors and administrators."),
         "channel": ("madoguchi.cli_channel", "channel", "The ways people reach the desk."),
+        "case": ("madoguchi.cli_case", "case", "Single cases: destroy one before its time."),
         "vault": ("madoguchi.vault.cli", "vault", "The sealed keys: make the vault, open a case with k of n shares."),
     }
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 from madoguchi.clock import Clock
 from madoguchi.config import Settings
 from madoguchi.context import Context
-from madoguchi.core.chat import registrations
+from madoguchi.core.chat import media, registrations
 from madoguchi.core.chat.sessions import Sessions
 from madoguchi.core.chat.writer import Writer
 from madoguchi.storage.db import Database
@@ -15,8 +15,8 @@ from madoguchi.storage.db import Database
 
 @contextlib.asynccontextmanager
 async def context(settings: Settings, name: str = "madoguchi command") -> AsyncIterator[Context]:
-    """A Context with database, clock, sessions and registrations. It serves nobody: hub and such are absent, and the
-    writer, which makes event ids, takes no messages.
+    """A Context with database, clock, sessions, files and registrations. It serves nobody: hub and such are absent, and
+    the writer, which makes event ids, takes no messages.
 
     `settings.database_url` must be set (see up/database.py, `reachable`). Running workers hear of what is changed
     through the announcements of the same transactions.
@@ -28,8 +28,8 @@ async def context(settings: Settings, name: str = "madoguchi command") -> AsyncI
     try:
         yield Context(
             settings=settings, db=db, hub=absent, rooms=absent, writer=Writer(db, absent, absent, clock),
-            sessions=Sessions(db, clock), sliding=absent, typing=absent, presence=absent, media=absent,
-            thumbnails=absent, limits=absent, clock=clock,
+            sessions=Sessions(db, clock), sliding=absent, typing=absent, presence=absent,
+            media=media.open_store(settings), thumbnails=absent, limits=absent, clock=clock,
             appservices=services,
         )  # fmt: skip
     finally:

@@ -99,7 +99,7 @@ async def desk(desk_workers: Workers) -> AsyncIterator[Desk]:
     desk = Desk(desk_workers)
     # Every test begins with an empty queue and no app connected; earlier cases stay where they are.
     for statement in (
-        "UPDATE cases SET state = 'closed', accepted_at = NULL",
+        "UPDATE cases SET state = 'closed', accepted_at = NULL WHERE state <> 'purged'",
         "UPDATE staff SET last_seen_at = NULL",
         "UPDATE channels SET mode = 'closed' WHERE kind = 'line'",
     ):

@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import secrets
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -66,11 +67,26 @@ class Stage:
         )
         return await self._stack.enter_async_context(client)
 
+    def run(self, *words: str, input_: str | None = None) -> subprocess.CompletedProcess[str]:
+        """`madoguchi …` on the running house."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("MADOGUCHI_")}
+        command = [MADOGUCHI, *words, "--data", str(self.house.data)]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, input=input_, check=False)
+
     def vault(self, *words: str, key: str | None = None) -> subprocess.CompletedProcess[str]:
         """`madoguchi vault …` on the running house."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MADOGUCHI_")}
-        command = [MADOGUCHI, "vault", *words, "--data", str(self.house.data)]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, input=key, check=False)
+        return self.run("vault", *words, input_=key)
+
+    def kept_keys(self, room_id: str) -> int:
+        """How many of the room's sessions the keeper has on its disk."""
+        (store,) = (self.house.data / "keeper").glob("*.db")
+        with contextlib.closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as database:
+            (count,) = database.execute(
+                "SELECT (SELECT count(*) FROM megolminboundsessions WHERE room_id = ?1)"
+                " + (SELECT count(*) FROM keeper_sealed WHERE room_id = ?1)",
+                (room_id,),
+            ).fetchone()
+            return int(count)
 
     def opens(self, case_id: str) -> str:
         """The transcript of a case, by the demo vault's key."""
@@ -221,6 +237,27 @@ async def test_the_vault_opens_a_case_for_its_holders_only(stage: Stage) -> None
     finally:
         await connection.close()
     assert [(row["reason"], row["unreadable"]) for row in rows] == [("exercise", 0)]
+
+
+async def test_of_a_purged_case_nobody_keeps_a_key(stage: Stage) -> None:
+    mio, ken = await stage.mio(), await stage.counsellor(0)
+    await mio.says(word("忘れてほしい"))
+    room = await ken.accepts(mio.case_id)
+    await ken.says(room, word("わかりました"))
+    await stage.sealed(mio, 2)
+    await ken.closes(mio.case_id)
+    assert stage.kept_keys(room) == 4
+    # The keeper is not there just then, and dies before it can hear of it.
+    stage.house.process("keeper").suspend()
+    told = stage.run("case", "purge", mio.case_id, "--reason", "exercise", "--yes")
+    assert "2 sealed keys" in told.stdout, told.stderr
+    stage.house.kills("keeper")
+
+    async def forgotten() -> bool:
+        return stage.kept_keys(room) == 0
+
+    await until(forgotten)
+    assert "0 unreadable" in stage.opens(mio.case_id)
 
 
 async def test_what_was_said_before_there_was_a_vault_is_in_it(tmp_path: Path) -> None:

@@ -215,6 +215,9 @@ class AgentDevice(OwnDevice):
             raise
         for event in opened:
             await self._on_to_device(event)
+        for room_id in body.get("rooms", {}).get("leave", {}):
+            # Who has left a room has no use for its keys, and a purged case leaves none behind.
+            self.machine.forget_room(room_id)
         if not self.follows_rooms:
             return
         response = SyncResponse.from_dict({**body, "to_device": {"events": []}})

@@ -74,7 +74,12 @@ async def give(device: AgentDevice, room_id: str, user_id: str, except_devices: 
         return Given(len(sessions), frozenset())
     ciphertext, file = seal(build(sessions))
     uploaded = await device.call(
-        "POST", "/_matrix/media/v3/upload", ciphertext, content_type="application/octet-stream"
+        "POST",
+        "/_matrix/media/v3/upload",
+        ciphertext,
+        # Whoever is in many rooms says for which one it is: it is purged with that one.
+        query={"jp.madoguchi.room_id": room_id},
+        content_type="application/octet-stream",
     )
     content = {"room_id": room_id, "file": {**file, "url": uploaded["content_uri"]}}
     known = [peer for peer in device.machine.device_store.active_user_devices(user_id) if peer.id in trusted]

@@ -32,6 +32,8 @@ class AgentStore(SqliteStore):  # type: ignore[misc]
     def __post_init__(self) -> None:
         super().__post_init__()
         self.database.execute_sql("PRAGMA synchronous = FULL")
+        # What is deleted is written over, so that it can't be found in the file.
+        self.database.execute_sql("PRAGMA secure_delete = ON")
         for table in (
             "agent_opened (digest BLOB PRIMARY KEY)",
             "agent_token (one INTEGER PRIMARY KEY CHECK (one = 1), token TEXT NOT NULL)",
@@ -57,6 +59,18 @@ class AgentStore(SqliteStore):  # type: ignore[misc]
     def mark_opened(self, digest: bytes) -> None:
         """Remember it until the next `save_token`: an Olm message can be opened only once."""
         self.database.execute_sql("INSERT OR IGNORE INTO agent_opened (digest) VALUES (?)", (digest,))
+
+    def delete_room(self, room_id: str) -> None:
+        """Forget a room: its Megolm sessions are gone for good."""
+        with self.database.atomic():
+            for statement in (
+                "DELETE FROM forwardedchains WHERE session_id IN"
+                " (SELECT session_id FROM megolminboundsessions WHERE room_id = ?)",
+                "DELETE FROM megolminboundsessions WHERE room_id = ?",
+                "DELETE FROM outgoingkeyrequests WHERE room_id = ?",
+                "DELETE FROM encryptedrooms WHERE room_id = ?",
+            ):
+                self.database.execute_sql(statement, (room_id,))
 
 
 class AgentOlm(Olm):  # type: ignore[misc]
@@ -179,6 +193,14 @@ class AgentOlm(Olm):  # type: ignore[misc]
                 found: InboundGroupSession = by_id[session_id]
                 return found
         return None
+
+    def forget_room(self, room_id: str) -> None:
+        """Forget every key of a room, here and in the store."""
+        self.store.delete_room(room_id)
+        self.inbound_group_store._entries.pop(room_id, None)
+        self.outbound_group_sessions.pop(room_id, None)
+        for request in [each for each in self.outgoing_key_requests.values() if each.room_id == room_id]:
+            del self.outgoing_key_requests[request.session_id]
 
     def keep_session(self, session: InboundGroupSession) -> bool:
         """Store a session unless one that reaches further back is there already. Says whether it was stored."""

@@ -37,7 +37,7 @@ async def get_vault_key(call: Call) -> dict[str, str | bytes | int]:
 
 
 async def put_vault_keys(call: Call, body: VaultKeys) -> dict[str, int]:
-    """Keep sealed keys for good. The same again changes nothing."""
+    """Keep sealed keys until their case is purged, and none after that. The same again changes nothing."""
     vault = await rows.get_vault(call.tx)
     if vault is None:
         raise NotFound("There is no vault yet.")
@@ -45,8 +45,11 @@ async def put_vault_keys(call: Call, body: VaultKeys) -> dict[str, int]:
         raise Conflict("These keys are sealed to another vault key.", key_id=vault.key_id)
     if any(len(key.sealed) > _LARGEST_SEALED for key in body.keys):
         raise Invalid("A sealed key is not that long.")
+    purged = await rows.lock_purged(call.tx, {key.room_id for key in body.keys})
     keys = [
-        rows.SealedKey(key.room_id, key.session_id, key.sender_key, key.first_index, key.sealed) for key in body.keys
+        rows.SealedKey(key.room_id, key.session_id, key.sender_key, key.first_index, key.sealed)
+        for key in body.keys
+        if key.room_id not in purged
     ]
     await rows.put_keys(call.tx, vault.key_id, keys)
-    return {"stored": len(keys)}
+    return {"stored": len(body.keys)}

@@ -110,6 +110,10 @@ class Door:
                     await self._look_after(guest)
                     pause = 1.0
                 except (Refused, ClientError, TimeoutError, OSError) as error:
+                    if isinstance(error, Refused) and error.status == 403:
+                        # We are not in the room any more: its case was purged meanwhile.
+                        self._ledger.end_guest(guest.room_id, guest.user_id)
+                        continue
                     log.warning("a guest waits for the history", error=described(error))
                     pause = min(pause * 2, 30.0)
             try:

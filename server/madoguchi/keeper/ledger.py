@@ -87,6 +87,11 @@ class Ledger:
         )
         return [Missing(*row) for row in rows.fetchall()]
 
+    def forget_room(self, room_id: str) -> None:
+        """The room is purged; nothing of it is remembered."""
+        for table in ("keeper_sealed", "keeper_missing", "keeper_guests"):
+            self._sql(f"DELETE FROM {table} WHERE room_id = ?", (room_id,))
+
     def put_guest(self, room_id: str, user_id: str, sessions: int, devices: frozenset[str]) -> None:
         """A bundle with so many sessions has gone to these devices of somebody invited."""
         self._sql(

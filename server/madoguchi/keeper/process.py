@@ -107,9 +107,17 @@ class Keeper:
 
     async def _take_in(self, body: dict[str, Any]) -> None:
         self.door.take_in(body)
+        for room_id in body.get("rooms", {}).get("leave", {}):
+            self._forget(room_id)
         for room_id, room in body.get("rooms", {}).get("join", {}).items():
             for event in room.get("timeline", {}).get("events", []):
                 self._note(room_id, event)
+
+    def _forget(self, room_id: str) -> None:
+        """The keeper leaves a room only when its case is purged (core/desk/purge.py)."""
+        self.ledger.forget_room(room_id)
+        self.sealer.forget_room(room_id)
+        log.info("keys destroyed", room_id=room_id)
 
     def _note(self, room_id: str, event: dict[str, Any]) -> None:
         content = event.get("content", {})

@@ -45,6 +45,11 @@ class Sealer:
         self._waiting[session.room_id, session.id] = session
         self._news.set()
 
+    def forget_room(self, room_id: str) -> None:
+        """The room is purged; what waits for the vault would not be taken."""
+        for waiting in [key for key in self._waiting if key[0] == room_id]:
+            del self._waiting[waiting]
+
     async def run(self, stop: asyncio.Event) -> None:
         """Seal what comes, until `stop`. While there is no vault, look for one now and then."""
         while not stop.is_set():
@@ -72,8 +77,10 @@ class Sealer:
                     self._key = None
                 raise
             for (room_id, session_id), session in batch:
-                self._ledger.mark_sealed(room_id, session_id, key.key_id, session.first_known_index)
+                # One that waits no more was forgotten meanwhile; one that was replaced by a better one goes again.
+                first = session.first_known_index
                 if self._waiting.get((room_id, session_id)) is session:
+                    self._ledger.mark_sealed(room_id, session_id, key.key_id, first)
                     del self._waiting[room_id, session_id]
             done += len(batch)
         return done

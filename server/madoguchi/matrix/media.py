@@ -39,9 +39,10 @@ FILE_HEADERS = HEADERS | {
 
 
 class UploadQuery(msgspec.Struct):
-    """Query of `upload_content`."""
+    """Query of `upload_content`; `room_id`: the room that an encrypted file is for, with which it is purged."""
 
     filename: str | None = None
+    room_id: str | None = msgspec.field(name="jp.madoguchi.room_id", default=None)
 
 
 class DownloadQuery(msgspec.Struct):
@@ -69,7 +70,7 @@ async def upload_content(call: Call, query: UploadQuery) -> dict[str, Any]:
     call.session.must_not_be_suspended()
     kind = _content_type(call)
     await media.check_allowance(call.ctx, call.session)
-    media_id = await media.upload(call.ctx, call.session.user_id, _pieces(call), kind, query.filename)
+    media_id = await media.upload(call.ctx, call.session, _pieces(call), kind, query.filename, query.room_id)
     return {"content_uri": f"mxc://{call.ctx.settings.server_name}/{media_id}"}
 
 
@@ -84,7 +85,7 @@ async def upload_content_to_mxc(call: Call, server_name: str, media_id: str, que
     media.check_server(call.ctx, server_name)
     kind = _content_type(call)
     await media.check_allowance(call.ctx, call.session)
-    await media.upload_reserved(call.ctx, call.session.user_id, media_id, _pieces(call), kind, query.filename)
+    await media.upload_reserved(call.ctx, call.session, media_id, _pieces(call), kind, query.filename, query.room_id)
     return {}
 
 

@@ -9,7 +9,7 @@ from madoguchi.storage.channels import Channel
 from madoguchi.storage.db import Tx
 
 State = Literal["arriving", "waiting", "talking", "resting", "closed", "purged"]
-Step = Literal["arrived", "accepted", "handed_over", "returned", "left", "closed"]
+Step = Literal["arrived", "accepted", "handed_over", "returned", "left", "closed", "purged"]
 _RUNNING = "('arriving', 'waiting', 'talking', 'resting')"
 
 

@@ -1,6 +1,6 @@
 """The vault's rows: one public key, sealed session keys, openings; and what a transcript is made from."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
@@ -66,6 +66,14 @@ async def insert_vault(tx: Tx, key_id: str, public_key: bytes, shares: int, thre
         threshold,
     )
     return bool(done)
+
+
+async def lock_purged(tx: Tx, room_ids: Collection[str]) -> set[str]:
+    """Those of the rooms whose cases are purged. None of the others is, before the end of the transaction."""
+    rows = await tx.fetch(
+        "SELECT room_id, state FROM cases WHERE room_id = ANY($1::text[]) ORDER BY id FOR SHARE", list(room_ids)
+    )
+    return {row["room_id"] for row in rows if row["state"] == "purged"}
 
 
 async def put_keys(tx: Tx, key_id: str, keys: Sequence[SealedKey]) -> None:

@@ -35,6 +35,10 @@ KINDS: dict[str, Work] = {
     "forget_transactions": retention.forget_transactions,
     "forget_reserved_media": retention.forget_reserved_media,
     "forget_abandoned_sessions": retention.forget_abandoned_sessions,
+    "purge_old_cases": retention.purge_old_cases,
+    "purge_case": retention.purge_case,
+    "forget_case": retention.forget_case,
+    "remove_files": retention.remove_files,
 }
 
 MOST_ATTEMPTS = 12

@@ -3,13 +3,16 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import structlog
 
 from madoguchi.context import Context
 from madoguchi.core.chat import sessions
+from madoguchi.core.desk import purge
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.cases import ARRIVAL_REPEATED_WITHIN
-from madoguchi.storage import cases, jobs, sliding_states, staff, to_device
+from madoguchi.ids import CaseID
+from madoguchi.storage import cases, jobs, purging, sliding_states, staff, to_device
 from madoguchi.storage import retention as stored
 from madoguchi.storage.db import Tx
 
@@ -24,6 +27,7 @@ ADMIN_LINKS = timedelta(days=30)
 # A client that looked at nothing new for so long begins anew.
 SLIDING_STATES_MS = 30 * _DAY_MS
 _AT_ONCE = 50
+_CASES_AT_ONCE = 1000
 
 
 async def forget_admin_links(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
@@ -72,6 +76,49 @@ async def forget_abandoned_sessions(ctx: Context, tx: Tx, body: dict[str, Any]) 
     for user_id in abandoned:
         await sessions.end_all(ctx, tx, user_id)
     _tell("abandoned sessions", len(abandoned))
+
+
+async def purge_old_cases(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """Sees to it that each case is purged once its time is over, and forgotten a month later."""
+    now = ctx.clock.now()
+    days = (await desk_settings.get(tx)).content_days
+    due = await purging.list_due(tx, now - timedelta(days=days), _CASES_AT_ONCE)
+    gone = await purging.list_to_forget(tx, now - purge.TRACES_KEPT, _CASES_AT_ONCE)
+    # Each in a transaction of its own: it holds the stream, and everybody who writes waits for it.
+    for case_id in due:
+        await jobs.insert_job(tx, "purge_case", case_id, now, _about(case_id))
+    for case_id in gone:
+        await jobs.insert_job(tx, "forget_case", case_id, now, _about(case_id))
+
+
+async def purge_case(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """One case whose time is over, unless the time has been made longer since."""
+    case = await cases.get_case(tx, body["case_id"])
+    days = (await desk_settings.get(tx)).content_days
+    if case is None or case.closed_at is None or case.closed_at >= ctx.clock.now() - timedelta(days=days):
+        return
+    await purge.purge(ctx, tx, case.id, by="retention")
+    await jobs.insert_job(tx, "remove_files", "", ctx.clock.now())
+
+
+async def forget_case(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """The last traces of one purged case."""
+    await purge.forget(ctx, tx, body["case_id"])
+
+
+async def remove_files(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """Files in the store that belong to nothing any more. What can't be removed now stays on the list."""
+    names = await purging.list_removals(tx, _AT_ONCE)
+    for name in names:
+        await ctx.media.delete(name)
+    await purging.delete_removals(tx, names)
+    if len(names) == _AT_ONCE:
+        await jobs.insert_job(tx, "remove_files", names[-1], ctx.clock.now())
+    _tell("files", len(names))
+
+
+def _about(case_id: CaseID) -> str:
+    return msgspec.json.encode({"case_id": case_id}).decode()
 
 
 def _tell(what: str, count: int) -> None:

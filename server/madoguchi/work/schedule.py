@@ -42,6 +42,8 @@ SCHEDULE: Sequence[Entry] = [
     Every("10m",    "forget_login_tokens"),
     Every("1h",     "forget_admin_links"),
     Every("1h",     "forget_reserved_media"),
+    Every("1h",     "remove_files"),
+    Daily("04:00",  "purge_old_cases"),
     Daily("04:10",  "forget_transactions"),
     Daily("04:20",  "forget_sliding_states"),
     Daily("04:30",  "forget_abandoned_sessions"),

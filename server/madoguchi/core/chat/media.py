@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 import msgspec
 
 from madoguchi import errors
-from madoguchi.ids import UserID
+from madoguchi.ids import RoomID, UserID
 from madoguchi.storage import media as store
+from madoguchi.storage.db import Tx
 from madoguchi.storage.media import Media
 
 if TYPE_CHECKING:
+    from madoguchi.config import Settings
     from madoguchi.context import Context
     from madoguchi.core.chat.sessions import Session
 
@@ -115,6 +117,16 @@ class FolderStore:
         await asyncio.to_thread(self._path(media_id).unlink, missing_ok=True)
 
 
+def open_store(settings: "Settings") -> MediaStore:
+    """The store that the operator has chosen."""
+    if settings.media_store == "folder":
+        return FolderStore(settings.data / "media")
+    # Only where it is used: its library takes memory in every process.
+    from madoguchi.core.chat.media_s3 import BucketStore
+
+    return BucketStore(settings)
+
+
 def _begin(partial: Path) -> BinaryIO:
     partial.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     return os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
@@ -174,9 +186,17 @@ async def check_allowance(ctx: "Context", session: "Session") -> None:
 
 
 async def upload(
-    ctx: "Context", owner: UserID, pieces: AsyncIterator[bytes], content_type: str, file_name: str | None
+    ctx: "Context",
+    session: "Session",
+    pieces: AsyncIterator[bytes],
+    content_type: str,
+    file_name: str | None,
+    room_id: RoomID | None = None,
 ) -> str:
-    """Takes a file in; gives its media id once it is on disk and recorded. Raises TooLarge."""
+    """Takes a file in; gives its media id once it is on disk and recorded. Raises TooLarge.
+
+    room_id: the room that it is for, if its owner says so; see `_belongs`.
+    """
     media_id = new_media_id()
     stored = await ctx.media.put(media_id, pieces, ctx.settings.media_max_bytes)
     try:
@@ -184,13 +204,14 @@ async def upload(
             await store.insert_media(
                 tx,
                 media_id,
-                owner,
+                session.user_id,
                 content_type,
                 _kept_name(content_type, file_name),
                 stored.size,
                 stored.sha256,
                 ctx.clock.ms(),
             )
+            await _belongs(tx, media_id, session, content_type, room_id)
     except BaseException:
         await ctx.media.delete(media_id)
         raise
@@ -209,18 +230,19 @@ async def reserve(ctx: "Context", owner: UserID) -> tuple[str, int]:
 
 async def upload_reserved(
     ctx: "Context",
-    owner: UserID,
+    session: "Session",
     media_id: str,
     pieces: AsyncIterator[bytes],
     content_type: str,
     file_name: str | None,
+    room_id: RoomID | None = None,
 ) -> None:
     """Takes in the file for a reserved id. Raises NotFound, NotAllowed, CannotOverwriteMedia, TooLarge."""
     async with ctx.db.transaction() as tx:
         reserved = await store.get_media(tx, media_id)
     if reserved is None or (reserved.size is None and (reserved.unused_expires_at or 0) <= ctx.clock.ms()):
         raise errors.NotFound("This media id was not reserved, or too long ago.")
-    if reserved.owner != owner:
+    if reserved.owner != session.user_id:
         raise errors.NotAllowed("Somebody else reserved this media id.")
     if reserved.size is not None:
         raise errors.CannotOverwriteMedia("This file has been uploaded already.")
@@ -234,6 +256,7 @@ async def upload_reserved(
                 tx, media_id, stored_as, content_type, name, stored.size, stored.sha256, ctx.clock.ms()
             ):
                 raise errors.CannotOverwriteMedia("This file has been uploaded already.")
+            await _belongs(tx, media_id, session, content_type, room_id)
     except BaseException:
         await ctx.media.delete(stored_as)
         raise
@@ -260,6 +283,15 @@ async def get(ctx: "Context", server_name: str, media_id: str, wait_ms: int | No
             raise errors.NotYetUploaded("This file has not been uploaded yet.")
         await asyncio.sleep(min(pause_s, left_ms / 1000))
         pause_s = min(pause_s * 2, 1.0)
+
+
+async def _belongs(tx: Tx, media_id: str, session: "Session", content_type: str, room_id: RoomID | None) -> None:
+    """Notes with which cases an encrypted file goes: nobody can tell from the file, so with the last of its owner's.
+
+    The keeper is in every room and says for which one a file is.
+    """
+    if content_type == _ENCRYPTED_TYPE and (room_id is not None or session.kind != "keeper"):
+        await store.insert_rooms(tx, media_id, session.user_id, room_id)
 
 
 def _kept_name(content_type: str, file_name: str | None) -> str | None:

@@ -19,6 +19,7 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     last_acceptance_minutes: new cases are taken until so long before closing
     session_days: an anonymous person without a running case is signed out after so many days without a visit
     capacity: how many running cases a new counsellor may have at once
+    content_days: a closed case's messages, keys and files are destroyed so many days after it was closed
     """
 
     name: Annotated[str, Meta(min_length=1, max_length=100)] = "相談窓口"
@@ -26,6 +27,7 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     last_acceptance_minutes: Annotated[int, Meta(ge=0, le=720)] = 0
     session_days: Annotated[int, Meta(ge=1, le=3650)] = 30
     capacity: Annotated[int, Meta(ge=0, le=100)] = 5
+    content_days: Annotated[int, Meta(ge=1, le=36500)] = 1825
 
 
 _names = {field.name: field for field in msgspec.structs.fields(DeskSettings)}

@@ -1,0 +1,85 @@
+"""The end of a case: what was said, its keys and its files are destroyed.
+
+It happens in two steps. First everything but two things is destroyed at once: the room's creation and the fact that
+each member has left, which say nothing and from which every client learns that the room is gone. A month later these go
+as well, and with them the account of an anonymous person who has no other case. The case itself stays as figures: when
+it came, by which channel, how long it took, in whose hands it was.
+"""
+
+from datetime import timedelta
+
+import msgspec
+import structlog
+
+from madoguchi import errors
+from madoguchi.context import Context
+from madoguchi.core.chat import accounts, membership
+from madoguchi.core.desk import case_room
+from madoguchi.ids import CaseID
+from madoguchi.storage import accounts as stored_accounts
+from madoguchi.storage import cases as stored_cases
+from madoguchi.storage import purging as stored
+from madoguchi.storage import rooms as stored_rooms
+from madoguchi.storage.db import Tx
+
+log = structlog.get_logger()
+
+# A client that has not asked for so long begins anew.
+TRACES_KEPT = timedelta(days=30)
+
+
+class Purged(msgspec.Struct, frozen=True):
+    """How many events, sealed keys and files were destroyed."""
+
+    events: int = 0
+    keys: int = 0
+    files: int = 0
+
+
+async def purge(ctx: Context, tx: Tx, case_id: CaseID, by: str, reason: str | None = None) -> Purged:
+    """Destroys the content, the keys and the files of a closed case; twice does no more.
+
+    by, reason: who wanted it and why, as the case's steps show it. The files are off the disk once `work` has run.
+    Raises NotFound, Conflict for a case that has not ended.
+    """
+    case = await stored_cases.lock_case(tx, case_id)
+    if case is None:
+        raise errors.NotFound("There is no such case.")
+    if case.state == "purged":
+        return Purged()
+    if case.state != "closed":
+        raise errors.Conflict("This case has not ended. Close it first.")
+    keeper = case_room.keeper_id(ctx)
+    present = [
+        user_id
+        for kind in ("join", "invite", "knock")
+        for user_id in await stored_rooms.list_members(tx, case.room_id, kind)
+    ]
+    for user_id in present:
+        if user_id != keeper:
+            await membership.kick(ctx, tx, case.room_id, keeper, user_id)
+    await membership.leave(ctx, tx, case.room_id, keeper)
+    purged = Purged(
+        events=await stored.delete_content(tx, case.room_id),
+        keys=await stored.delete_keys(tx, case.room_id),
+        files=await stored.delete_media(tx, case.room_id),
+    )
+    at = ctx.clock.now()
+    await stored.update_purged(tx, case_id, at)
+    await stored_cases.insert_step(tx, case_id, at, "purged", by, reason=reason)
+    log.info("case purged", case_id=case_id, events=purged.events, keys=purged.keys, files=purged.files)
+    return purged
+
+
+async def forget(ctx: Context, tx: Tx, case_id: CaseID) -> None:
+    """Takes away the last traces of a purged case's room, and the account of an anonymous person without another."""
+    case = await stored_cases.lock_case(tx, case_id)
+    if case is None or case.state != "purged":
+        return
+    await stored.delete_room(tx, case.room_id)
+    await stored.update_forgotten(tx, case_id, ctx.clock.now())
+    account = await stored_accounts.get_account(tx, case.user_id)
+    if account is None or account.kind != "youth" or await stored.has_other_case(tx, case.user_id):
+        return
+    await accounts.end(ctx, tx, case.user_id)
+    await stored.delete_belongings(tx, case.user_id)

@@ -1,0 +1,140 @@
+"""What is destroyed with a case's room. Nothing of it can be brought back."""
+
+from datetime import datetime
+
+from madoguchi.ids import CaseID, RoomID, UserID
+from madoguchi.storage.db import Tx
+
+
+async def list_due(tx: Tx, before: datetime, most: int) -> list[CaseID]:
+    """Cases that were closed before a moment, the oldest first."""
+    rows = await tx.fetch(
+        "SELECT id FROM cases WHERE state = 'closed' AND closed_at < $1 ORDER BY closed_at, id LIMIT $2", before, most
+    )
+    return [row["id"] for row in rows]
+
+
+async def list_to_forget(tx: Tx, before: datetime, most: int) -> list[CaseID]:
+    """Cases that were purged before a moment and whose rooms still have their last traces."""
+    rows = await tx.fetch(
+        """
+        SELECT id FROM cases WHERE state = 'purged' AND forgotten_at IS NULL AND purged_at < $1
+        ORDER BY purged_at, id LIMIT $2
+        """,
+        before,
+        most,
+    )
+    return [row["id"] for row in rows]
+
+
+async def update_purged(tx: Tx, case_id: CaseID, at: datetime) -> None:
+    """Notes that a case's content is destroyed."""
+    await tx.execute("UPDATE cases SET state = 'purged', purged_at = $2 WHERE id = $1", case_id, at)
+
+
+async def update_forgotten(tx: Tx, case_id: CaseID, at: datetime) -> None:
+    """Notes that nothing of a case's room is left."""
+    await tx.execute("UPDATE cases SET forgotten_at = $2 WHERE id = $1", case_id, at)
+
+
+async def delete_content(tx: Tx, room_id: RoomID) -> int:
+    """Everything in a room but its creation and the last membership of each member, and those without what stood there
+    before. Gives how many events."""
+    done: str = await tx.execute(
+        """
+        DELETE FROM events e WHERE room_id = $1 AND type <> 'm.room.create' AND NOT EXISTS (
+            SELECT 1 FROM current_state s
+            WHERE s.room_id = $1 AND s.type = 'm.room.member' AND s.event_id = e.event_id)
+        """,
+        room_id,
+    )
+    await tx.execute("UPDATE events SET unsigned = '', replaces = NULL WHERE room_id = $1", room_id)
+    await tx.execute(
+        "DELETE FROM current_state WHERE room_id = $1 AND type NOT IN ('m.room.create', 'm.room.member')", room_id
+    )
+    for statement in (
+        "DELETE FROM aliases WHERE room_id = $1",
+        "DELETE FROM reports WHERE room_id = $1",
+        "DELETE FROM receipts WHERE room_id = $1",
+        "DELETE FROM account_data WHERE room_id = $1",
+        "DELETE FROM pushes WHERE room_id = $1",
+        "DELETE FROM bridge_intake WHERE room_id = $1",
+        "DELETE FROM bridge_outbox WHERE room_id = $1",
+        # The state has moved on: a worker that judges by what it remembers has to look again, and finds nothing.
+        "UPDATE rooms SET public = false, state_pos = (SELECT max(pos) FROM events WHERE room_id = $1) "
+        "WHERE room_id = $1",
+    ):
+        await tx.execute(statement, room_id)
+    return int(done.rpartition(" ")[2])
+
+
+async def delete_keys(tx: Tx, room_id: RoomID) -> int:
+    """The keys of a room: those in the vault, and those in everybody's backup. Gives how many the vault had."""
+    done: str = await tx.execute("DELETE FROM vault_keys WHERE room_id = $1", room_id)
+    await tx.execute(
+        """
+        WITH gone AS (DELETE FROM key_backup_sessions WHERE room_id = $1 RETURNING user_id, version),
+        counted AS (SELECT user_id, version, count(*) AS keys FROM gone GROUP BY user_id, version)
+        UPDATE key_backups b SET etag = b.etag + 1, keys = b.keys - counted.keys
+          FROM counted WHERE b.user_id = counted.user_id AND b.version = counted.version
+        """,
+        room_id,
+    )
+    return int(done.rpartition(" ")[2])
+
+
+async def delete_media(tx: Tx, room_id: RoomID) -> int:
+    """Files that belong to this room and to no other that still stands; what lies in the store is put on the list of
+    what has to go. Gives how many files."""
+    rows = await tx.fetch(
+        """
+        WITH unlinked AS (DELETE FROM media_rooms WHERE room_id = $1 RETURNING media_id)
+        SELECT media_id FROM unlinked
+         WHERE NOT EXISTS (SELECT 1 FROM media_rooms r WHERE r.media_id = unlinked.media_id AND r.room_id <> $1)
+        """,
+        room_id,
+    )
+    media_ids = [row["media_id"] for row in rows]
+    await tx.execute(
+        """
+        INSERT INTO media_removals (stored_as)
+        SELECT stored_as FROM media WHERE media_id = ANY($1::text[]) AND stored_as IS NOT NULL
+        UNION SELECT stored_as FROM thumbnails WHERE media_id = ANY($1::text[])
+        ON CONFLICT DO NOTHING
+        """,
+        media_ids,
+    )
+    await tx.execute("DELETE FROM media WHERE media_id = ANY($1::text[])", media_ids)
+    return len(media_ids)
+
+
+async def list_removals(tx: Tx, most: int) -> list[str]:
+    """Names of files in the store that have to go, held until the end of the transaction."""
+    rows = await tx.fetch("SELECT stored_as FROM media_removals LIMIT $1 FOR UPDATE SKIP LOCKED", most)
+    return [row["stored_as"] for row in rows]
+
+
+async def delete_removals(tx: Tx, stored_as: list[str]) -> None:
+    """Takes files off the list of what has to go."""
+    await tx.execute("DELETE FROM media_removals WHERE stored_as = ANY($1::text[])", stored_as)
+
+
+async def delete_room(tx: Tx, room_id: RoomID) -> None:
+    """The last traces of a room."""
+    for table in ("events", "current_state", "memberships", "rooms"):
+        await tx.execute(f"DELETE FROM {table} WHERE room_id = $1", room_id)
+
+
+async def has_other_case(tx: Tx, user_id: UserID) -> bool:
+    """Whether somebody has a case that is not forgotten."""
+    found: bool = await tx.fetchval(
+        "SELECT EXISTS (SELECT 1 FROM cases WHERE user_id = $1 AND forgotten_at IS NULL)", user_id
+    )
+    return found
+
+
+async def delete_belongings(tx: Tx, user_id: UserID) -> None:
+    """What an account that is closed for good has left behind: its keys, its backup, its settings."""
+    for table in ("key_backup_sessions", "key_backups", "cross_signing_keys", "account_data", "filters", "push_rules"):
+        await tx.execute(f"DELETE FROM {table} WHERE user_id = $1", user_id)
+    await tx.execute("DELETE FROM key_signatures WHERE signer = $1 OR target = $1", user_id)
