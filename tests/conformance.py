@@ -19,6 +19,8 @@ from urllib.parse import parse_qsl
 
 from jsonschema import Draft202012Validator
 
+from madoguchi.desk.api import CHAPTERS as DESK_CHAPTERS
+from madoguchi.desk.api import DESK
 from madoguchi.matrix.api import CHAPTERS
 from madoguchi.web.endpoint import Row
 from tests import oracle
@@ -69,6 +71,10 @@ class Judge:
     def __init__(self) -> None:
         self.operations = oracle.operations()
         self.tallies = _tallies(self.operations)
+        # The desk's own operations, against the document that is made of them.
+        self.own = {
+            each.operation_id: Tally(each.operation_id, each.spec["tags"][0], None) for each in oracle.own_operations()
+        }
         self._same: dict[tuple[str, str], list[Tally]] = {}
         for operation in self.operations:
             if operation.operation_id in self.tallies:
@@ -84,7 +90,8 @@ class Judge:
 
     @property
     def violations(self) -> list[str]:
-        return [each for tally in self.tallies.values() for each in tally.violations]
+        everything = (*self.tallies.values(), *self.own.values())
+        return [each for tally in everything for each in tally.violations]
 
     @property
     def missing(self) -> list[str]:
@@ -103,14 +110,15 @@ class Judge:
         self.exchanges += 1
         method, status = told["method"], told["status"]
         path = re.sub(r"^/_matrix/(client|media)/r0/", r"/_matrix/\1/v3/", told["path"])
+        is_own = path.startswith(DESK)
         operation = self._operation(method, path)
-        if operation is None or operation.operation_id not in self.tallies:
+        if operation is None or operation.operation_id not in (self.own if is_own else self.tallies):
             return
-        # The document has two operations on some methods and paths.
-        for tally in self._tallies_of(operation):
-            tally.seen += 1
-            tally.exercised = tally.exercised or (status < 400 if tally.refused is None else status in (403, 404))
-        tally = self.tallies[operation.operation_id]
+        tally = (self.own if is_own else self.tallies)[operation.operation_id]
+        # The specification's document has two operations on some methods and paths.
+        for each in [tally] if is_own else self._tallies_of(operation):
+            each.seen += 1
+            each.exercised = each.exercised or (status < 400 if each.refused is None else status in (403, 404))
         asked, answered = _json(told["asked"]), _json(told["answer"]) if told["type"] == "application/json" else None
         by_hand = told["agent"] == oracle.TESTS
         key = (operation.operation_id, status, by_hand, _shape(answered), None if by_hand else _shape(asked),
@@ -127,7 +135,8 @@ class Judge:
             except oracle.Disagreement as wrong:
                 tally.violations.append(str(wrong)[:600])
         if status < 400 and not by_hand:
-            several = [_wrong_in_request(each, told["query"], asked) for each in self._operations_of(operation)]
+            alike = [operation] if is_own else self._operations_of(operation)
+            several = [_wrong_in_request(each, told["query"], asked) for each in alike]
             tally.violations += min(several, key=len)
 
     def _operations_of(self, operation: oracle.Operation) -> list[oracle.Operation]:
@@ -151,7 +160,8 @@ class Judge:
         exercised = sum(tally.exercised for tally in self.tallies.values())
         return (
             f"conformance: {len(self.tallies)}/{len(self.operations)} accounted for, {exercised} exercised, "
-            f"{len(self.violations)} violations in {self.exchanges:,} exchanges"
+            f"{len(self.violations)} violations in {self.exchanges:,} exchanges; "
+            f"the desk's own: {sum(tally.exercised for tally in self.own.values())}/{len(self.own)} exercised"
         )
 
     def table(self) -> Iterable[str]:
@@ -166,7 +176,13 @@ class Judge:
                 exercised = sum(tally.exercised for tally in own)
                 numbers = (len(own), len(own) - refused, refused, exercised, wrong)
                 yield f"{chapter:<36} " + " ".join(f"{number:>11}" for number in numbers)
-        idle = sorted(tally.operation_id for tally in self.tallies.values() if not tally.exercised)
+        for chapter in DESK_CHAPTERS:
+            own = [tally for tally in self.own.values() if tally.chapter == chapter]
+            wrong, exercised = sum(len(tally.violations) for tally in own), sum(tally.exercised for tally in own)
+            numbers = (len(own), len(own), 0, exercised, wrong)
+            yield f"{'desk: ' + chapter:<36} " + " ".join(f"{number:>11}" for number in numbers)
+        everything = (*self.tallies.values(), *self.own.values())
+        idle = sorted(tally.operation_id for tally in everything if not tally.exercised)
         if idle:
             yield "not exercised: " + ", ".join(idle)
         if self.missing:

@@ -13,6 +13,9 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from madoguchi.desk import document
+from madoguchi.desk.api import CHAPTERS, DESK
+
 DOCUMENT = Path(__file__).resolve().parents[2] / "shared" / "matrix" / "cs-openapi.json"
 # Any operation may refuse a token; the document only tells of the 401 that asks for interactive authentication. And a
 # server without TURN has nothing to put into that answer: clients know `{}` from every other homeserver.
@@ -42,7 +45,8 @@ class Operation:
     def validator(self, status: int) -> Draft202012Validator | None:
         key = str(status)
         if key not in self.validators:
-            content = self.spec["responses"].get(key, {}).get("content", {})
+            responses = self.spec["responses"]
+            content = responses.get(key, responses.get("default", {})).get("content", {})
             schema = content.get("application/json", {}).get("schema")
             self.validators[key] = Draft202012Validator(schema) if schema is not None else None
         return self.validators[key]
@@ -74,9 +78,31 @@ def operations() -> list[Operation]:
     return sorted(found, key=lambda operation: operation.path.count("{"))
 
 
+@cache
+def own_operations() -> list[Operation]:
+    """Every operation of the desk's own document."""
+    made = document.document(CHAPTERS, "The desk")
+    found = []
+    for path, methods in made["paths"].items():
+        pattern = re.compile(re.sub(r"\\\{[^/]+?\\\}", "[^/]*", re.escape(path)))
+        for method, spec in methods.items():
+            whole = _with_components(spec, made["components"])
+            found.append(Operation(method.upper(), path, spec["operationId"], whole, pattern))
+    return sorted(found, key=lambda operation: operation.path.count("{"))
+
+
+def _with_components(spec: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    """An operation whose schemas can be read alone: what they refer to lies in each."""
+    whole: dict[str, Any] = json.loads(json.dumps(spec))
+    bodies = [whole.get("requestBody", {}), *whole["responses"].values()]
+    for content in (body["content"]["application/json"] for body in bodies if body):
+        content["schema"] = {**content["schema"], "components": components}
+    return whole
+
+
 def operation_of(method: str, path: str) -> Operation | None:
     """The operation that `path` (percent-encoded, without its query) belongs to."""
-    for operation in operations():
+    for operation in own_operations() if path.startswith(DESK) else operations():
         if operation.method == method and operation.pattern.fullmatch(path):
             return operation
     return None

@@ -23,7 +23,7 @@ def watch(directory: str) -> None:
 
     async def answer(self: Any, request: Any) -> Any:
         response = await answers(self, request)
-        if request.rel_url.raw_path.startswith(("/_matrix/", "/.well-known/matrix/")):
+        if request.rel_url.raw_path.startswith(("/_matrix/", "/_madoguchi/desk/", "/.well-known/matrix/")):
             body = getattr(response, "body", None)
             told = {
                 "method": request.method,

@@ -36,6 +36,16 @@ class StaffMember(msgspec.Struct, frozen=True):
     disabled_at: int | None
 
 
+class StaffList(msgspec.Struct, frozen=True):
+    """Everybody, those who are disabled too."""
+
+    staff: list[StaffMember]
+
+
+class Disabled(msgspec.Struct, frozen=True):
+    user_id: str
+
+
 class AddStaff(msgspec.Struct):
     """capacity: left out, the desk's default."""
 
@@ -78,6 +88,10 @@ class ChannelSeen(msgspec.Struct, frozen=True):
     changes: list[Change]
 
 
+class Channels(msgspec.Struct, frozen=True):
+    channels: list[ChannelSeen]
+
+
 class Process(msgspec.Struct, frozen=True):
     """connections: to the database; last_seen: milliseconds, of the keeper, which has none and asks the desk."""
 
@@ -85,6 +99,13 @@ class Process(msgspec.Struct, frozen=True):
     alive: bool
     connections: int | None
     last_seen: int | None
+
+
+class Confirmed(msgspec.Struct, frozen=True):
+    """checked_on: the day, as 2026-11-27."""
+
+    id: str
+    checked_on: str
 
 
 class NewValue(msgspec.Struct):
@@ -105,11 +126,11 @@ class Status(msgspec.Struct, frozen=True):
     unchecked_guidance: list[str]
 
 
-async def list_staff(call: Call) -> dict[str, list[StaffMember]]:
+async def list_staff(call: Call) -> StaffList:
     """Everybody who works or worked at the desk."""
     now = call.ctx.clock.now()
-    return {
-        "staff": [
+    return StaffList(
+        [
             StaffMember(
                 user_id=person.user_id,
                 name=person.name,
@@ -122,7 +143,7 @@ async def list_staff(call: Call) -> dict[str, list[StaffMember]]:
             )
             for person in await stored_staff.list_staff(call.tx)
         ]
-    }
+    )
 
 
 async def add_staff(call: Call, body: AddStaff) -> Added:
@@ -132,16 +153,16 @@ async def add_staff(call: Call, body: AddStaff) -> Added:
     )
 
 
-async def disable_staff(call: Call, user_id: str) -> dict[str, str]:
+async def disable_staff(call: Call, user_id: str) -> Disabled:
     """Ends all sessions of a member of staff at once; their cases go back to the queue."""
     await staff.disable(call.ctx, call.tx, user_id, by=call.session.user_id)
-    return {"user_id": user_id}
+    return Disabled(user_id)
 
 
-async def list_channels(call: Call) -> dict[str, list[ChannelSeen]]:
+async def list_channels(call: Call) -> Channels:
     """The ways people reach the desk, with the history of their modes."""
-    return {
-        "channels": [
+    return Channels(
+        [
             ChannelSeen(
                 id=channel.id,
                 kind=channel.kind,
@@ -158,7 +179,7 @@ async def list_channels(call: Call) -> dict[str, list[ChannelSeen]]:
             )
             for channel in await stored_channels.list_channels(call.tx)
         ]
-    }
+    )
 
 
 async def get_status(call: Call) -> Status:
@@ -193,9 +214,9 @@ async def put_setting(call: Call, name: str, body: NewValue) -> DeskSettings:
     return changed
 
 
-async def confirm_guidance(call: Call, guidance_id: str) -> dict[str, str]:
+async def confirm_guidance(call: Call, guidance_id: str) -> Confirmed:
     """Notes that number and hours of an entry have been looked at today."""
-    return {"id": guidance_id, "checked_on": await guidance.confirm(call.tx, guidance_id, call.ctx.clock.now())}
+    return Confirmed(guidance_id, await guidance.confirm(call.tx, guidance_id, call.ctx.clock.now()))
 
 
 async def redeem_admin_link(call: Call, body: Redeem) -> Redeemed:

@@ -1,6 +1,6 @@
 """The desk's own API: the table of contents."""
 
-from madoguchi.desk import administration, arrival, counselling, invitations, keeper, supervision
+from madoguchi.desk import administration, arrival, counselling, document, invitations, keeper, supervision
 from madoguchi.desk.permissions import ADMINISTRATOR, KEEPER, MEMBER, STAFF, SUPERVISOR
 from madoguchi.web.endpoint import ANYONE, GET, OPTIONAL, POST, PUT, USER, Row
 
@@ -42,4 +42,5 @@ CHAPTERS: dict[str, list[Row]] = {
     ],
 }
 
+CHAPTERS["This document"] = [document.row_of(CHAPTERS, DESK + "/openapi.json", "The desk of madoguchi 窓口")]
 ROWS: list[Row] = [row for rows in CHAPTERS.values() for row in rows]

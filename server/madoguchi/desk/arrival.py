@@ -74,6 +74,11 @@ class WaitQuery(msgspec.Struct):
         return min(self.timeout, LONGEST_WAIT_MS) / 1000
 
 
+class Left(msgspec.Struct, frozen=True):
+    case_id: str
+    state: str
+
+
 class MyCase(msgspec.Struct, frozen=True):
     """place: 1 = next, ahead: how many wait in front; both None once somebody has come, or the case has ended."""
 
@@ -172,7 +177,7 @@ def _mine(pos: int, found: MyPlace) -> MyCase:
     )
 
 
-async def leave_my_case(call: Call) -> dict[str, str]:
+async def leave_my_case(call: Call) -> Left:
     """The young person ends their case."""
     case = await cases.leave(call.ctx, call.tx, call.session.user_id)
-    return {"case_id": case.id, "state": case.state}
+    return Left(case.id, case.state)

@@ -62,6 +62,25 @@ class Colleague(msgspec.Struct, frozen=True):
     free: int
 
 
+class Colleagues(msgspec.Struct, frozen=True):
+    colleagues: list[Colleague]
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """A case that was accepted; its room opens as soon as the keeper has invited the counsellor."""
+
+    case_id: str
+    room_id: str
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """How a case stands now."""
+
+    case_id: str
+    room_id: str
+    state: str
+
+
 class HandOver(msgspec.Struct):
     """reason: why, in a few words; never what was said, for it is kept unencrypted."""
 
@@ -95,7 +114,7 @@ async def get_queue(call: Call, query: WaitQuery) -> Queue:
     )
 
 
-async def list_colleagues(call: Call) -> dict[str, list[Colleague]]:
+async def list_colleagues(call: Call) -> Colleagues:
     """To whom a case can be handed, those who are there first."""
     now = call.ctx.clock.now()
     found = [
@@ -109,25 +128,25 @@ async def list_colleagues(call: Call) -> dict[str, list[Colleague]]:
         for person in await stored_staff.list_staff(call.tx)
         if cases.may_counsel(person) and person.user_id != call.session.user_id
     ]
-    return {"colleagues": sorted(found, key=lambda colleague: (not colleague.present, colleague.free == 0))}
+    return Colleagues(sorted(found, key=lambda colleague: (not colleague.present, colleague.free == 0)))
 
 
-async def accept_case(call: Call, case_id: str) -> dict[str, str]:
+async def accept_case(call: Call, case_id: str) -> Taken:
     """Takes a case out of the queue; of two who do so together exactly one gets it."""
     case = await cases.accept(call.ctx, call.tx, case_id, call.session.user_id)
-    return {"case_id": case.id, "room_id": case.room_id}
+    return Taken(case.id, case.room_id)
 
 
-async def hand_over_case(call: Call, case_id: str, body: HandOver) -> dict[str, str]:
+async def hand_over_case(call: Call, case_id: str, body: HandOver) -> Changed:
     """Gives a case to a colleague, who gets the history from the keeper."""
     case = await cases.hand_over(call.ctx, call.tx, case_id, await caller(call, call.tx), body.to, body.reason)
-    return {"case_id": case.id, "room_id": case.room_id, "state": case.state}
+    return Changed(case.id, case.room_id, case.state)
 
 
-async def close_case(call: Call, case_id: str) -> dict[str, str]:
+async def close_case(call: Call, case_id: str) -> Changed:
     """Ends a case; its room stays readable."""
     case = await cases.close(call.ctx, call.tx, case_id, await caller(call, call.tx))
-    return {"case_id": case.id, "room_id": case.room_id, "state": case.state}
+    return Changed(case.id, case.room_id, case.state)
 
 
 def _waiting(case: stored.Running, place: int) -> WaitingCase:

@@ -28,15 +28,29 @@ class VaultKeys(msgspec.Struct):
     key_id: str | None = None
 
 
-async def get_vault_key(call: Call) -> dict[str, str | bytes | int]:
+class Vault(msgspec.Struct, frozen=True):
+    """public_key: X25519, 32 bytes, base64; key_id: its short name; stored: how many keys are sealed to it."""
+
+    public_key: bytes
+    key_id: str
+    stored: int
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """How many keys were taken in."""
+
+    stored: int
+
+
+async def get_vault_key(call: Call) -> Vault:
     """The public key to seal to, its name, and how many keys are sealed to it. NotFound while there is no vault."""
     vault = await rows.get_vault(call.tx)
     if vault is None:
         raise NotFound("There is no vault yet.")
-    return {"public_key": vault.public_key, "key_id": vault.key_id, "stored": await rows.count_keys(call.tx)}
+    return Vault(vault.public_key, vault.key_id, await rows.count_keys(call.tx))
 
 
-async def put_vault_keys(call: Call, body: VaultKeys) -> dict[str, int]:
+async def put_vault_keys(call: Call, body: VaultKeys) -> Stored:
     """Keep sealed keys until their case is purged, and none after that. The same again changes nothing."""
     vault = await rows.get_vault(call.tx)
     if vault is None:
@@ -52,4 +66,4 @@ async def put_vault_keys(call: Call, body: VaultKeys) -> dict[str, int]:
         if key.room_id not in purged
     ]
     await rows.put_keys(call.tx, vault.key_id, keys)
-    return {"stored": len(body.keys)}
+    return Stored(len(body.keys))
