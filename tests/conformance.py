@@ -258,6 +258,8 @@ def _wrong_in_request(operation: oracle.Operation, query: str, asked: Any) -> li
 
 
 def _typed(text: str, schema: dict[str, Any]) -> Any:
+    if "anyOf" in schema:
+        schema = next(each for each in schema["anyOf"] if each.get("type") != "null")
     match schema.get("type"):
         case "integer" | "number" if re.fullmatch(r"-?[0-9]+", text):
             return int(text)

@@ -13,7 +13,8 @@ interface Hotline {
 
 const folder = join(import.meta.dirname, "..", "guidance");
 
-/** The guidance as a page of its own: no script, no API, so that it works while everything else is down. */
+/** The guidance as a page of its own: no script, no API, so that it works while everything else is down. The server
+ * puts the desk's own entries between the two comments while it has them (web/guidance_page.py). */
 export function guidanceHtml(hotlines: readonly Hotline[]): string {
   const rows = hotlines.map((line) => `    <li>
       <div><h2>${escape(line.name)}</h2><p>${escape(line.name_easy)}<br><span lang="en">${escape(line.name_en)}</span></p>
@@ -35,7 +36,9 @@ export function guidanceHtml(hotlines: readonly Hotline[]): string {
   <h1>電話で話せるところ</h1>
   <p>名前を 言わなくても だいじょうぶです。<br><span lang="en">You do not have to give your name.</span></p>
   <ul>
+<!--entries-->
 ${rows.join("\n")}
+<!--/entries-->
   </ul>
   <p><a href="/">チャットで相談する</a> ・ <a href="/" lang="en" hreflang="en">Chat with a counsellor</a></p>
 </main>

@@ -28,6 +28,7 @@ from madoguchi.storage.db import Database
 from madoguchi.web import health
 from madoguchi.web.dispatch import Dispatch
 from madoguchi.web.endpoint import Row
+from madoguchi.web.guidance_page import GuidancePage
 from madoguchi.web.limits import Limits
 from madoguchi.web.static import Static, find_root
 
@@ -103,7 +104,7 @@ async def run(settings: Settings) -> None:
     for sign in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sign, stopping.set)
     async with open_context(settings) as ctx:
-        dispatch = Dispatch(ctx, rows(), Static(find_root(), settings))
+        dispatch = Dispatch(ctx, rows(), GuidancePage(ctx, Static(find_root(), settings)))
         server = web.Server(
             dispatch,
             access_log=None,

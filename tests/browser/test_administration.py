@@ -1,8 +1,13 @@
 """The first administrator comes in by a link, and staff by the administrator."""
 
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import aiohttp
 from playwright.async_api import Browser, expect
 
-from tests.browser.people import DESK, Counsellor, Visitor
+from tests.browser.people import DESK, PHONE, PICTURES, Counsellor, Visitor
 from tests.house import House, Staff
 
 
@@ -25,6 +30,8 @@ async def test_from_the_link_to_a_colleague_at_work(house: House, browser: Brows
     await page.get_by_label("利用者名").fill("rika")
     await page.get_by_label("パスワード").fill("correct horse battery")
     await page.get_by_role("button", name="管理者になる").click()
+    await expect(page.get_by_role("heading", name="稼働状況")).to_be_visible()
+    await page.get_by_role("button", name="職員", exact=True).click()
     await expect(page.get_by_role("heading", name="職員", exact=True)).to_be_visible()
 
     form = page.get_by_role("form", name="職員を加える")
@@ -38,8 +45,14 @@ async def test_from_the_link_to_a_colleague_at_work(house: House, browser: Brows
         await rika.picture(f"admin-{language}")
         assert await rika.violations() == []
 
+    await changes_a_colleague(rika)
+    await writes_guidance(rika, house)
+    await sets_the_hours(rika, house)
+    await every_page_stands(rika)
+
     nao = await Counsellor.signs_in(browser, house, Staff(user_id, password, "直"))
-    row = page.get_by_role("row", name="直")
+    await page.get_by_role("button", name="職員", exact=True).click()
+    row = page.get_by_role("row", name="直子")
     await row.get_by_role("button", name="停止する").click()
     await page.get_by_role("dialog").get_by_role("button", name="停止する").click()
     await expect(row.get_by_text("停止中")).to_be_visible()
@@ -53,6 +66,117 @@ async def test_from_the_link_to_a_colleague_at_work(house: House, browser: Brows
     await again.get_by_label("パスワード").fill("correct horse battery")
     await again.get_by_role("button", name="管理者になる").click()
     await expect(again.get_by_text("使用済みか期限切れ")).to_be_visible()
+
+
+async def changes_a_colleague(rika: Visitor) -> None:
+    page = rika.page
+    await page.get_by_role("row", name="直").get_by_role("button", name="変更").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("名前", exact=True).fill("直子")
+    await dialog.get_by_label("役割").select_option("supervisor")
+    await dialog.get_by_label("同時に受けられる数").fill("3")
+    assert await rika.violations() == []
+    await rika.picture("admin-change-staff")
+    await dialog.get_by_role("button", name="保存する").click()
+    await expect(dialog).to_be_hidden()
+    row = page.get_by_role("row", name="直子")
+    await expect(row).to_contain_text("スーパーバイザー")
+    await expect(row.get_by_role("cell", name="3", exact=True)).to_be_visible()
+
+
+async def writes_guidance(rika: Visitor, house: House) -> None:
+    page = rika.page
+    await page.get_by_role("button", name="案内").first.click()
+    await expect(page.get_by_role("heading", name="24時間子供SOSダイヤル")).to_be_visible()
+    await page.get_by_role("button", name="案内を加える").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("名前", exact=True).fill("市の電話相談")
+    await dialog.get_by_label("英語の名前").fill("City line")
+    await dialog.get_by_label("電話番号").fill("０３-１２３４-５６７８")
+    await dialog.get_by_label("時間(文字で出るもの)").fill("毎日9〜17時")
+    await dialog.get_by_label("から", exact=True).fill("17:00")
+    await dialog.get_by_label("まで", exact=True).fill("9:00")
+    await dialog.get_by_role("button", name="保存する").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("17:00–9:00")
+    assert await rika.violations() == []
+    await rika.picture("admin-guidance-form")
+    await dialog.get_by_label("から", exact=True).fill("0:00")
+    await dialog.get_by_label("まで", exact=True).fill("24:00")
+    await dialog.get_by_label("番号と時間を、いま確かめました").check()
+    await dialog.get_by_role("button", name="保存する").click()
+    await expect(dialog).to_be_hidden()
+    entry = page.get_by_role("listitem").filter(has_text="市の電話相談")
+    await expect(entry).to_contain_text("03-1234-5678")
+    await expect(entry).to_contain_text("いま開いています")
+    await entry.get_by_role("button", name="上へ").click()
+    await expect(page.get_by_role("listitem").nth(-2)).to_contain_text("市の電話相談")
+
+    # Young people see it at once, on the page without script too.
+    async with aiohttp.ClientSession() as http:
+
+        async def shown() -> str:
+            answer = await http.get(house.base_url + "/guidance/")
+            assert answer.status == 200 and "script-src 'self'" in answer.headers["Content-Security-Policy"]
+            return await answer.text()
+
+        await until(shown, lambda html: "市の電話相談" in html and "City line" in html and "tel:0312345678" in html)
+        await entry.get_by_role("button", name="削除").click()
+        await page.get_by_role("dialog").get_by_role("button", name="削除").click()
+        await expect(entry).to_have_count(0)
+        await until(shown, lambda html: "市の電話相談" not in html and "0120-0-78310" in html)
+
+
+async def sets_the_hours(rika: Visitor, house: House) -> None:
+    page = rika.page
+    await page.get_by_role("button", name="設定", exact=True).click()
+    name = page.get_by_label("窓口の名前")
+    await name.fill("みなとの窓口")
+    await page.get_by_label("会話を残す日数").fill("0")
+    await page.get_by_role("button", name="保存する").click()
+    # The browser's own check; nothing was sent.
+    assert await page.get_by_label("会話を残す日数").evaluate("input => input.validity.rangeUnderflow")
+    await page.get_by_label("会話を残す日数").fill("1000")
+    await page.get_by_role("button", name="特別な日を加える").click()
+    await page.get_by_label("初日").fill("12/29")
+    await page.get_by_label("最終日").fill("1/3")
+    await page.get_by_role("button", name="保存する").click()
+    await expect(page.get_by_role("status").get_by_text("保存しました")).to_be_visible()
+    assert await rika.violations() == []
+    await rika.picture("admin-settings")
+    await page.reload()
+    await expect(page.get_by_label("初日")).to_have_value("12-29")
+    await expect(page.get_by_label("会話を残す日数")).to_have_value("1000")
+    async with aiohttp.ClientSession() as http:
+        facts = await (await http.get(house.base_url + "/_madoguchi/desk/v1/desk")).json()
+    assert facts["name"] == "みなとの窓口"
+    await page.get_by_role("button", name="取りのぞく: 12-29").click()
+    await page.get_by_label("窓口の名前").fill("相談窓口")
+    await page.get_by_role("button", name="保存する").click()
+    await expect(page.get_by_role("status").get_by_text("保存しました")).to_be_visible()
+
+
+async def every_page_stands(rika: Visitor) -> None:
+    pages = {"status": "稼働状況", "staff": "職員", "channels": "経路", "guidance": "案内", "settings": "設定"}
+    english = {"status": "Status", "staff": "Staff", "channels": "Channels", "guidance": "Guidance",
+               "settings": "Settings"}  # fmt: skip
+    for language, names in (("ja", pages), ("en", english)):
+        await rika.page.locator("header select").select_option(language)
+        for size, viewport in (("1280", DESK), ("360", PHONE)):
+            await rika.page.set_viewport_size(viewport)
+            for name, title in names.items():
+                await rika.page.locator("nav button", has_text=title).first.click()
+                await expect(rika.page.locator("main h2").first).to_be_visible()
+                assert await rika.violations() == []
+                await rika.page.screenshot(path=PICTURES / f"admin-{name}-{language}-{size}.png", full_page=True)
+    await rika.page.locator("header select").select_option("ja")
+    await rika.page.set_viewport_size(DESK)
+
+
+async def until(look: Callable[[], Awaitable[str]], fits: Callable[[str], bool], within_s: float = 20) -> None:
+    ends = time.monotonic() + within_s
+    while not fits(await look()):
+        assert time.monotonic() < ends, "did not happen"
+        await asyncio.sleep(0.3)
 
 
 async def test_a_counsellor_is_no_administrator(house: House, browser: Browser) -> None:

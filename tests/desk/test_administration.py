@@ -4,7 +4,7 @@ import asyncio
 import re
 import secrets
 
-from tests.cast import DESK, Json, refused
+from tests.cast import DESK, V3, Json, refused
 from tests.desk.conftest import Desk
 
 
@@ -173,3 +173,116 @@ async def test_health(desk: Desk) -> None:
     assert alive == {"serve": True, "keeper": True, "bridges": False, "work": False}
     assert told["schema"].startswith("00")
     assert told["counts"]["failed_jobs"] == 0
+
+
+async def test_staff_get_another_name_role_and_capacity_and_it_holds_at_once(desk: Desk) -> None:
+    admin, ken = await desk.administrator(), await desk.staff("健")
+    mio, opened = await desk.arrives()
+    await ken.post(f"{DESK}/cases/{opened['case_id']}/accept")
+    path = f"{DESK}/staff/{ken.user_id}"
+    changed = await admin.put(path, {"name": "健太", "capacity": 1})
+    assert changed == {"user_id": ken.user_id, "name": "健太", "role": "counsellor", "capacity": 1}
+    assert (await ken.get(DESK + "/me"))["capacity"] == 1
+    assert (await ken.get(f"{V3}/profile/{ken.user_id}/displayname"))["displayname"] == "健太"
+    assert (await mio.get(DESK + "/cases/mine"))["counsellor"]["name"] == "健太"
+    _, other = await desk.arrives()
+    await refused(ken.post(f"{DESK}/cases/{other['case_id']}/accept"), 409, "JP_MADOGUCHI_FULL")
+    # An auditor looks after nobody: the case waits again.
+    await admin.put(path, {"role": "auditor"})
+    assert (await mio.get(DESK + "/cases/mine"))["state"] == "waiting"
+    await refused(ken.get(DESK + "/queue"), 403)
+    await admin.put(path, {"role": "supervisor"})
+    await ken.get(DESK + "/reports")
+    await refused(admin.put(path, {"capacity": 101}), 400)
+    await refused(admin.put(path, {"name": "  "}), 400)
+    await refused(admin.put(path, {"user_id": "x"}), 400)
+    await refused(admin.put(f"{DESK}/staff/@nobody:madoguchi.test", {"capacity": 1}), 404)
+
+
+async def test_the_last_administrator_stays_one(desk: Desk) -> None:
+    admin, other = await desk.administrator(), await desk.staff("副", "administrator")
+    psql = desk.workers.postgres.psql
+    psql(
+        "UPDATE staff SET role = 'supervisor' WHERE role = 'administrator' "
+        f"AND user_id NOT IN ('{admin.user_id}', '{other.user_id}')",
+        "madoguchi",
+    )
+    # Of two who take the role from each other at once, one keeps it.
+    await asyncio.gather(
+        admin.put(f"{DESK}/staff/{other.user_id}", {"role": "supervisor"}),
+        other.put(f"{DESK}/staff/{admin.user_id}", {"role": "supervisor"}),
+        return_exceptions=True,
+    )
+    left = psql("SELECT user_id FROM staff WHERE role = 'administrator' AND disabled_at IS NULL", "madoguchi").split()
+    assert len(left) == 1
+    psql(f"UPDATE staff SET role = 'administrator' WHERE user_id = '{admin.user_id}'", "madoguchi")
+    psql(f"UPDATE staff SET role = 'supervisor' WHERE user_id = '{other.user_id}'", "madoguchi")
+    no = await refused(admin.put(f"{DESK}/staff/{admin.user_id}", {"role": "counsellor"}), 403)
+    assert "last administrator" in no.body["error"]
+
+
+async def test_a_lost_password_is_replaced_and_the_old_sessions_end(desk: Desk) -> None:
+    admin, ken = await desk.administrator(), await desk.staff("健")
+    given = await admin.post(f"{DESK}/staff/{ken.user_id}/password")
+    await refused(ken.get(DESK + "/me"), 401)
+    await refused(desk.enters(ken.user_id, ken.password), 403)
+    again = await desk.enters(ken.user_id, given["password"])
+    assert (await again.get(DESK + "/me"))["name"] == "健"
+    assert given["password"] not in desk.workers.postgres.psql("SELECT * FROM accounts", "madoguchi")
+    await admin.post(f"{DESK}/staff/{ken.user_id}/disable")
+    await refused(admin.post(f"{DESK}/staff/{ken.user_id}/password"), 404)
+
+
+ENTRY = {"name": "市の電話相談", "name_easy": "しの でんわ", "name_en": "City line", "phone": "03-1234-5678",
+         "hours_text": "平日9〜17時", "url": "https://city.example.jp/",
+         "hours": {"weekly": [{"days": ["mon"], "from": "09:00", "to": "17:00"}], "holidays": []}}  # fmt: skip
+
+
+async def test_guidance_is_written_ordered_and_taken_away(desk: Desk) -> None:
+    admin = await desk.administrator()
+    path = f"{DESK}/guidance/city_line"
+    before = (await admin.get(DESK + "/guidance"))["guidance"]
+    told = (await admin.put(path, ENTRY))["guidance"]
+    assert told[-1]["id"] == "city_line" and told[-1]["due"] and told[-1]["checked_on"] is None
+    assert told[-1]["wording"] == ENTRY | {"checked": False, "hours": ENTRY["hours"] | {"exceptions": []}}
+    shown = (await desk.line.call("GET", DESK + "/desk"))["guidance"]
+    assert shown[-1]["name_en"] == "City line" and shown[-1]["open_now"] in (True, False)
+
+    # Confirmed; another name leaves that as it is, another number does not.
+    told = (await admin.put(path, ENTRY | {"checked": True}))["guidance"]
+    assert not told[-1]["due"]
+    told = (await admin.put(path, ENTRY | {"name": "市の電話"}))["guidance"]
+    assert (told[-1]["due"], told[-1]["wording"]["name"]) == (False, "市の電話")
+    told = (await admin.put(path, ENTRY | {"phone": "03-1234-0000"}))["guidance"]
+    assert told[-1]["due"] and told[-1]["checked_on"] is None
+
+    order = ["city_line", *(entry["id"] for entry in before)]
+    told = (await admin.put(DESK + "/guidance", {"order": order}))["guidance"]
+    assert [entry["id"] for entry in told] == order
+    await refused(admin.put(DESK + "/guidance", {"order": order[1:]}), 409, "M_CONFLICT")
+    told = (await admin.delete(path))["guidance"]
+    assert [(entry["id"], entry["wording"]) for entry in told] == [(one["id"], one["wording"]) for one in before]
+    await refused(admin.delete(path), 404)
+
+
+async def test_guidance_that_makes_no_sense_is_refused(desk: Desk) -> None:
+    admin = await desk.administrator()
+    path = f"{DESK}/guidance/city_line"
+    for wrong in (
+        {"phone": "call me"}, {"phone": ""}, {"name": ""}, {"url": "javascript:alert(1)"}, {"hours_text": "a\nb"},
+        {"hours": {"weekly": [{"from": "18:00", "to": "09:00"}]}}, {"name": "x" * 101}, {"color": "red"},
+    ):  # fmt: skip
+        await refused(admin.put(path, ENTRY | wrong), 400)
+    await refused(admin.put(f"{DESK}/guidance/City%20Line", ENTRY), 400)
+    entries = (await admin.get(DESK + "/guidance"))["guidance"]
+    assert "city_line" not in [entry["id"] for entry in entries]
+    # The last entry stays.
+    psql = desk.workers.postgres.psql
+    psql("CREATE TABLE kept_guidance AS SELECT * FROM guidance", "madoguchi")
+    try:
+        psql("DELETE FROM guidance WHERE id <> 'police'", "madoguchi")
+        await refused(admin.delete(f"{DESK}/guidance/police"), 403)
+    finally:
+        psql("DELETE FROM guidance", "madoguchi")
+        psql("INSERT INTO guidance SELECT * FROM kept_guidance", "madoguchi")
+        psql("DROP TABLE kept_guidance", "madoguchi")

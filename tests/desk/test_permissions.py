@@ -34,11 +34,17 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("GET", "/reports"): SUPERVISOR,
     ("GET", "/staff"): ADMINISTRATOR,
     ("POST", "/staff"): ADMINISTRATOR,
+    ("PUT", "/staff/{user_id}"): ADMINISTRATOR,
+    ("POST", "/staff/{user_id}/password"): ADMINISTRATOR,
     ("POST", "/staff/{user_id}/disable"): ADMINISTRATOR,
     ("GET", "/channels"): ADMINISTRATOR,
     ("GET", "/status"): ADMINISTRATOR,
     ("GET", "/settings"): ADMINISTRATOR,
     ("PUT", "/settings/{name}"): ADMINISTRATOR,
+    ("GET", "/guidance"): ADMINISTRATOR,
+    ("PUT", "/guidance"): ADMINISTRATOR,
+    ("PUT", "/guidance/{guidance_id}"): ADMINISTRATOR,
+    ("DELETE", "/guidance/{guidance_id}"): ADMINISTRATOR,
     ("POST", "/guidance/{guidance_id}/confirm"): ADMINISTRATOR,
     ("POST", "/admin/redeem"): ANYONE | {"disabled"},
     ("GET", "/keeper/invitations"): KEEPER,
@@ -50,6 +56,8 @@ BODIES: dict[str, object] = {
     "/cases/{case_id}/hand_over": {"to": "@nobody:madoguchi.test", "reason": "r"},
     "/staff": {"localpart": "UPPER", "name": "n", "role": "counsellor"},
     "/settings/{name}": {"value": 1},
+    "/guidance": {"order": []},
+    "/guidance/{guidance_id}": {"name": "n", "phone": "110", "hours_text": "h"},
     "/admin/redeem": {"token": "wrong", "localpart": "x", "name": "n", "password": "long enough"},
     "/keeper/vault_keys": {"keys": []},
 }
@@ -89,7 +97,7 @@ async def test_every_operation_lets_in_whom_it_should_and_nobody_else(desk: Desk
 
 def _call(desk: Desk, person: Person | None, method: str, path: str) -> Callable[[], Awaitable[object]]:
     token = person.token if person else None
-    filled = DESK + path.format(case_id="nosuchcase", user_id="@nobody:madoguchi.test", name="nosuch", guidance_id="no")
+    filled = DESK + path.format(case_id="nosuchcase", user_id="@nobody:madoguchi.test", name="nosuch", guidance_id="No")
     body = BODIES.get(path, {} if method in ("POST", "PUT") else None)
     return lambda: desk.some_line().call(method, filled, body, token=token)
 

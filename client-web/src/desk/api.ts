@@ -10,6 +10,7 @@ export interface Guidance {
   /** Null where the hours cannot be known here. */
   open_now: boolean | null;
   checked_on: string | null;
+  name_en?: string;
 }
 
 export interface Reader {
@@ -148,6 +149,48 @@ export interface DeskStatus {
   unchecked_guidance: string[];
 }
 
+export interface Times {
+  from: string;
+  to: string;
+}
+
+/** When something is open, in Japan's time. Left out: `days` every day; `holidays` null: like any other day. */
+export interface Hours {
+  weekly: (Times & { days?: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[] })[];
+  holidays?: Times[] | null;
+  exceptions?: (Times & { times?: Times[] })[];
+}
+
+export interface DeskSettings {
+  name: string;
+  hours: Hours;
+  last_acceptance_minutes: number;
+  session_days: number;
+  capacity: number;
+  content_days: number;
+}
+
+export interface Wording {
+  name: string;
+  name_easy: string;
+  name_en: string;
+  phone: string;
+  url: string | null;
+  hours: Hours | null;
+  hours_text: string;
+  /** Number and hours have just been confirmed. */
+  checked: boolean;
+}
+
+export interface GuidanceEntry {
+  id: string;
+  wording: Wording;
+  open_now: boolean | null;
+  checked_on: string | null;
+  /** Nobody has confirmed it for 90 days. */
+  due: boolean;
+}
+
 /** The desk said no, or could not be reached (`status` 0). `fields` is the answer's JSON. */
 export class DeskError extends Error {
   constructor(readonly status: number, readonly errcode: string, readonly fields: Record<string, unknown> = {}) {
@@ -217,12 +260,44 @@ export class Desk {
     return this.call("POST", "/staff", { body: entry });
   }
 
+  changeStaff(userId: string, change: { name?: string; role?: Role; capacity?: number }): Promise<unknown> {
+    return this.call("PUT", `/staff/${encodeURIComponent(userId)}`, { body: change });
+  }
+
+  resetPassword(userId: string): Promise<{ user_id: string; password: string }> {
+    return this.call("POST", `/staff/${encodeURIComponent(userId)}/password`, { body: {} });
+  }
+
   disableStaff(userId: string): Promise<unknown> {
     return this.call("POST", `/staff/${encodeURIComponent(userId)}/disable`, { body: {} });
   }
 
   async channels(): Promise<Channel[]> {
     return (await this.call<{ channels: Channel[] }>("GET", "/channels")).channels;
+  }
+
+  settings(): Promise<DeskSettings> {
+    return this.call("GET", "/settings");
+  }
+
+  putSetting<Name extends keyof DeskSettings>(name: Name, value: DeskSettings[Name]): Promise<DeskSettings> {
+    return this.call("PUT", `/settings/${name}`, { body: { value } });
+  }
+
+  async guidance(): Promise<GuidanceEntry[]> {
+    return (await this.call<{ guidance: GuidanceEntry[] }>("GET", "/guidance")).guidance;
+  }
+
+  orderGuidance(order: readonly string[]): Promise<unknown> {
+    return this.call("PUT", "/guidance", { body: { order } });
+  }
+
+  putGuidance(id: string, wording: Wording): Promise<unknown> {
+    return this.call("PUT", `/guidance/${encodeURIComponent(id)}`, { body: wording });
+  }
+
+  deleteGuidance(id: string): Promise<unknown> {
+    return this.call("DELETE", `/guidance/${encodeURIComponent(id)}`);
   }
 
   confirmGuidance(id: string): Promise<unknown> {

@@ -1,11 +1,13 @@
 """Administration: staff, channels, the house's health, and the link by which the first administrator comes in."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
+from madoguchi import errors
 from madoguchi.core.desk import guidance, staff
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.settings import DeskSettings
@@ -53,6 +55,28 @@ class AddStaff(msgspec.Struct):
     name: Name
     role: Role
     capacity: Annotated[int, Meta(ge=0, le=100)] | None = None
+
+
+class ChangeStaff(msgspec.Struct, forbid_unknown_fields=True):
+    """What is left out stays."""
+
+    name: Name | None = None
+    role: Role | None = None
+    capacity: Annotated[int, Meta(ge=0, le=100)] | None = None
+
+
+class ChangedStaff(msgspec.Struct, frozen=True):
+    user_id: str
+    name: str
+    role: str
+    capacity: int
+
+
+class NewPassword(msgspec.Struct, frozen=True):
+    """password: shown this once, kept only as its hash."""
+
+    user_id: str
+    password: str
 
 
 class Redeem(msgspec.Struct):
@@ -108,6 +132,18 @@ class Confirmed(msgspec.Struct, frozen=True):
     checked_on: str
 
 
+class Entries(msgspec.Struct, frozen=True):
+    """All guidance, in its order."""
+
+    guidance: list[guidance.Entry]
+
+
+class Order(msgspec.Struct):
+    """The ids of all entries, as they should stand."""
+
+    order: Annotated[list[str], Meta(max_length=500)]
+
+
 class NewValue(msgspec.Struct):
     """value: as it stands in the answer of GET /settings."""
 
@@ -151,6 +187,25 @@ async def add_staff(call: Call, body: AddStaff) -> Added:
     return await staff.add(
         call.ctx, call.tx, body.localpart, body.name, body.role, body.capacity, by=call.session.user_id
     )
+
+
+async def change_staff(call: Call, user_id: str, body: ChangeStaff) -> ChangedStaff:
+    """Gives a member of staff another name, role or capacity."""
+    changed = await staff.change(
+        call.ctx,
+        call.tx,
+        user_id,
+        by=call.session.user_id,
+        name=body.name,
+        role=body.role,
+        capacity=body.capacity,
+    )
+    return ChangedStaff(changed.user_id, changed.name, changed.role, changed.capacity)
+
+
+async def reset_password(call: Call, user_id: str) -> NewPassword:
+    """Gives a member of staff a new first password and signs them out everywhere."""
+    return NewPassword(user_id, await staff.reset_password(call.ctx, call.tx, user_id))
 
 
 async def disable_staff(call: Call, user_id: str) -> Disabled:
@@ -212,6 +267,31 @@ async def put_setting(call: Call, name: str, body: NewValue) -> DeskSettings:
     changed = await desk_settings.change(call.tx, name, body.value, call.session.user_id)
     await stream.publish(call.tx, stream.Note("desk", "settings"))
     return changed
+
+
+async def list_guidance(call: Call) -> Entries:
+    """The guidance with its opening hours, and what has to be checked."""
+    return Entries(await guidance.list_entries(call.tx, call.ctx.clock.now()))
+
+
+async def order_guidance(call: Call, body: Order) -> Entries:
+    """Puts the guidance into another order."""
+    await guidance.reorder(call.tx, body.order)
+    return await list_guidance(call)
+
+
+async def put_guidance(call: Call, guidance_id: str, body: guidance.Wording) -> Entries:
+    """Sets an entry, or makes one. Gives the whole list."""
+    if not re.fullmatch(r"[a-z0-9_]{1,40}", guidance_id):
+        raise errors.Invalid("The id of an entry has 1 to 40 small letters, digits and underscores.")
+    await guidance.put(call.tx, guidance_id, body, call.ctx.clock.now())
+    return await list_guidance(call)
+
+
+async def delete_guidance(call: Call, guidance_id: str) -> Entries:
+    """Takes an entry away; the last one stays."""
+    await guidance.remove(call.tx, guidance_id)
+    return await list_guidance(call)
 
 
 async def confirm_guidance(call: Call, guidance_id: str) -> Confirmed:

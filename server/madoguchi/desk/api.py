@@ -2,7 +2,7 @@
 
 from madoguchi.desk import administration, arrival, counselling, document, invitations, keeper, supervision
 from madoguchi.desk.permissions import ADMINISTRATOR, KEEPER, MEMBER, STAFF, SUPERVISOR
-from madoguchi.web.endpoint import ANYONE, GET, OPTIONAL, POST, PUT, USER, Row
+from madoguchi.web.endpoint import ANYONE, DELETE, GET, OPTIONAL, POST, PUT, USER, Row
 
 DESK = "/_madoguchi/desk/v1"
 
@@ -27,11 +27,17 @@ CHAPTERS: dict[str, list[Row]] = {
     "Administration": [
         GET(DESK + "/staff", administration.list_staff, who=ADMINISTRATOR),
         POST(DESK + "/staff", administration.add_staff, who=ADMINISTRATOR),
+        PUT(DESK + "/staff/{user_id}", administration.change_staff, who=ADMINISTRATOR),
+        POST(DESK + "/staff/{user_id}/password", administration.reset_password, who=ADMINISTRATOR),
         POST(DESK + "/staff/{user_id}/disable", administration.disable_staff, who=ADMINISTRATOR),
         GET(DESK + "/channels", administration.list_channels, who=ADMINISTRATOR),
         GET(DESK + "/status", administration.get_status, who=ADMINISTRATOR),
         GET(DESK + "/settings", administration.get_settings, who=ADMINISTRATOR),
         PUT(DESK + "/settings/{name}", administration.put_setting, who=ADMINISTRATOR),
+        GET(DESK + "/guidance", administration.list_guidance, who=ADMINISTRATOR),
+        PUT(DESK + "/guidance", administration.order_guidance, who=ADMINISTRATOR),
+        PUT(DESK + "/guidance/{guidance_id}", administration.put_guidance, who=ADMINISTRATOR),
+        DELETE(DESK + "/guidance/{guidance_id}", administration.delete_guidance, who=ADMINISTRATOR),
         POST(DESK + "/guidance/{guidance_id}/confirm", administration.confirm_guidance, who=ADMINISTRATOR),
         POST(DESK + "/admin/redeem", administration.redeem_admin_link, who=ANYONE, limit="redeem"),
     ],

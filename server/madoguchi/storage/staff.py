@@ -58,6 +58,13 @@ async def insert_staff(
     )
 
 
+async def update_staff(tx: Tx, user_id: str, name: str, role: Role, capacity: int) -> None:
+    """Changes what a member of staff is called and may do."""
+    await tx.execute(
+        "UPDATE staff SET name = $2, role = $3, capacity = $4 WHERE user_id = $1", user_id, name, role, capacity
+    )
+
+
 async def update_disabled(tx: Tx, user_id: str, at: datetime, by: str) -> None:
     """Disables a member of staff."""
     await tx.execute(

@@ -94,10 +94,10 @@ class Static:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):
-            return self._page(405, _NOT_FOUND, {"Allow": "GET, HEAD"})
+            return self.page(405, _NOT_FOUND, {"Allow": "GET, HEAD"})
         files = self._list()
         if not files:
-            return self._page(503, _NOT_BUILT, {"Retry-After": "10"})
+            return self.page(503, _NOT_BUILT, {"Retry-After": "10"})
         name = request.path
         wanted = name + "index.html" if name.endswith("/") else name
         file = files.get(wanted) or self._list(missed=True).get(wanted)
@@ -105,7 +105,15 @@ class Static:
             return web.FileResponse(file, headers=self._headers_of(name, file))
         if name + "/index.html" in files:
             return web.Response(status=308, headers={**self._safety, "Location": name + "/"})
-        return self._page(404, _NOT_FOUND)
+        return self.page(404, _NOT_FOUND)
+
+    def text(self, name: str) -> str | None:
+        """A page of the build, or None if it is not there."""
+        file = self._list().get("/" + name)
+        try:
+            return file.read_text(encoding="utf-8") if file is not None else None
+        except OSError:
+            return None
 
     def _list(self, *, missed: bool = False) -> dict[str, Path]:
         # A new build changes the start page's time: one stat per request instead of a restart after each build.
@@ -128,7 +136,8 @@ class Static:
         caching = A_YEAR if name.startswith("/assets/") else ASK_EVERY_TIME
         return {**self._safety, "Content-Type": TYPES[file.suffix], "Cache-Control": caching, "Vary": "Accept-Encoding"}
 
-    def _page(self, status: int, html: str, headers: dict[str, str] | None = None) -> web.Response:
+    def page(self, status: int, html: str, headers: dict[str, str] | None = None) -> web.Response:
+        """A page that is made here, with the headers of all pages."""
         return web.Response(
             status=status,
             text=html,

@@ -1,6 +1,7 @@
 // Administration: the one-time link, staff, channels and how the house is.
 import {
-  Desk, DeskError, type AddedStaff, type Channel, type DeskStatus, type Me, type Role, type StaffMember,
+  Desk, DeskError, type AddedStaff, type Channel, type DeskSettings, type DeskStatus, type GuidanceEntry, type Me,
+  type Role, type StaffMember, type Wording,
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
 import type { Session } from "../../matrix";
@@ -30,7 +31,11 @@ export class Administration {
   staff = $state.raw<readonly StaffMember[] | null>(null);
   channels = $state.raw<readonly Channel[] | null>(null);
   status = $state.raw<DeskStatus | null>(null);
+  guidance = $state.raw<readonly GuidanceEntry[] | null>(null);
+  settings = $state.raw<DeskSettings | null>(null);
   added = $state.raw<AddedStaff | null>(null);
+  /** A password that was just given to somebody who had lost theirs. */
+  replaced = $state.raw<{ user_id: string; password: string } | null>(null);
   /** What the desk said about the last refusal. */
   refusal = $state<string | null>(null);
   private token: string | null = null;
@@ -89,7 +94,9 @@ export class Administration {
   async look(): Promise<void> {
     const { desk } = this.around;
     try {
-      [this.staff, this.channels, this.status] = await Promise.all([desk.staff(), desk.channels(), desk.status()]);
+      [this.staff, this.channels, this.status, this.guidance, this.settings] = await Promise.all([
+        desk.staff(), desk.channels(), desk.status(), desk.guidance(), desk.settings(),
+      ]);
       this.refusal = null;
     } catch (error) {
       if (error instanceof DeskError && error.status === 401) this.letGo("session.ended");
@@ -104,12 +111,45 @@ export class Administration {
     });
   }
 
+  async change(userId: string, change: { name?: string; role?: Role; capacity?: number }): Promise<boolean> {
+    return this.act(() => this.around.desk.changeStaff(userId, change));
+  }
+
+  async resetPassword(userId: string): Promise<boolean> {
+    this.replaced = null;
+    return this.act(async () => {
+      this.replaced = await this.around.desk.resetPassword(userId);
+    });
+  }
+
   async disable(userId: string): Promise<boolean> {
     return this.act(() => this.around.desk.disableStaff(userId));
   }
 
   async confirmGuidance(id: string): Promise<boolean> {
     return this.act(() => this.around.desk.confirmGuidance(id));
+  }
+
+  async putGuidance(id: string, wording: Wording): Promise<boolean> {
+    return this.act(() => this.around.desk.putGuidance(id, wording));
+  }
+
+  async deleteGuidance(id: string): Promise<boolean> {
+    return this.act(() => this.around.desk.deleteGuidance(id));
+  }
+
+  async orderGuidance(order: readonly string[]): Promise<boolean> {
+    return this.act(() => this.around.desk.orderGuidance(order));
+  }
+
+  /** Sets what differs from what stands. Of several, those before a refused one are set. */
+  async saveSettings(wanted: DeskSettings): Promise<boolean> {
+    return this.act(async () => {
+      const stands = await this.around.desk.settings();
+      const names = Object.keys(wanted) as (keyof DeskSettings)[];
+      for (const name of names.filter((each) => JSON.stringify(wanted[each]) !== JSON.stringify(stands[each])))
+        await this.around.desk.putSetting(name, wanted[name]);
+    });
   }
 
   private async act(work: () => Promise<unknown>): Promise<boolean> {
@@ -152,8 +192,8 @@ export class Administration {
     this.around.desk.token = null;
     this.session = null;
     this.me = null;
-    this.staff = this.channels = this.status = null;
-    this.added = null;
+    this.staff = this.channels = this.status = this.guidance = this.settings = null;
+    this.added = this.replaced = null;
     this.trouble = trouble;
     this.stage = "signed_out";
   }

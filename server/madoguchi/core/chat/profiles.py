@@ -74,6 +74,12 @@ async def set_field(ctx: "Context", tx: Tx, setter: "Session", user_id: UserID, 
     await _change(ctx, tx, setter, user_id, key, value, remove=False)
 
 
+async def rename(ctx: "Context", tx: Tx, user_id: UserID, name: str) -> None:
+    """Gives somebody another name, as the house does for its staff; all rooms they are in are told."""
+    before = await store.get_profile_for_update(tx, user_id)
+    await _store(ctx, tx, before, msgspec.structs.replace(before, displayname=name))
+
+
 async def delete_field(ctx: "Context", tx: Tx, setter: "Session", user_id: UserID, key: str) -> None:
     """Takes one field of the setter's own profile away. Raises as `set_field`."""
     check_key(key)
@@ -96,14 +102,18 @@ async def _change(
         else:
             fields[key] = value
         after = msgspec.structs.replace(before, fields=msgspec.json.encode(fields).decode())
+    await _store(ctx, tx, before, after)
+
+
+async def _store(ctx: "Context", tx: Tx, before: Profile, after: Profile) -> None:
     if after == before:
         return
     if _size(after) > LARGEST_PROFILE:
         raise errors.ProfileTooLarge("A profile has at most 64 KiB.")
     await store.update_profile(tx, after)
     if (after.displayname, after.avatar_url) != (before.displayname, before.avatar_url):
-        await membership.refresh_profile(ctx, tx, user_id, after.displayname, after.avatar_url)
-    await stream.publish(tx, stream.Note("profile", user_id))
+        await membership.refresh_profile(ctx, tx, after.user_id, after.displayname, after.avatar_url)
+    await stream.publish(tx, stream.Note("profile", after.user_id))
 
 
 def _size(profile: Profile) -> int:

@@ -1,12 +1,16 @@
 """Guidance 案内 as people see it: with what is open now. Every answer that says no carries the part that is."""
 
 from datetime import datetime, timedelta
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from madoguchi import errors
 from madoguchi.core.desk import hours
+from madoguchi.core.desk.hours import Hours
 from madoguchi.storage import guidance as stored
+from madoguchi.storage import stream
 from madoguchi.storage.db import Tx
 
 # After this long a number or its hours should be looked at again (domain: "Guidance").
@@ -24,11 +28,47 @@ class Guidance(msgspec.Struct, frozen=True, omit_defaults=True):
     open_now: bool | None
     checked_on: str | None
     url: str | None = None
+    name_en: str = ""
+
+
+Line = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]*$")]
+
+
+class Wording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an administrator says of one entry. checked: they have just confirmed number and hours.
+
+    hours: opening hours from which pages tell what is open now, or None where they can't be known; hours_text: the
+    same in words.
+    """
+
+    name: Line
+    phone: Annotated[str, Meta(pattern=r"^[0-9*#+][0-9*# +-]{1,29}$")]
+    hours_text: Line
+    name_easy: Annotated[str, Meta(max_length=100, pattern=r"^[^\x00-\x1f]*$")] = ""
+    name_en: Annotated[str, Meta(max_length=100, pattern=r"^[^\x00-\x1f]*$")] = ""
+    url: Annotated[str, Meta(max_length=500, pattern=r"^https?://[^\s\x00-\x1f]+$")] | None = None
+    hours: Hours | None = None
+    checked: bool = False
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One entry as an administrator sees it. due: nobody has confirmed number and hours for 90 days."""
+
+    id: str
+    wording: Wording
+    open_now: bool | None
+    checked_on: str | None
+    due: bool
+
+
+async def list_hotlines(tx: Tx) -> list[stored.Hotline]:
+    """All guidance as it is kept, in the administrator's order."""
+    return await stored.list_guidance(tx)
 
 
 async def list_guidance(tx: Tx, at: datetime) -> list[Guidance]:
     """All guidance, in the administrator's order, as of a moment."""
-    return [_seen(hotline, at) for hotline in await stored.list_guidance(tx)]
+    return [seen(hotline, at) for hotline in await stored.list_guidance(tx)]
 
 
 async def open_now(tx: Tx, at: datetime) -> list[Guidance]:
@@ -38,12 +78,53 @@ async def open_now(tx: Tx, at: datetime) -> list[Guidance]:
 
 async def list_unchecked(tx: Tx, at: datetime) -> list[str]:
     """The ids of entries that nobody has confirmed, or not for a long time."""
-    today = at.astimezone(hours.TOKYO).date()
-    return [
-        entry.id
-        for entry in await stored.list_guidance(tx)
-        if entry.checked_on is None or today - entry.checked_on > CHECK_AFTER
-    ]
+    return [entry.id for entry in await stored.list_guidance(tx) if _is_due(entry, at)]
+
+
+async def list_entries(tx: Tx, at: datetime) -> list[Entry]:
+    """All guidance, with its hours, in the administrator's order."""
+    return [_entry(hotline, at) for hotline in await stored.list_guidance(tx)]
+
+
+async def put(tx: Tx, guidance_id: str, wording: Wording, at: datetime) -> None:
+    """Sets an entry, or makes one. A new number or new hours count as unchecked unless they were just confirmed."""
+    before = {each.id: each for each in await stored.list_guidance(tx)}.get(guidance_id)
+    hotline = stored.Hotline(
+        id=guidance_id,
+        name=wording.name,
+        name_easy=wording.name_easy or wording.name,
+        name_en=wording.name_en,
+        phone=wording.phone,
+        url=wording.url,
+        hours=None if wording.hours is None else msgspec.json.encode(wording.hours).decode(),
+        hours_text=wording.hours_text,
+        checked_on=None,
+    )
+    if wording.checked:
+        hotline = msgspec.structs.replace(hotline, checked_on=at.astimezone(hours.TOKYO).date())
+    elif before is not None and _told(before) == _told(hotline):
+        hotline = msgspec.structs.replace(hotline, checked_on=before.checked_on)
+    await stored.upsert(tx, hotline)
+    await stream.publish(tx, stream.Note("desk", "guidance"))
+
+
+async def remove(tx: Tx, guidance_id: str) -> None:
+    """Takes an entry away. Raises NotFound, and NotAllowed for the last one: every no carries a way out."""
+    ids = await stored.lock_all(tx)
+    if guidance_id not in ids:
+        raise errors.NotFound("There is no such entry.")
+    if len(ids) == 1:
+        raise errors.NotAllowed("The last entry stays: people who are turned away need somewhere to go.")
+    await stored.delete(tx, guidance_id)
+    await stream.publish(tx, stream.Note("desk", "guidance"))
+
+
+async def reorder(tx: Tx, ids: list[str]) -> None:
+    """Puts the entries into an order. Raises Conflict if these are not the entries that there are."""
+    if sorted(ids) != sorted(await stored.lock_all(tx)):
+        raise errors.Conflict("The list has changed meanwhile. Please look again.")
+    await stored.update_order(tx, ids)
+    await stream.publish(tx, stream.Note("desk", "guidance"))
 
 
 async def confirm(tx: Tx, guidance_id: str, at: datetime) -> str:
@@ -51,17 +132,44 @@ async def confirm(tx: Tx, guidance_id: str, at: datetime) -> str:
     today = at.astimezone(hours.TOKYO).date()
     if not await stored.update_checked(tx, guidance_id, today):
         raise errors.NotFound("There is no such entry.")
+    await stream.publish(tx, stream.Note("desk", "guidance"))
     return today.isoformat()
 
 
-def _seen(hotline: stored.Hotline, at: datetime) -> Guidance:
+def seen(hotline: stored.Hotline, at: datetime) -> Guidance:
+    """One entry as of a moment."""
     return Guidance(
         id=hotline.id,
         name=hotline.name,
         name_easy=hotline.name_easy,
+        name_en=hotline.name_en,
         phone=hotline.phone,
         url=hotline.url,
         hours_text=hotline.hours_text,
         open_now=None if hotline.hours is None else hours.parse(hotline.hours).open_at(at),
         checked_on=hotline.checked_on.isoformat() if hotline.checked_on else None,
     )
+
+
+def _entry(hotline: stored.Hotline, at: datetime) -> Entry:
+    shown = seen(hotline, at)
+    wording = Wording(
+        name=hotline.name,
+        name_easy=hotline.name_easy,
+        name_en=hotline.name_en,
+        phone=hotline.phone,
+        url=hotline.url,
+        hours=None if hotline.hours is None else hours.parse(hotline.hours),
+        hours_text=hotline.hours_text,
+    )
+    return Entry(hotline.id, wording, shown.open_now, shown.checked_on, _is_due(hotline, at))
+
+
+def _is_due(hotline: stored.Hotline, at: datetime) -> bool:
+    today = at.astimezone(hours.TOKYO).date()
+    return hotline.checked_on is None or today - hotline.checked_on > CHECK_AFTER
+
+
+def _told(hotline: stored.Hotline) -> tuple[object, ...]:
+    """What somebody has confirmed who has confirmed an entry."""
+    return hotline.phone, hotline.url, hotline.hours and hours.parse(hotline.hours), hotline.hours_text

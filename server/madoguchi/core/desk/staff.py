@@ -8,7 +8,7 @@ import msgspec
 
 from madoguchi import errors
 from madoguchi.context import Context
-from madoguchi.core.chat import accounts
+from madoguchi.core.chat import accounts, profiles
 from madoguchi.core.desk import cases
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.storage import cases as stored_cases
@@ -69,6 +69,55 @@ async def add(
     user_id = await accounts.create(ctx, tx, localpart, password=password, kind="staff", display_name=name)
     await stored.insert_staff(tx, user_id, name, role, capacity, ctx.clock.now(), by)
     return Added(user_id, name, role, capacity, password)
+
+
+async def change(
+    ctx: Context,
+    tx: Tx,
+    user_id: str,
+    *,
+    by: str,
+    name: str | None = None,
+    role: Role | None = None,
+    capacity: int | None = None,
+) -> Staff:
+    """Gives a member of staff another name, role or capacity; None leaves it. It holds from their next request on.
+
+    Whoever becomes an auditor looks after no cases: theirs go back to the queue. A lower capacity takes none away.
+    Raises NotFound (disabled ones, too), Invalid, and NotAllowed for the role of the last administrator.
+    """
+    administrators = await stored.lock_administrators(tx)
+    before = await stored.lock_staff(tx, user_id)
+    if before is None or before.disabled_at is not None:
+        raise errors.NotFound("There is no such member of staff.")
+    name = before.name if name is None else name.strip()
+    if not 0 < len(name) <= 100:
+        raise errors.Invalid("A name has 1 to 100 characters.")
+    after = msgspec.structs.replace(
+        before, name=name, role=role or before.role, capacity=before.capacity if capacity is None else capacity
+    )
+    if administrators == [user_id] and after.role != "administrator":
+        raise errors.NotAllowed("The last administrator stays one: nobody could make another.")
+    if after == before:
+        return before
+    await stored.update_staff(tx, user_id, after.name, after.role, after.capacity)
+    # All locks on cases are taken before the stream's, as everywhere.
+    held = await cases.hold_all(tx, user_id) if after.role == "auditor" else []
+    if after.name != before.name:
+        await profiles.rename(ctx, tx, user_id, after.name)
+    await cases.release(ctx, tx, user_id, held, by=by)
+    await stream.publish(tx, Note("desk", "staff"))
+    return after
+
+
+async def reset_password(ctx: Context, tx: Tx, user_id: str) -> str:
+    """A new first password for somebody who has lost theirs; they are signed out everywhere. Raises NotFound."""
+    staff = await stored.lock_staff(tx, user_id)
+    if staff is None or staff.disabled_at is not None:
+        raise errors.NotFound("There is no such member of staff.")
+    password = secrets.token_urlsafe(12)
+    await accounts.set_password(ctx, tx, user_id, password, end_sessions=True)
+    return password
 
 
 async def disable(ctx: Context, tx: Tx, user_id: str, *, by: str) -> None:

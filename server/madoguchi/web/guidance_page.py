@@ -1,0 +1,80 @@
+"""The guidance page `/guidance/`, as the administrator keeps it, with what is open now.
+
+It is the last thing to go: without a database it shows what it knew last, and after a start without one, the list that
+came with the build (client-web/tools/guidance-page.ts). No script, no API.
+"""
+
+import asyncio
+from datetime import datetime
+from html import escape
+from time import monotonic
+
+import asyncpg
+import structlog
+from aiohttp import web
+
+from madoguchi.context import Context
+from madoguchi.core.desk import guidance
+from madoguchi.core.desk.guidance import Guidance
+from madoguchi.storage.guidance import Hotline
+from madoguchi.web.static import Static
+
+log = structlog.get_logger()
+
+PATH = "/guidance/"
+_LOOK_AGAIN_S = 10.0
+_PATIENCE_S = 2.0
+_BEGIN, _END = "<!--entries-->", "<!--/entries-->"
+
+
+class GuidancePage:
+    """Answers for `/guidance/`, and hands everything else on to the files of the build."""
+
+    def __init__(self, ctx: Context, static: Static) -> None:
+        self._ctx = ctx
+        self._static = static
+        self._hotlines: list[Hotline] = []
+        self._looked_at = float("-inf")
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.method in ("GET", "HEAD") and request.path == PATH:
+            built = self._static.text("guidance/index.html")
+            hotlines = await self._latest()
+            if built is not None and hotlines and _BEGIN in built:
+                html = with_entries(built, hotlines, self._ctx.clock.now())
+                return self._static.page(200, html, {"Cache-Control": "no-cache"})
+        return await self._static(request)
+
+    async def _latest(self) -> list[Hotline]:
+        if monotonic() - self._looked_at > _LOOK_AGAIN_S:
+            # Whoever comes meanwhile is shown what is known.
+            self._looked_at = monotonic()
+            try:
+                async with asyncio.timeout(_PATIENCE_S), self._ctx.db.connection() as tx:
+                    self._hotlines = await guidance.list_hotlines(tx)
+            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("guidance is shown as it was", error=type(error).__name__)
+        return self._hotlines
+
+
+def with_entries(built: str, hotlines: list[Hotline], at: datetime) -> str:
+    """The built page with these entries in the place of its own, those that are open now first."""
+    entries = [guidance.seen(hotline, at) for hotline in hotlines]
+    rows = [_row(entry) for entry in sorted(entries, key=lambda entry: entry.open_now is not True)]
+    before, _, rest = built.partition(_BEGIN)
+    return before + _BEGIN + "\n" + "\n".join(rows) + "\n" + _END + rest.partition(_END)[2]
+
+
+def _row(entry: Guidance) -> str:
+    now = {
+        True: '<p class="now">いま 話せます <span lang="en">open now</span></p>',
+        False: '<p>いまは 時間外です <span lang="en">closed now</span></p>',
+        None: "",
+    }[entry.open_now]
+    english = f'<br><span lang="en">{escape(entry.name_en)}</span>' if entry.name_en else ""
+    call = escape(entry.phone.replace("-", "").replace(" ", ""))
+    return (
+        f"    <li>\n      <div><h2>{escape(entry.name)}</h2><p>{escape(entry.name_easy)}{english}</p>\n"
+        f"        <p>{escape(entry.hours_text)}</p>{now}</div>\n"
+        f'      <a class="call" href="tel:{call}">{escape(entry.phone)}</a>\n    </li>'
+    )
