@@ -121,6 +121,11 @@ class House:
         """The demo counsellors: Ken, then Sato."""
         return [Staff(p["user_id"], p["password"], p.get("name", "")) for p in self.facts["demo_staff"]]
 
+    def run(self, *words: str, input_: str | None = None) -> subprocess.CompletedProcess[str]:
+        """`madoguchi …` on the running house; does not raise."""
+        command = [MADOGUCHI, *words, "--data", str(self.data)]
+        return subprocess.run(command, env=_environment({}), capture_output=True, text=True, input=input_, check=False)
+
     # -- its processes -----------------------------------------------------------------------------------------------
     def everybody(self) -> list[psutil.Process]:
         """The supervisor and all that it started."""

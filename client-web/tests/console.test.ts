@@ -3,10 +3,10 @@ import type { OwnCase } from "../src/desk/api";
 import { Console, type ConsoleSurroundings, type KeptStaff } from "../src/screens/counsellor/console.svelte";
 import { FACTS, fakeDesk, FakeChat, KEEPER, once, QUEUE, ROOM, roomWith, SESSION, settled } from "./stand-ins";
 
-const ME_HERE = { user_id: "@ken:desk", name: "健", role: "counsellor", capacity: 5 };
+const ME_HERE = { user_id: "@ken:desk", name: "健", role: "counsellor", capacity: 5, away: false };
 const OWN: OwnCase = {
   case_id: "c1", room_id: ROOM, channel: "web", mode: "open", state: "talking", accepted_at: 0, ghost: false,
-  handing_over: false,
+  handing_over: false, risk: "none", helping: false,
 };
 
 let kept: KeptStaff | null;
@@ -133,5 +133,28 @@ describe("the queue", () => {
     expect(desk.columns).toEqual(rooms.slice(1));
     desk.open("!a:d");
     expect(desk.columns).toEqual(["!b:d", "!c:d", "!a:d"]);
+  });
+});
+
+describe("the end of a shift", () => {
+  const answers = (): Parameters<typeof fakeDesk>[0] => ({
+    "GET /queue": once({ ...QUEUE, mine: [OWN, { ...OWN, case_id: "c2", room_id: "!two:desk", handing_over: true }] }),
+    "POST /cases/c1/give_back": { body: {} },
+  });
+
+  test("gives every case back that nobody else has taken, then signs out", async () => {
+    const desk = await signedIn(answers());
+    const asked = vi.spyOn(around.desk, "giveBack");
+    await desk.endShift();
+    expect(asked.mock.calls).toEqual([["c1"]]);
+    expect(around.signOut).toHaveBeenCalledOnce();
+    expect(kept).toBeNull();
+  });
+
+  test("stays signed in when a case could not be given back", async () => {
+    const desk = await signedIn({ ...answers(), "POST /cases/c1/give_back": { status: 500, body: {} } });
+    await expect(desk.endShift()).rejects.toThrow();
+    expect(around.signOut).not.toHaveBeenCalled();
+    expect(desk.stage).toBe("ready");
   });
 });

@@ -41,7 +41,7 @@ async def test_from_the_link_to_a_colleague_at_work(house: House, browser: Brows
     await expect(form.get_by_text("直さんを加えました")).to_be_visible()
     user_id, password = [await code.inner_text() for code in await form.locator("code").all()]
     for language in ("en", "ja"):
-        await page.locator("header select").select_option(language)
+        await page.locator(".frame > header select").select_option(language)
         await rika.picture(f"admin-{language}")
         assert await rika.violations() == []
 
@@ -160,7 +160,7 @@ async def every_page_stands(rika: Visitor) -> None:
     english = {"status": "Status", "staff": "Staff", "channels": "Channels", "guidance": "Guidance",
                "settings": "Settings"}  # fmt: skip
     for language, names in (("ja", pages), ("en", english)):
-        await rika.page.locator("header select").select_option(language)
+        await rika.page.locator(".frame > header select").select_option(language)
         for size, viewport in (("1280", DESK), ("360", PHONE)):
             await rika.page.set_viewport_size(viewport)
             for name, title in names.items():
@@ -168,7 +168,7 @@ async def every_page_stands(rika: Visitor) -> None:
                 await expect(rika.page.locator("main h2").first).to_be_visible()
                 assert await rika.violations() == []
                 await rika.page.screenshot(path=PICTURES / f"admin-{name}-{language}-{size}.png", full_page=True)
-    await rika.page.locator("header select").select_option("ja")
+    await rika.page.locator(".frame > header select").select_option("ja")
     await rika.page.set_viewport_size(DESK)
 
 

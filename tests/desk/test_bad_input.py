@@ -17,7 +17,23 @@ anything = st.recursive(
     max_leaves=12,
 )
 WORDS = ["channel", "channel_id", "language", "with_password", "to", "reason", "localpart", "name", "role", "capacity"]
-WORDS += ["token", "password", "value", "keys", "room_id", "session_id", "sender_key", "sealed", "key_id", "web"]
+WORDS += [
+    "token",
+    "password",
+    "value",
+    "keys",
+    "risk",
+    "intake",
+    "away",
+    "order",
+    "hours",
+    "room_id",
+    "session_id",
+    "sender_key",
+    "sealed",
+    "key_id",
+    "web",
+]
 nearly = st.dictionaries(st.sampled_from(WORDS), anything | st.sampled_from(["web", "line", "matrix", "counsellor"]))
 BODIES = [row for row in ROWS if row.method in ("POST", "PUT")]
 
@@ -82,7 +98,7 @@ async def test_no_body_of_any_shape_breaks_anything(desk: Desk) -> None:
     admin, keeper, ken = await desk.administrator(), await desk.keeper(), await desk.staff("健")
     young, _ = await desk.arrives()
     callers = {"ADMINISTRATOR": admin, "KEEPER": keeper, "STAFF": ken, "USER": young, "OPTIONAL": young}
-    callers["ANYONE"] = young
+    callers |= {"ANYONE": young, "SUPERVISOR": admin, "MEMBER": ken}
     tried: list[tuple[str, str, Any]] = []
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)

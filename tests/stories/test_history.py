@@ -19,7 +19,7 @@ import asyncpg
 import pytest
 
 from madoguchi.crypto.device import AgentDevice, Login
-from tests.house import MADOGUCHI, House
+from tests.house import House
 from tests.standins.counsellor import DESK, CounsellorClient
 from tests.words import word
 
@@ -67,15 +67,9 @@ class Stage:
         )
         return await self._stack.enter_async_context(client)
 
-    def run(self, *words: str, input_: str | None = None) -> subprocess.CompletedProcess[str]:
-        """`madoguchi …` on the running house."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MADOGUCHI_")}
-        command = [MADOGUCHI, *words, "--data", str(self.house.data)]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, input=input_, check=False)
-
     def vault(self, *words: str, key: str | None = None) -> subprocess.CompletedProcess[str]:
         """`madoguchi vault …` on the running house."""
-        return self.run("vault", *words, input_=key)
+        return self.house.run("vault", *words, input_=key)
 
     def kept_keys(self, room_id: str) -> int:
         """How many of the room's sessions the keeper has on its disk."""
@@ -249,7 +243,7 @@ async def test_of_a_purged_case_nobody_keeps_a_key(stage: Stage) -> None:
     assert stage.kept_keys(room) == 4
     # The keeper is not there just then, and dies before it can hear of it.
     stage.house.process("keeper").suspend()
-    told = stage.run("case", "purge", mio.case_id, "--reason", "exercise", "--yes")
+    told = stage.house.run("case", "purge", mio.case_id, "--reason", "exercise", "--yes")
     assert "2 sealed keys" in told.stdout, told.stderr
     stage.house.kills("keeper")
 

@@ -28,7 +28,7 @@ export interface DeskFacts {
   name: string;
   server_name: string;
   open: boolean;
-  reason: "hours" | "channel" | null;
+  reason: "hours" | "channel" | "paused" | null;
   /** Milliseconds since 1970. */
   next_opening: number | null;
   waiting: number;
@@ -63,6 +63,9 @@ export interface MyCase {
   pos: number;
 }
 
+/** How soon somebody has to look; set by a human. */
+export type Risk = "none" | "watch" | "high" | "urgent";
+
 export interface WaitingCase {
   case_id: string;
   channel: string;
@@ -71,6 +74,7 @@ export interface WaitingCase {
   place: number;
   repeat: boolean;
   locked: boolean;
+  risk: Risk;
 }
 
 export interface OwnCase {
@@ -84,6 +88,9 @@ export interface OwnCase {
   ghost: boolean;
   /** Given to a colleague who has not come in yet. */
   handing_over: boolean;
+  risk: Risk;
+  /** Called in, or joined; a colleague looks after it. */
+  helping: boolean;
 }
 
 export interface Queue {
@@ -100,6 +107,43 @@ export interface Me {
   name: string;
   role: Role;
   capacity: number;
+  /** On a break. */
+  away: boolean;
+}
+
+export interface BoardCase {
+  case_id: string;
+  channel: string;
+  mode: string;
+  state: CaseState;
+  risk: Risk;
+  repeat: boolean;
+  waiting_since: number;
+  accepted_at: number | null;
+  /** Of the first message of the young person's that nobody has answered. */
+  unanswered_since: number | null;
+  staff: { user_id: string; name: string; part: "counsellor" | "helper" }[];
+}
+
+export interface BoardStaff {
+  user_id: string;
+  name: string;
+  role: Role;
+  present: boolean;
+  away: boolean;
+  load: number;
+  capacity: number;
+}
+
+export interface Board {
+  at: number;
+  open: boolean;
+  intake: "open" | "paused";
+  cases: BoardCase[];
+  staff: BoardStaff[];
+  hours: { begins: number; arrived: number; accepted: number; left: number; closed: number }[];
+  staff_present: number;
+  fewest_present: number;
 }
 
 export interface Colleague {
@@ -242,6 +286,34 @@ export class Desk {
 
   handOver(caseId: string, to: string, reason: string): Promise<unknown> {
     return this.call("POST", `/cases/${encodeURIComponent(caseId)}/hand_over`, { body: { to, reason } });
+  }
+
+  callIn(caseId: string, to: string): Promise<unknown> {
+    return this.call("POST", `/cases/${encodeURIComponent(caseId)}/call_in`, { body: { to } });
+  }
+
+  join(caseId: string): Promise<{ room_id: string }> {
+    return this.call("POST", `/cases/${encodeURIComponent(caseId)}/join`, { body: {} });
+  }
+
+  giveBack(caseId: string): Promise<unknown> {
+    return this.call("POST", `/cases/${encodeURIComponent(caseId)}/give_back`, { body: {} });
+  }
+
+  setRisk(caseId: string, risk: Risk): Promise<unknown> {
+    return this.call("PUT", `/cases/${encodeURIComponent(caseId)}/risk`, { body: { risk } });
+  }
+
+  setAway(away: boolean): Promise<Me> {
+    return this.call("PUT", "/me/away", { body: { away } });
+  }
+
+  board(): Promise<Board> {
+    return this.call("GET", "/board");
+  }
+
+  setIntake(intake: Board["intake"]): Promise<unknown> {
+    return this.call("PUT", "/intake", { body: { intake } });
   }
 
   close(caseId: string): Promise<unknown> {

@@ -15,13 +15,20 @@ CHAPTERS: dict[str, list[Row]] = {
     ],
     "Counselling": [
         GET(DESK + "/me", counselling.get_me, who=MEMBER),
+        PUT(DESK + "/me/away", counselling.put_away, who=STAFF),
         GET(DESK + "/queue", counselling.get_queue, who=STAFF, tx=False),
         GET(DESK + "/colleagues", counselling.list_colleagues, who=STAFF),
         POST(DESK + "/cases/{case_id}/accept", counselling.accept_case, who=STAFF),
         POST(DESK + "/cases/{case_id}/hand_over", counselling.hand_over_case, who=STAFF),
+        POST(DESK + "/cases/{case_id}/call_in", counselling.call_in, who=STAFF),
+        POST(DESK + "/cases/{case_id}/give_back", counselling.give_case_back, who=STAFF),
+        PUT(DESK + "/cases/{case_id}/risk", counselling.put_risk, who=STAFF),
         POST(DESK + "/cases/{case_id}/close", counselling.close_case, who=STAFF),
     ],
     "Supervision": [
+        GET(DESK + "/board", supervision.get_board, who=SUPERVISOR),
+        PUT(DESK + "/intake", supervision.put_intake, who=SUPERVISOR),
+        POST(DESK + "/cases/{case_id}/join", counselling.join_case, who=SUPERVISOR),
         GET(DESK + "/reports", supervision.list_reports, who=SUPERVISOR),
     ],
     "Administration": [

@@ -5,11 +5,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from madoguchi.core.desk import cases, channels, queue, staff
+from madoguchi.core.desk import cases, channels, queue, staff, team
 from madoguchi.desk.arrival import WaitQuery
 from madoguchi.desk.permissions import caller
 from madoguchi.storage import cases as stored
 from madoguchi.storage import staff as stored_staff
+from madoguchi.storage.cases import Risk
 from madoguchi.web.endpoint import Call
 
 
@@ -23,10 +24,12 @@ class WaitingCase(msgspec.Struct, frozen=True):
     place: int
     repeat: bool
     locked: bool
+    risk: Risk
 
 
 class OwnCase(msgspec.Struct, frozen=True):
-    """ghost: the young person is on an app; handing_over: given to a colleague who has not come in yet."""
+    """ghost: the young person is on an app; handing_over: given to a colleague who has not come in yet;
+    helping: called in, or joined; a colleague looks after it."""
 
     case_id: str
     room_id: str
@@ -36,6 +39,8 @@ class OwnCase(msgspec.Struct, frozen=True):
     accepted_at: int
     ghost: bool
     handing_over: bool
+    risk: Risk
+    helping: bool
 
 
 class Queue(msgspec.Struct, frozen=True):
@@ -50,6 +55,23 @@ class Me(msgspec.Struct, frozen=True):
     name: str
     role: str
     capacity: int
+    away: bool
+
+
+class Away(msgspec.Struct):
+    """away: whether the caller is on a break."""
+
+    away: bool
+
+
+class CallIn(msgspec.Struct):
+    to: Annotated[str, Meta(max_length=255)]
+
+
+class SetRisk(msgspec.Struct):
+    """Set by a human; why is said among staff, never here."""
+
+    risk: Risk
 
 
 class Colleague(msgspec.Struct, frozen=True):
@@ -91,7 +113,13 @@ class HandOver(msgspec.Struct):
 async def get_me(call: Call) -> Me:
     """Who the caller is at the desk."""
     me = await caller(call, call.tx)
-    return Me(me.user_id, me.name, me.role, me.capacity)
+    return Me(me.user_id, me.name, me.role, me.capacity, me.away_since is not None)
+
+
+async def put_away(call: Call, body: Away) -> Me:
+    """Takes a break, or comes back. While away the caller gets no new cases; theirs stay in their hands."""
+    await staff.set_away(call.ctx, call.tx, call.session.user_id, body.away)
+    return await get_me(call)
 
 
 async def get_queue(call: Call, query: WaitQuery) -> Queue:
@@ -140,12 +168,35 @@ async def accept_case(call: Call, case_id: str) -> Taken:
 async def hand_over_case(call: Call, case_id: str, body: HandOver) -> Changed:
     """Gives a case to a colleague, who gets the history from the keeper."""
     case = await cases.hand_over(call.ctx, call.tx, case_id, await caller(call, call.tx), body.to, body.reason)
-    return Changed(case.id, case.room_id, case.state)
+    return _changed(case)
+
+
+async def call_in(call: Call, case_id: str, body: CallIn) -> Changed:
+    """Asks a colleague to help in a case; they come in beside whoever looks after it."""
+    return _changed(await team.call_in(call.ctx, call.tx, case_id, await caller(call, call.tx), body.to))
+
+
+async def join_case(call: Call, case_id: str) -> Changed:
+    """Comes into a case openly, as whoever leads the shift may."""
+    return _changed(await team.join(call.ctx, call.tx, case_id, await caller(call, call.tx)))
+
+
+async def give_case_back(call: Call, case_id: str) -> Changed:
+    """Takes a case out of the caller's hands: back into the queue, unless somebody else is in it."""
+    return _changed(await team.give_back(call.ctx, call.tx, case_id, await caller(call, call.tx)))
+
+
+async def put_risk(call: Call, case_id: str, body: SetRisk) -> Changed:
+    """Says how dangerous a case stands."""
+    return _changed(await team.set_risk(call.ctx, call.tx, case_id, await caller(call, call.tx), body.risk))
 
 
 async def close_case(call: Call, case_id: str) -> Changed:
     """Ends a case; its room stays readable."""
-    case = await cases.close(call.ctx, call.tx, case_id, await caller(call, call.tx))
+    return _changed(await cases.close(call.ctx, call.tx, case_id, await caller(call, call.tx)))
+
+
+def _changed(case: stored.Case) -> Changed:
     return Changed(case.id, case.room_id, case.state)
 
 
@@ -158,6 +209,7 @@ def _waiting(case: stored.Running, place: int) -> WaitingCase:
         place=place,
         repeat=case.repeat,
         locked=case.channel in channels.OWN,
+        risk=case.risk,
     )
 
 
@@ -171,4 +223,6 @@ def _own(charge: stored.Charge) -> OwnCase:
         accepted_at=round(charge.accepted_at.timestamp() * 1000),
         ghost=charge.channel not in channels.OWN,
         handing_over=charge.until is not None,
+        risk=charge.risk,
+        helping=charge.part == "helper",
     )

@@ -1,11 +1,14 @@
-"""Supervision: what people have reported."""
+"""Supervision: how the shift stands, and what people have reported."""
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from madoguchi.core.desk import shift, staff
 from madoguchi.storage import rooms as stored_rooms
+from madoguchi.storage.cases import Part, Risk, State
 from madoguchi.storage.rooms import Report
 from madoguchi.web.endpoint import Call
 
@@ -19,6 +22,120 @@ class ReportsQuery(msgspec.Struct):
 
 class Reports(msgspec.Struct, frozen=True):
     reports: list[Report]
+
+
+class Member(msgspec.Struct, frozen=True):
+    """Who looks after a case, or helps in it."""
+
+    user_id: str
+    name: str
+    part: Part
+
+
+class BoardCase(msgspec.Struct, frozen=True):
+    """Moments are milliseconds. unanswered_since: of the young person's first message that nobody has answered."""
+
+    case_id: str
+    channel: str
+    mode: str
+    state: State
+    risk: Risk
+    repeat: bool
+    waiting_since: int
+    accepted_at: int | None
+    unanswered_since: int | None
+    staff: list[Member]
+
+
+class BoardStaff(msgspec.Struct, frozen=True):
+    """load: running cases that they look after; away: on a break."""
+
+    user_id: str
+    name: str
+    role: str
+    present: bool
+    away: bool
+    load: int
+    capacity: int
+
+
+class BoardHour(msgspec.Struct, frozen=True):
+    """left: before anybody came; closed: ended by either side."""
+
+    begins: int
+    arrived: int
+    accepted: int
+    left: int
+    closed: int
+
+
+class Board(msgspec.Struct, frozen=True):
+    """cases: the most dangerous first; hours: today, in Japan; fewest_present: fewer staff than that is a warning."""
+
+    at: int
+    open: bool
+    intake: Literal["open", "paused"]
+    cases: list[BoardCase]
+    staff: list[BoardStaff]
+    hours: list[BoardHour]
+    staff_present: int
+    fewest_present: int
+
+
+class Intake(msgspec.Struct):
+    """paused: no new cases are taken; people are shown the guidance."""
+
+    intake: Literal["open", "paused"]
+
+
+async def get_board(call: Call) -> Board:
+    """Who waits and for how long, who talks with whom, who is unanswered, what is dangerous, and how today has gone."""
+    now = await shift.look(call.ctx, call.tx)
+    return Board(
+        at=_ms(now.at),
+        open=now.open,
+        intake="paused" if now.intake == "paused" else "open",
+        cases=[
+            BoardCase(
+                case_id=case.case_id,
+                channel=case.channel,
+                mode=case.mode,
+                state=case.state,
+                risk=case.risk,
+                repeat=case.repeat,
+                waiting_since=_ms(case.waiting_since),
+                accepted_at=None if case.accepted_at is None else _ms(case.accepted_at),
+                unanswered_since=case.unanswered_at,
+                staff=[Member(each.user_id, each.name, each.part) for each in now.holders.get(case.case_id, [])],
+            )
+            for case in now.cases
+        ],
+        staff=[
+            BoardStaff(
+                user_id=each.user_id,
+                name=each.name,
+                role=each.role,
+                present=staff.is_present(each, now.at),
+                away=each.away_since is not None,
+                load=now.load(each.user_id),
+                capacity=each.capacity,
+            )
+            for each in now.staff
+        ],
+        hours=[BoardHour(_ms(each.begins), each.arrived, each.accepted, each.left, each.closed) for each in now.hours],
+        staff_present=len(now.present),
+        fewest_present=shift.FEWEST_PRESENT,
+    )
+
+
+async def put_intake(call: Call, body: Intake) -> Intake:
+    """Pauses the taking in of new cases, or goes on with it."""
+    await shift.set_intake(call.tx, body.intake, call.session.user_id)
+    return body
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
 
 
 async def list_reports(call: Call, query: ReportsQuery) -> Reports:

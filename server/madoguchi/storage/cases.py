@@ -9,7 +9,12 @@ from madoguchi.storage.channels import Channel
 from madoguchi.storage.db import Tx
 
 State = Literal["arriving", "waiting", "talking", "resting", "closed", "purged"]
-Step = Literal["arrived", "accepted", "handed_over", "returned", "left", "closed", "purged"]
+Step = Literal[
+    "arrived", "accepted", "handed_over", "returned", "called_in", "joined", "stepped_out", "risk", "left", "closed",
+    "purged",
+]  # fmt: skip
+Risk = Literal["none", "watch", "high", "urgent"]
+Part = Literal["counsellor", "helper"]
 _RUNNING = "('arriving', 'waiting', 'talking', 'resting')"
 
 
@@ -27,6 +32,7 @@ class Case(msgspec.Struct, frozen=True):
     waiting_since: datetime
     accepted_at: datetime | None
     closed_at: datetime | None
+    risk: Risk = "none"
 
     @property
     def running(self) -> bool:
@@ -35,7 +41,11 @@ class Case(msgspec.Struct, frozen=True):
 
 
 class Charge(msgspec.Struct, frozen=True):
-    """A case in a counsellor's hands. until: set once it has been handed over, while the successor is on the way."""
+    """A case in a counsellor's hands.
+
+    part: whether they look after it, or help in it; until: set once it has been handed over, while the successor is on
+    the way
+    """
 
     case_id: str
     room_id: str
@@ -44,6 +54,8 @@ class Charge(msgspec.Struct, frozen=True):
     state: State
     accepted_at: datetime
     until: datetime | None
+    risk: Risk
+    part: Part
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -59,6 +71,7 @@ class Running(msgspec.Struct, frozen=True):
     repeat: bool
     counsellor_id: str | None
     counsellor_name: str | None
+    risk: Risk
 
 
 class Seat(msgspec.Struct, frozen=True):
@@ -79,7 +92,7 @@ class PastWait(msgspec.Struct, frozen=True):
 
 _CASE = """
     SELECT c.id, c.room_id, c.user_id, c.channel_id, h.kind AS channel, h.mode, c.state, c.arrived_at, c.waiting_since,
-           c.accepted_at, c.closed_at
+           c.accepted_at, c.closed_at, c.risk
     FROM cases c JOIN channels h ON h.id = c.channel_id
 """
 
@@ -225,11 +238,11 @@ async def delete_arrivals(tx: Tx, before: datetime) -> int:
 
 
 async def list_counsellors(tx: Tx, case_id: str) -> list[tuple[str, str]]:
-    """(user id, name) of those who look after a case now, the newest first."""
+    """(user id, name) of those who look after a case now or help in it, who took it last first."""
     rows = await tx.fetch(
         """
         SELECT s.user_id, s.name FROM case_staff cs JOIN staff s USING (user_id)
-        WHERE cs.case_id = $1 AND cs.until IS NULL ORDER BY cs.since DESC, s.user_id
+        WHERE cs.case_id = $1 AND cs.until IS NULL ORDER BY cs.part, cs.since DESC, s.user_id
         """,
         case_id,
     )
@@ -249,20 +262,56 @@ async def list_running_cases_of_staff(tx: Tx, user_id: str) -> list[str]:
 
 
 async def count_charges(tx: Tx, user_id: str) -> int:
-    """How many running cases a member of staff looks after."""
+    """How many running cases a member of staff looks after; those they only help in do not count."""
     count: int = await tx.fetchval(
         f"""
         SELECT count(*) FROM case_staff cs JOIN cases c ON c.id = cs.case_id
-        WHERE cs.user_id = $1 AND cs.until IS NULL AND c.state IN {_RUNNING}
+        WHERE cs.user_id = $1 AND cs.until IS NULL AND cs.part = 'counsellor' AND c.state IN {_RUNNING}
         """,
         user_id,
     )
     return count
 
 
-async def insert_counsellor(tx: Tx, case_id: str, user_id: str, at: datetime) -> None:
+async def insert_counsellor(tx: Tx, case_id: str, user_id: str, at: datetime, part: Part = "counsellor") -> None:
     """Gives a case into somebody's hands."""
-    await tx.execute("INSERT INTO case_staff (case_id, user_id, since) VALUES ($1, $2, $3)", case_id, user_id, at)
+    await tx.execute(
+        "INSERT INTO case_staff (case_id, user_id, since, part) VALUES ($1, $2, $3, $4)", case_id, user_id, at, part
+    )
+
+
+async def get_part(tx: Tx, case_id: str, user_id: str) -> Part | None:
+    """Whether somebody looks after a case now, or helps in it; None for neither."""
+    part: Part | None = await tx.fetchval(
+        "SELECT part FROM case_staff WHERE case_id = $1 AND user_id = $2 AND until IS NULL", case_id, user_id
+    )
+    return part
+
+
+async def update_part(tx: Tx, case_id: str, user_id: str, part: Part) -> None:
+    """Makes a counsellor of a helper, or the other way round."""
+    await tx.execute(
+        "UPDATE case_staff SET part = $3 WHERE case_id = $1 AND user_id = $2 AND until IS NULL", case_id, user_id, part
+    )
+
+
+async def update_promoted(tx: Tx, case_id: str) -> None:
+    """Where only helpers are left, the one who has helped longest looks after the case from now on."""
+    await tx.execute(
+        """
+        UPDATE case_staff SET part = 'counsellor' WHERE case_id = $1 AND until IS NULL
+           AND NOT EXISTS (
+               SELECT 1 FROM case_staff c WHERE c.case_id = $1 AND c.until IS NULL AND c.part = 'counsellor')
+           AND user_id = (SELECT user_id FROM case_staff WHERE case_id = $1 AND until IS NULL
+                          ORDER BY since, user_id LIMIT 1)
+        """,
+        case_id,
+    )
+
+
+async def update_risk(tx: Tx, case_id: str, risk: Risk) -> None:
+    """Notes how dangerous a case stands."""
+    await tx.execute("UPDATE cases SET risk = $2 WHERE id = $1", case_id, risk)
 
 
 async def update_counsellor_ended(tx: Tx, case_id: str, user_id: str, at: datetime, successor: str | None) -> None:
@@ -292,11 +341,11 @@ async def list_running(tx: Tx) -> list[Running]:
         f"""
         SELECT c.id AS case_id, c.room_id, c.user_id, h.kind AS channel, h.mode, c.state, c.waiting_since,
                EXISTS (SELECT 1 FROM cases e WHERE e.user_id = c.user_id AND e.arrived_at < c.arrived_at) AS repeat,
-               s.user_id AS counsellor_id, s.name AS counsellor_name
+               s.user_id AS counsellor_id, s.name AS counsellor_name, c.risk
         FROM cases c JOIN channels h ON h.id = c.channel_id
         LEFT JOIN LATERAL (
             SELECT s.user_id, s.name FROM case_staff cs JOIN staff s USING (user_id)
-            WHERE cs.case_id = c.id AND cs.until IS NULL ORDER BY cs.since DESC, s.user_id LIMIT 1
+            WHERE cs.case_id = c.id AND cs.until IS NULL ORDER BY cs.part, cs.since DESC, s.user_id LIMIT 1
         ) s ON true
         WHERE c.state IN {_RUNNING} ORDER BY c.waiting_since, c.id
         """
@@ -308,7 +357,8 @@ async def list_charges(tx: Tx, user_id: str) -> list[Charge]:
     """The running cases that a member of staff looks after, and those handed over whose room they have not left yet."""
     rows = await tx.fetch(
         f"""
-        SELECT c.id AS case_id, c.room_id, h.kind AS channel, h.mode, c.state, cs.since AS accepted_at, cs.until
+        SELECT c.id AS case_id, c.room_id, h.kind AS channel, h.mode, c.state, cs.since AS accepted_at, cs.until,
+               c.risk, cs.part
         FROM case_staff cs JOIN cases c ON c.id = cs.case_id JOIN channels h ON h.id = c.channel_id
         WHERE cs.user_id = $1 AND c.state IN {_RUNNING}
           AND (cs.until IS NULL OR (cs.succeeded_by IS NOT NULL AND NOT EXISTS (

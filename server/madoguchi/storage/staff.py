@@ -11,7 +11,10 @@ Role = Literal["counsellor", "supervisor", "administrator", "auditor"]
 
 
 class Staff(msgspec.Struct, frozen=True):
-    """A person who works at the desk. capacity: how many running cases they look after at most."""
+    """A person who works at the desk.
+
+    capacity: how many running cases they look after at most; away_since: since when they are on a break
+    """
 
     user_id: str
     name: str
@@ -20,9 +23,10 @@ class Staff(msgspec.Struct, frozen=True):
     added_at: datetime
     last_seen_at: datetime | None
     disabled_at: datetime | None
+    away_since: datetime | None
 
 
-_COLUMNS = "user_id, name, role, capacity, added_at, last_seen_at, disabled_at"
+_COLUMNS = "user_id, name, role, capacity, added_at, last_seen_at, disabled_at, away_since"
 
 
 async def get_staff(tx: Tx, user_id: str) -> Staff | None:
@@ -80,12 +84,18 @@ async def update_last_seen(tx: Tx, user_id: str, at: datetime) -> None:
     await tx.execute("UPDATE staff SET last_seen_at = $2 WHERE user_id = $1", user_id, at)
 
 
+async def update_away(tx: Tx, user_id: str, since: datetime | None) -> None:
+    """Notes that somebody takes a break, or is back."""
+    await tx.execute("UPDATE staff SET away_since = $2 WHERE user_id = $1", user_id, since)
+
+
 async def count_present(tx: Tx, since: datetime) -> int:
     """How many who may counsel have been seen since a moment."""
     count: int = await tx.fetchval(
         """
         SELECT count(*) FROM staff
         WHERE disabled_at IS NULL AND last_seen_at >= $1 AND role <> 'auditor' AND capacity > 0
+              AND away_since IS NULL
         """,
         since,
     )

@@ -1,5 +1,7 @@
 // The counsellor's console: who waits, the own cases, and the conversations that are open side by side.
-import { Desk, DeskError, type Colleague, type Me, type OwnCase, type Queue } from "../../desk/api";
+import {
+  Desk, DeskError, type Board, type Colleague, type Me, type OwnCase, type Queue, type Risk,
+} from "../../desk/api";
 import type { Key } from "../../i18n/staff";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
 import { Conversation } from "../conversation/conversation.svelte";
@@ -136,6 +138,55 @@ export class Console {
   async handOver(caseId: string, to: string, reason: string): Promise<void> {
     await this.around.desk.handOver(caseId, to, reason);
     await this.lookAgain();
+  }
+
+  /** Raises DeskError. */
+  async callIn(caseId: string, to: string): Promise<void> {
+    await this.around.desk.callIn(caseId, to);
+    await this.lookAgain();
+  }
+
+  /** Comes into a case openly, and opens its column. Raises DeskError. */
+  async join(caseId: string): Promise<void> {
+    const { room_id } = await this.around.desk.join(caseId);
+    await this.lookAgain();
+    this.open(room_id, true);
+  }
+
+  /** Takes a case out of one's hands and its column away. Raises DeskError. */
+  async giveBack(own: OwnCase): Promise<void> {
+    await this.around.desk.giveBack(own.case_id);
+    await this.lookAgain();
+    this.put(own.room_id);
+  }
+
+  /** Raises DeskError. */
+  async setRisk(caseId: string, risk: Risk): Promise<void> {
+    await this.around.desk.setRisk(caseId, risk);
+    await this.lookAgain();
+  }
+
+  /** Takes a break, or comes back. Raises DeskError. */
+  async setAway(away: boolean): Promise<void> {
+    this.me = await this.around.desk.setAway(away);
+    await this.lookAgain();
+  }
+
+  /** Gives every case back, then signs out: nobody is left hanging. Raises DeskError; then nothing is signed out. */
+  async endShift(): Promise<void> {
+    for (const seat of this.seats.filter(({ ended }) => !ended))
+      if (!seat.case.handing_over) await this.around.desk.giveBack(seat.case.case_id);
+    await this.signOut();
+  }
+
+  /** Raises DeskError. */
+  board(): Promise<Board> {
+    return this.around.desk.board();
+  }
+
+  /** Raises DeskError. */
+  async setIntake(intake: Board["intake"]): Promise<void> {
+    await this.around.desk.setIntake(intake);
   }
 
   /** Raises DeskError. */

@@ -28,6 +28,11 @@ from madoguchi.storage.db import Tx
 from madoguchi.storage.staff import Staff
 from madoguchi.storage.stream import Note
 
+_CLOSED = {
+    "hours": "The desk is closed now.",
+    "channel": "This way is closed. Please come by the web.",
+    "paused": "The desk takes no new cases for a while.",
+}
 ARRIVAL_REPEATED_WITHIN = timedelta(hours=1)
 
 
@@ -40,9 +45,10 @@ class Arrived(msgspec.Struct, frozen=True):
 
 
 class Closed(msgspec.Struct, frozen=True):
-    """Why no new case is taken: outside of opening `hours`, or not by this `channel`; next_opening: milliseconds."""
+    """Why no new case is taken: outside of opening `hours`, not by this `channel`, or because the shift has
+    `paused` it; next_opening: milliseconds."""
 
-    reason: Literal["hours", "channel"]
+    reason: Literal["hours", "channel", "paused"]
     next_opening: int | None
 
 
@@ -141,8 +147,8 @@ async def accept(ctx: Context, tx: Tx, case_id: CaseID, by: UserID) -> Case:
     await stored.insert_counsellor(tx, case_id, by, at)
     await stored.insert_step(tx, case_id, at, "accepted", by)
     await case_room.say_powers(ctx, tx, case.room_id, [by])
-    await _tell(ctx, tx, case_id)
-    return await _existing(tx, case_id)
+    await tell(ctx, tx, case_id)
+    return await existing(tx, case_id)
 
 
 async def hand_over(ctx: Context, tx: Tx, case_id: CaseID, by: Staff, to: UserID, reason: str) -> Case:
@@ -157,22 +163,26 @@ async def hand_over(ctx: Context, tx: Tx, case_id: CaseID, by: Staff, to: UserID
     receiver = await stored_staff.lock_staff(tx, to)
     if receiver is None or not may_counsel(receiver):
         raise errors.Invalid("There is no such colleague who takes cases.")
-    case, holders = await _lock_of(tx, case_id, by)
+    case, holders = await lock_of(tx, case_id, by)
     if case.state not in ("talking", "resting"):
         raise errors.Conflict("Nobody looks after this case now.")
-    if to in holders:
+    helps = to in holders and await stored.get_part(tx, case_id, to) == "helper"
+    if to in holders and not helps:
         raise errors.Invalid("This colleague has the case already.")
     await _has_room(tx, receiver)
     at = ctx.clock.now()
-    leaving = [by.user_id] if by.user_id in holders else holders
+    leaving = [by.user_id] if by.user_id in holders else [holder for holder in holders if holder != to]
     for user_id in leaving:
         await stored.update_counsellor_ended(tx, case_id, user_id, at, to)
-    await stored.insert_counsellor(tx, case_id, to, at)
+    if helps:
+        await stored.update_part(tx, case_id, to, "counsellor")
+    else:
+        await stored.insert_counsellor(tx, case_id, to, at)
     await stored.insert_step(tx, case_id, at, "handed_over", by.user_id, to, reason.strip())
     # Whoever hands over goes on talking until the colleague is there, so both have the power.
-    await case_room.say_powers(ctx, tx, case.room_id, [*holders, to])
-    await _tell(ctx, tx, case_id)
-    return await _existing(tx, case_id)
+    await case_room.say_powers(ctx, tx, case.room_id, sorted({*holders, to}))
+    await tell(ctx, tx, case_id)
+    return await existing(tx, case_id)
 
 
 async def close(ctx: Context, tx: Tx, case_id: CaseID, by: Staff) -> Case:
@@ -180,7 +190,7 @@ async def close(ctx: Context, tx: Tx, case_id: CaseID, by: Staff) -> Case:
 
     Raises NotAllowed for a case that is not theirs, NotFound.
     """
-    case, _ = await _lock_of(tx, case_id, by)
+    case, _ = await lock_of(tx, case_id, by)
     return await _close(ctx, tx, case, by.user_id, "closed")
 
 
@@ -232,12 +242,15 @@ async def release(ctx: Context, tx: Tx, user_id: UserID, held: list[Case], *, by
     at = ctx.clock.now()
     for case in held:
         await stored.update_counsellor_ended(tx, case.id, user_id, at, None)
-        await stored.insert_step(tx, case.id, at, "returned", by)
         others = [other for other, _ in await stored.list_counsellors(tx, case.id)]
+        await stored.insert_step(tx, case.id, at, "stepped_out" if others else "returned", by)
         if not others:
             await stored.update_returned(tx, case.id)
+        else:
+            # Whoever is there goes on: the young person is not sent back to wait while somebody talks with them.
+            await stored.update_promoted(tx, case.id)
         await case_room.say_powers(ctx, tx, case.room_id, others)
-        await _tell(ctx, tx, case.id)
+        await tell(ctx, tx, case.id)
 
 
 def may_counsel(staff: Staff) -> bool:
@@ -251,6 +264,8 @@ def closed_for(settings: DeskSettings, way: Channel, at: datetime) -> Closed | N
     if not (settings.hours.open_at(at) and settings.hours.open_at(last)):
         opening = settings.hours.next_opening(last)
         return Closed("hours", int(opening.timestamp() * 1000) if opening else None)
+    if settings.intake == "paused":
+        return Closed("paused", None)
     return None if channels.takes_cases(way) else Closed("channel", None)
 
 
@@ -259,7 +274,7 @@ async def _let_in(ctx: Context, tx: Tx, way: Channel) -> None:
     closed = closed_for(await desk_settings.get(tx), way, at)
     if closed is not None:
         raise errors.DeskClosed(
-            "The desk is closed now." if closed.reason == "hours" else "This way is closed. Please come by the web.",
+            _CLOSED[closed.reason],
             reason=closed.reason,
             next_opening=closed.next_opening,
             guidance=await guidance.open_now(tx, at),
@@ -274,7 +289,7 @@ async def _lock(tx: Tx, case_id: CaseID) -> Case:
     return case
 
 
-async def _lock_of(tx: Tx, case_id: CaseID, by: Staff) -> tuple[Case, list[UserID]]:
+async def lock_of(tx: Tx, case_id: CaseID, by: Staff) -> tuple[Case, list[UserID]]:
     """The case, and who holds it: `by` is one of them, or leads the shift."""
     case = await _lock(tx, case_id)
     holders = [user_id for user_id, _ in await stored.list_counsellors(tx, case_id)]
@@ -291,6 +306,8 @@ async def _lock_counsellor(tx: Tx, user_id: UserID) -> Staff:
 
 
 async def _has_room(tx: Tx, staff: Staff) -> None:
+    if staff.away_since is not None:
+        raise errors.Conflict(f"{staff.name} is on a break.")
     if not may_counsel(staff) or await stored.count_charges(tx, staff.user_id) >= staff.capacity:
         raise errors.CapacityFull(f"{staff.name} looks after as many cases as they may.", capacity=staff.capacity)
 
@@ -302,18 +319,20 @@ async def _close(ctx: Context, tx: Tx, case: Case, by: str, step: stored.Step) -
     await stored.update_closed(tx, case.id, at, by)
     await stored.insert_step(tx, case.id, at, step, by)
     counsellors = [user_id for user_id, _ in await stored.list_counsellors(tx, case.id)]
-    await _tell(ctx, tx, case.id)
+    await tell(ctx, tx, case.id)
     await case_room.say_powers(ctx, tx, case.room_id, counsellors, closed=True)
-    return await _existing(tx, case.id)
+    return await existing(tx, case.id)
 
 
-async def _tell(ctx: Context, tx: Tx, case_id: CaseID) -> None:
-    case = await _existing(tx, case_id)
+async def tell(ctx: Context, tx: Tx, case_id: CaseID) -> None:
+    """Tells the case's room, and whoever watches the desk, how a case stands now."""
+    case = await existing(tx, case_id)
     await case_room.say_state(ctx, tx, case.room_id, case.id, case.state, case.channel)
     await stream.publish(tx, Note("desk", "queue"))
 
 
-async def _existing(tx: Tx, case_id: CaseID) -> Case:
+async def existing(tx: Tx, case_id: CaseID) -> Case:
+    """A case that is known to be there."""
     case = await stored.get_case(tx, case_id)
     assert case is not None
     return case

@@ -1,6 +1,6 @@
 """The desk's own settings, which an administrator may change while it runs."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -19,6 +19,7 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     last_acceptance_minutes: new cases are taken until so long before closing
     session_days: an anonymous person without a running case is signed out after so many days without a visit
     capacity: how many running cases a new counsellor may have at once
+    intake: `paused` by whoever leads the shift: no new cases for a while, though the desk is open
     content_days: a closed case's messages, keys and files are destroyed so many days after it was closed
     """
 
@@ -27,6 +28,7 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     last_acceptance_minutes: Annotated[int, Meta(ge=0, le=720)] = 0
     session_days: Annotated[int, Meta(ge=1, le=3650)] = 30
     capacity: Annotated[int, Meta(ge=0, le=100)] = 5
+    intake: Literal["open", "paused"] = "open"
     content_days: Annotated[int, Meta(ge=1, le=36500)] = 1825
 
 

@@ -154,9 +154,23 @@ async def seen(ctx: Context, tx: Tx, staff: Staff) -> None:
         await stream.publish(tx, Note("desk", "staff"))
 
 
+async def set_away(ctx: Context, tx: Tx, user_id: str, away: bool) -> None:
+    """Takes a break, or comes back: while away somebody gets no new cases and counts as absent; their cases stay."""
+    staff = await stored.lock_staff(tx, user_id)
+    if staff is None or away == (staff.away_since is not None):
+        return
+    await stored.update_away(tx, user_id, ctx.clock.now() if away else None)
+    await stream.publish(tx, Note("desk", "staff"))
+
+
 def is_present(staff: Staff, at: datetime) -> bool:
-    """Whether their console was open just before a moment."""
-    return staff.disabled_at is None and staff.last_seen_at is not None and at - staff.last_seen_at <= PRESENT_FOR
+    """Whether their console was open just before a moment, and they are not on a break."""
+    return (
+        staff.disabled_at is None
+        and staff.away_since is None
+        and staff.last_seen_at is not None
+        and at - staff.last_seen_at <= PRESENT_FOR
+    )
 
 
 async def count_present(ctx: Context, tx: Tx) -> int:

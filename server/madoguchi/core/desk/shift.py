@@ -1,0 +1,71 @@
+"""The shift as whoever leads it sees it, and what they may do for all of it at once."""
+
+from datetime import datetime, time
+
+import msgspec
+
+from madoguchi.context import Context
+from madoguchi.core.desk import case_room, hours, staff
+from madoguchi.core.desk import settings as desk_settings
+from madoguchi.storage import shift as stored
+from madoguchi.storage import staff as stored_staff
+from madoguchi.storage import stream
+from madoguchi.storage.db import Tx
+from madoguchi.storage.shift import Holder, Hour, ShiftCase
+from madoguchi.storage.staff import Staff
+from madoguchi.storage.stream import Note
+
+# MHLW asks for two or more members of staff on every shift.
+FEWEST_PRESENT = 2
+
+
+class Shift(msgspec.Struct, frozen=True):
+    """How the shift stands at a moment. hours: today in Japan, from midnight on."""
+
+    at: datetime
+    cases: list[ShiftCase]
+    holders: dict[str, list[Holder]]
+    staff: list[Staff]
+    intake: str
+    open: bool
+    hours: list[Hour]
+
+    def load(self, user_id: str) -> int:
+        """How many running cases somebody looks after."""
+        return sum(
+            each.user_id == user_id and each.part == "counsellor" for held in self.holders.values() for each in held
+        )
+
+    @property
+    def present(self) -> list[Staff]:
+        """Who may take cases and is there."""
+        return [each for each in self.staff if staff.is_present(each, self.at)]
+
+
+async def look(ctx: Context, tx: Tx) -> Shift:
+    """The shift as it is now."""
+    at = ctx.clock.now()
+    settings = await desk_settings.get(tx)
+    holders: dict[str, list[Holder]] = {}
+    for holder in await stored.list_holders(tx):
+        holders.setdefault(holder.case_id, []).append(holder)
+    midnight = datetime.combine(at.astimezone(hours.TOKYO).date(), time(), hours.TOKYO)
+    return Shift(
+        at=at,
+        cases=await stored.list_cases(tx, case_room.keeper_id(ctx)),
+        holders=holders,
+        staff=[
+            each
+            for each in await stored_staff.list_staff(tx)
+            if each.disabled_at is None and each.role != "auditor" and each.capacity > 0
+        ],
+        intake=settings.intake,
+        open=settings.hours.open_at(at),
+        hours=await stored.list_hours(tx, midnight, at),
+    )
+
+
+async def set_intake(tx: Tx, intake: str, by: str) -> None:
+    """Pauses the taking in of new cases, or goes on with it. Who waits already goes on waiting."""
+    await desk_settings.change(tx, "intake", intake, by)
+    await stream.publish(tx, Note("desk", "settings"))

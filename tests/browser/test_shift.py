@@ -1,0 +1,130 @@
+"""A shift in the console: risk, a colleague called in, a case given back, the board, a pause, the end of the day."""
+
+import secrets
+
+from playwright.async_api import Browser, Locator, expect
+
+from tests.browser.people import DESK, PICTURES, Counsellor, YoungPerson
+from tests.house import SERVER_NAME, House, Staff
+from tests.words import word
+
+TABLET = {"width": 768, "height": 1024}
+
+
+def a_supervisor(house: House) -> Staff:
+    """A new supervisor, added by the operator."""
+    localpart = f"lead-{secrets.token_hex(3)}"
+    told = house.run("staff", "add", localpart, "--name", "主任", "--role", "supervisor").stdout
+    return Staff(f"@{localpart}:{SERVER_NAME}", told.split("password: ")[1].split()[0], "主任")
+
+
+async def test_a_shift_from_risk_to_the_end_of_the_day(house: House, browser: Browser) -> None:
+    lead = await Counsellor.signs_in(browser, house, a_supervisor(house))
+    ken = await Counsellor.signs_in(browser, house, house.staff[0])
+    mio = await YoungPerson.arrives(browser, house)
+    await mio.begins()
+    case_id = await mio.case_id()
+    asked = word("もう消えたい")
+    await mio.says(asked)
+    await ken.accepts(case_id)
+    await ken.sees(case_id, asked)
+
+    # Risk is set by the counsellor and seen by whoever leads the shift, not by the young person.
+    column = ken.column(case_id)
+    await column.get_by_label("危険度").select_option("urgent")
+    await expect(ken.entry(case_id).get_by_text("緊急")).to_be_visible()
+    await lead.page.get_by_role("button", name="全体").click()
+    row = lead.page.locator(f"tr[data-case='{case_id}']")
+    await expect(row.get_by_text("緊急")).to_be_visible()
+    await expect(row).to_contain_text("健")
+    assert "緊急" not in await mio.page.locator("body").inner_text()
+    await stands_everywhere(lead, "shift")
+
+    # The supervisor comes in openly and reads from the beginning.
+    await row.get_by_role("button", name="入る").click()
+    await lead.sees(case_id, asked)
+    await expect(mio.page.get_by_text("主任さんが入りました")).to_be_visible()
+    await expect(lead.entry(case_id).get_by_text("応援")).to_be_visible()
+    assert await lead.violations() == []
+    await lead.picture("helping-1280")
+
+    # The counsellor's shift ends: the helper goes on, and the young person is not sent back to wait.
+    await ken.page.get_by_role("button", name="サインアウト").click()
+    dialog = ken.page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("1件の相談を受けています")
+    assert await ken.violations() == []
+    await ken.picture("end-of-shift-1280")
+    await dialog.get_by_role("button", name="すべてもどしてサインアウト").click()
+    await expect(ken.page.get_by_role("heading", name="相談員のサインイン")).to_be_visible()
+    await expect(lead.entry(case_id).get_by_text("応援")).to_have_count(0)
+    answered = word("ここにいます")
+    await lead.says(case_id, answered)
+    await mio.sees(answered)
+
+    await calls_in_and_gives_back(lead, browser, house, case_id, mio)
+    await takes_a_break(lead)
+    await pauses(lead, browser, house)
+
+
+async def calls_in_and_gives_back(
+    lead: Counsellor, browser: Browser, house: House, case_id: str, mio: YoungPerson
+) -> None:
+    sato = await Counsellor.signs_in(browser, house, house.staff[1])
+    column = lead.column(case_id)
+    await column.get_by_role("button", name="応援を呼ぶ").click()
+    dialog = lead.page.get_by_role("dialog")
+    await dialog.get_by_role("radio", name="佐藤").check()
+    assert await lead.violations() == []
+    await lead.picture("call-in-1280")
+    await dialog.get_by_role("button", name="呼ぶ", exact=True).click()
+    await expect(sato.entry(case_id).get_by_text("応援")).to_be_visible()
+    await sato.opens(case_id)
+    await sato.column(case_id).get_by_role("button", name="部屋から出る").click()
+    await sato.page.get_by_role("dialog").get_by_role("button", name="部屋から出る").click()
+    await expect(sato.entry(case_id)).to_have_count(0)
+
+    await column.get_by_role("button", name="待ち列にもどす").click()
+    await lead.page.get_by_role("dialog").get_by_role("button", name="待ち列にもどす").click()
+    ticket: Locator = sato.ticket(case_id)
+    await expect(ticket.get_by_text("緊急")).to_be_visible()
+    await expect(lead.column(case_id)).to_have_count(0)
+    later = word("まだいますか")
+    await mio.says(later)
+    await sato.accepts(case_id)
+    await sato.sees(case_id, later)
+    await sato.closes(case_id)
+
+
+async def takes_a_break(lead: Counsellor) -> None:
+    await lead.page.get_by_role("button", name="休憩する").click()
+    await expect(lead.page.get_by_role("status").get_by_text("休憩中です")).to_be_visible()
+    assert await lead.violations() == []
+    await lead.page.get_by_role("button", name="休憩を終える").click()
+    await expect(lead.page.get_by_text("休憩中です")).to_have_count(0)
+
+
+async def pauses(lead: Counsellor, browser: Browser, house: House) -> None:
+    await lead.page.get_by_role("button", name="全体").click()
+    await lead.page.get_by_role("button", name="受付を止める").click()
+    await lead.page.get_by_role("dialog").get_by_role("button", name="受付を止める").click()
+    await expect(lead.page.get_by_text("止めています")).to_be_visible()
+    try:
+        aoi = await YoungPerson.arrives(browser, house)
+        await expect(aoi.page.get_by_text("いまは混みあっていて")).to_be_visible()
+        await aoi.page.locator("main").get_by_role("button", name="電話で話せるところ").click()
+        await expect(aoi.page.get_by_role("link", name="0120-0-78310")).to_be_visible()
+        assert await aoi.violations() == []
+        await aoi.picture("paused-360")
+    finally:
+        await lead.page.get_by_role("button", name="受付を再開する").click()
+        await expect(lead.page.get_by_text("受付中")).to_be_visible()
+
+
+async def stands_everywhere(lead: Counsellor, name: str) -> None:
+    """No violation in both languages, on a desk and on a tablet; with pictures."""
+    for language in ("en", "ja"):
+        await lead.page.locator(".frame > header select").select_option(language)
+        for width, viewport in ((768, TABLET), (1280, DESK)):
+            await lead.page.set_viewport_size(viewport)  # type: ignore[arg-type]
+            assert await lead.violations() == []
+            await lead.page.screenshot(path=PICTURES / f"{name}-{language}-{width}.png", full_page=True)
