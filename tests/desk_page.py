@@ -22,6 +22,7 @@ WORDS = {
     "anyone": set(COLUMNS),
     "optional": {"anybody", "young person"},
     "user": set(COLUMNS) - {"anybody"},
+    "young_person": {"young person"},
     "keeper": {"keeper"},
 }
 

@@ -31,6 +31,7 @@ const youth = new Youth({
   newStorageKey,
   removeStores,
   hold,
+  phrase: () => import("./screens/youth/phrase"),
   pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
 });
 const target = document.getElementById("app");

@@ -41,11 +41,19 @@ export class FakeChat implements Chat {
   signedBy: (string | null)[] = [];
   host: string | null = null;
   loads: string[] = [];
+  keptUnder: number[] | null = null;
+  opensWith: number[] | null = null;
+  opened = false;
   sending: (body: string, txn: string) => Promise<string> = async (_body, txn) => "$of-" + txn;
   private listeners = new Set<(roomId: string | null) => void>();
 
   start = async (): Promise<void> => undefined;
   crossSign = async (password: string | null): Promise<void> => void this.signedBy.push(password);
+  keepUnder = async (key: Uint8Array): Promise<void> => void (this.keptUnder = [...key]);
+  openWith = async (key: Uint8Array): Promise<void> => {
+    if (this.opensWith !== null && this.opensWith.join() !== [...key].join()) throw new Error("not the key");
+    this.opened = true;
+  };
   stop = (): void => void (this.stopped = true);
   forget = async (): Promise<void> => void (this.forgotten = true);
   room = (roomId: string): Room | null => this.rooms.get(roomId) ?? null;

@@ -32,6 +32,12 @@ beforeEach(() => {
     removeStores: vi.fn(async () => undefined),
     hold: vi.fn(async () => true),
     pause: () => new Promise(() => undefined),
+    phrase: async () => ({
+      newPhrase: () => ["a", "b"],
+      keysOf: async (words) => ({ id: "i" + words.join(""), secret: "s", key: new Uint8Array([words.length]) }),
+      wordsOf: (text) => text.split(" "),
+      unknownIn: () => [],
+    }),
   };
 });
 
@@ -158,4 +164,72 @@ describe("leaving", () => {
 test("the keeper reads without being shown as a reader", async () => {
   const youth = await begun();
   expect(youth.conversation?.silent).toEqual([KEEPER]);
+});
+
+describe("coming back", () => {
+  test("the words are shown only once the messages are kept under them", async () => {
+    around.desk = fakeDesk({
+      "GET /desk": { body: FACTS }, "POST /cases": { body: OPENED }, "GET /cases/mine": once(MINE, MINE),
+      "PUT /return_key": { body: { kept: true } },
+    });
+    const chat = new FakeChat();
+    chats = [chat];
+    const youth = await begun();
+    expect(await youth.makeWords("ja")).toBe(true);
+    expect(youth.words).toEqual(["a", "b"]);
+    expect(chat.keptUnder).toEqual([2]);
+    expect((around.desk as unknown as { asked: string[] }).asked).toContain("PUT /return_key");
+  });
+
+  test("without the messages there are no words, and the server learns of none", async () => {
+    const chat = new FakeChat();
+    chat.keepUnder = async () => Promise.reject(new Error("offline"));
+    chats = [chat];
+    const youth = await begun();
+    expect(await youth.makeWords("ja")).toBe(false);
+    expect(youth.words).toBeNull();
+    expect((around.desk as unknown as { asked: string[] }).asked).not.toContain("PUT /return_key");
+  });
+
+  async function returning(answer: Parameters<typeof fakeDesk>[0][string]): Promise<Youth> {
+    around.desk = fakeDesk({ "GET /desk": { body: FACTS }, "POST /return": answer, "GET /cases/mine": once(MINE, MINE) });
+    const youth = new Youth(around);
+    await youth.arrive();
+    await settled();
+    await youth.comeBack(["a", "b"]);
+    await settled();
+    return youth;
+  }
+
+  test("the words open the case and what was said", async () => {
+    const chat = new FakeChat();
+    chat.opensWith = [2];
+    chats = [chat];
+    const youth = await returning({ body: { ...OPENED, password: undefined } });
+    expect(youth.stage).toBe("room");
+    expect(chat.opened).toBe(true);
+    expect(youth.withoutPast).toBe(false);
+  });
+
+  test("where the messages can't be opened the conversation goes on, and it says so", async () => {
+    const chat = new FakeChat();
+    chat.opensWith = [9];
+    chats = [chat];
+    const youth = await returning({ body: OPENED });
+    expect(youth.stage).toBe("room");
+    expect(youth.keys).toBe("open");
+    expect(youth.withoutPast).toBe(true);
+  });
+
+  test.each([
+    [{ status: 403, body: { errcode: "M_FORBIDDEN" } }, "unknown"],
+    [{ status: 404, body: { errcode: "M_NOT_FOUND" } }, "destroyed"],
+    [{ status: 429, body: { errcode: "M_LIMIT_EXCEEDED" } }, "busy"],
+    ["offline" as const, "unreachable"],
+  ])("a refusal %o leaves the start screen with a word", async (answer, refused) => {
+    const youth = await returning(answer);
+    expect(youth.stage).toBe("start");
+    expect(youth.refused).toBe(refused);
+    expect(storage.data.has("madoguchi.visit")).toBe(false);
+  });
 });

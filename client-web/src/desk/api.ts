@@ -272,6 +272,14 @@ export class Desk {
     return this.call("POST", "/cases/mine/leave", { body: {} });
   }
 
+  keepReturnKey(id: string, secret: string): Promise<unknown> {
+    return this.call("PUT", "/return_key", { body: { id, secret } });
+  }
+
+  comeBack(id: string, secret: string): Promise<OpenedCase> {
+    return this.call("POST", "/return", { body: { id, secret } });
+  }
+
   me(): Promise<Me> {
     return this.call("GET", "/me");
   }

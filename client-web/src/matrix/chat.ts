@@ -74,6 +74,11 @@ export interface Chat {
   start(): Promise<void>;
   /** Makes sure that this device is cross-signed. The password is only asked for to replace an identity. */
   crossSign(password: string | null): Promise<void>;
+  /** Keeps this account's keys on the server, sealed under a key of the person's own (32 bytes), from now on: whoever
+   * has that key opens everything on another device. An earlier key opens nothing any more. */
+  keepUnder(key: Uint8Array<ArrayBuffer>, password: string | null): Promise<void>;
+  /** Opens what another device has kept under this key. Call after `start`. Raises when it is not the key. */
+  openWith(key: Uint8Array<ArrayBuffer>): Promise<void>;
   stop(): void;
   /** Stops and removes every key of this device from the browser. */
   forget(): Promise<void>;

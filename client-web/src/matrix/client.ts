@@ -4,13 +4,16 @@ import {
   ClientEvent, EventStatus, EventType, HttpApiEvent, MatrixClient, MatrixEventEvent, MemoryStore, MsgType,
   PendingEventOrdering, ReceiptType, RoomEvent, RoomMemberEvent, RoomStateEvent, SyncState,
 } from "matrix-js-sdk";
+import { RustBackupManager } from "matrix-js-sdk/lib/rust-crypto/backup.js";
 import type { AuthDict, MatrixError, MatrixEvent, Room as SdkRoom, UIAuthCallback } from "matrix-js-sdk";
+import { CryptoEvent } from "matrix-js-sdk/lib/crypto-api/CryptoEvent.js";
 import { type Logger, logger } from "matrix-js-sdk/lib/logger.js";
 import { type Chat, type ChatOptions, type Connection, NotSent, type Room } from "./chat";
 import { snapshot } from "./snapshot";
 
 const TYPING_MS = 20_000;
 const REQUEST_MS = 45_000;
+const KEPT_WITHIN_MS = 60_000;
 
 const nothing = (): void => undefined;
 const SILENT: Logger = {
@@ -24,6 +27,9 @@ export async function warmUp(): Promise<void> {
 export async function openChat({ session, store }: ChatOptions): Promise<Chat> {
   // The library's log would name rooms and people on a shared computer.
   silence();
+  // The library waits up to ten seconds before it puts a key into the backup; a tab is closed sooner than that.
+  Object.assign(RustBackupManager, { maxBackupLoopStartDelayMillis: 0 });
+  const own: { key: Uint8Array<ArrayBuffer> | null } = { key: null };
   // No scheduler: sending again is the outbox's decision, with the same transaction id.
   const client = new MatrixClient({
     baseUrl: location.origin,
@@ -34,6 +40,12 @@ export async function openChat({ session, store }: ChatOptions): Promise<Chat> {
     disableVoip: true,
     localTimeoutMs: REQUEST_MS,
     logger: SILENT,
+    cryptoCallbacks: {
+      getSecretStorageKey: async ({ keys }) => {
+        const id = Object.keys(keys)[0];
+        return own.key && id !== undefined ? [id, own.key] : null;
+      },
+    },
   });
   // Two round trips fewer before the first message on a slow line: the filter goes along with each sync instead of
   // being stored first, and the push rules arrive with the first sync.
@@ -41,7 +53,7 @@ export async function openChat({ session, store }: ChatOptions): Promise<Chat> {
   client.getPushRules = async () => ({ global: {} });
   const remembers = await openKeys(client, store, session.storageKey);
   const keys = await client.getCrypto()?.getOwnDeviceKeys();
-  return new MatrixChat(client, store, keys?.ed25519 ?? "", remembers);
+  return new MatrixChat(client, store, keys?.ed25519 ?? "", remembers, own);
 }
 
 // Children of the library's own logger take over its method factory, but not its level.
@@ -78,6 +90,7 @@ class MatrixChat implements Chat {
     private readonly store: string,
     readonly fingerprint: string,
     readonly remembers: boolean,
+    private readonly own: { key: Uint8Array<ArrayBuffer> | null },
   ) {
     this.userId = client.getSafeUserId();
   }
@@ -128,6 +141,56 @@ class MatrixChat implements Chat {
       if ((error as MatrixError).httpStatus !== 401 || password === null || session === undefined) throw error;
       const identifier = { type: "m.id.user", user: this.userId };
       await request({ type: "m.login.password", identifier, password, session });
+    }
+  }
+
+  async keepUnder(key: Uint8Array<ArrayBuffer>, password: string | null): Promise<void> {
+    const crypto = this.client.getCrypto();
+    if (!crypto) throw new Error("The keys are not open.");
+    await this.crossSign(password);
+    this.own.key = key;
+    const kept = this.allKept();
+    await crypto.bootstrapSecretStorage({
+      createSecretStorageKey: async () => ({ privateKey: key }),
+      setupNewSecretStorage: true,
+      setupNewKeyBackup: true,
+    });
+    // What is written while nobody is signed in goes to a device that waits on the server (MSC3814).
+    if (await crypto.isDehydrationSupported()) await crypto.startDehydration({ createNewKey: true });
+    await kept;
+  }
+
+  /** Until every key lies in the backup. Raises if that takes too long. */
+  private allKept(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (remaining: number): void => {
+        if (remaining > 0) return;
+        clearTimeout(timer);
+        this.client.off(CryptoEvent.KeyBackupSessionsRemaining, settle);
+        resolve();
+      };
+      const timer = setTimeout(() => reject(new Error("The keys could not be kept in time.")), KEPT_WITHIN_MS);
+      this.client.on(CryptoEvent.KeyBackupSessionsRemaining, settle);
+    });
+  }
+
+  async openWith(key: Uint8Array<ArrayBuffer>): Promise<void> {
+    const crypto = this.client.getCrypto();
+    const id = await this.client.secretStorage.getDefaultKeyId();
+    const found = id === null ? null : await this.client.secretStorage.getKey(id);
+    if (!crypto || !found || !(await this.client.secretStorage.checkKey(key, found[1]))) {
+      throw new Error("Nothing is kept under this key.");
+    }
+    this.own.key = key;
+    // Without having asked the server first, the library takes the account for one without an identity.
+    await crypto.userHasCrossSigningKeys(this.userId, true);
+    await crypto.bootstrapCrossSigning({ authUploadDeviceSigningKeys: (request) => this.confirm(request, null) });
+    await crypto.loadSessionBackupPrivateKeyFromSecretStorage();
+    await crypto.restoreKeyBackup();
+    if (await crypto.isDehydrationSupported()) await crypto.startDehydration({ rehydrate: true });
+    for (const room of this.client.getRooms()) {
+      await Promise.all(room.getLiveTimeline().getEvents().map((event) => this.client.decryptEventIfNeeded(event)));
+      this.changed(room.roomId);
     }
   }
 

@@ -1,7 +1,7 @@
 """The desk's own API: the table of contents."""
 
-from madoguchi.desk import administration, arrival, counselling, document, invitations, keeper, supervision
-from madoguchi.desk.permissions import ADMINISTRATOR, KEEPER, MEMBER, STAFF, SUPERVISOR
+from madoguchi.desk import administration, arrival, coming_back, counselling, document, invitations, keeper, supervision
+from madoguchi.desk.permissions import ADMINISTRATOR, KEEPER, MEMBER, STAFF, SUPERVISOR, YOUNG_PERSON
 from madoguchi.web.endpoint import ANYONE, DELETE, GET, OPTIONAL, POST, PUT, USER, Row
 
 DESK = "/_madoguchi/desk/v1"
@@ -12,6 +12,9 @@ CHAPTERS: dict[str, list[Row]] = {
         POST(DESK + "/cases", arrival.open_case, who=OPTIONAL, limit="arrive"),
         GET(DESK + "/cases/mine", arrival.get_my_case, who=USER, tx=False),
         POST(DESK + "/cases/mine/leave", arrival.leave_my_case, who=USER),
+        PUT(DESK + "/return_key", coming_back.put_return_key, who=YOUNG_PERSON),
+        DELETE(DESK + "/return_key", coming_back.delete_return_key, who=YOUNG_PERSON),
+        POST(DESK + "/return", coming_back.come_back, who=ANYONE, limit="login"),
     ],
     "Counselling": [
         GET(DESK + "/me", counselling.get_me, who=MEMBER),

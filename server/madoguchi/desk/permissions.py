@@ -49,6 +49,12 @@ SUPERVISOR = _only("SUPERVISOR")
 ADMINISTRATOR = _only("ADMINISTRATOR")
 
 
+async def YOUNG_PERSON(call: Call) -> None:
+    """A young person who came by the web page: an account without a name."""
+    if call.session.kind != "youth":
+        raise errors.NotAllowed("Only young people who came by the desk's page may do this.")
+
+
 async def KEEPER(call: Call) -> None:
     """The keeper process, by its own account."""
     if call.session.user_id != case_room.keeper_id(call.ctx):

@@ -135,6 +135,14 @@ async def has_other_case(tx: Tx, user_id: UserID) -> bool:
 
 async def delete_belongings(tx: Tx, user_id: UserID) -> None:
     """What an account that is closed for good has left behind: its keys, its backup, its settings."""
-    for table in ("key_backup_sessions", "key_backups", "cross_signing_keys", "account_data", "filters", "push_rules"):
+    for table in (
+        "key_backup_sessions",
+        "key_backups",
+        "cross_signing_keys",
+        "account_data",
+        "filters",
+        "push_rules",
+        "return_keys",
+    ):
         await tx.execute(f"DELETE FROM {table} WHERE user_id = $1", user_id)
     await tx.execute("DELETE FROM key_signatures WHERE signer = $1 OR target = $1", user_id)

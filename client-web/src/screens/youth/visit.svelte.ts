@@ -1,10 +1,10 @@
 // The young person's visit: from the start screen through waiting and talking to the end.
-import { Desk, DeskError, type DeskFacts, type MyCase } from "../../desk/api";
+import { Desk, DeskError, type DeskFacts, type MyCase, type OpenedCase } from "../../desk/api";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
 import { Conversation } from "../conversation/conversation.svelte";
 import { STORE_PREFIX, type Traces, type Visit } from "./traces";
 
-export type Stage = "start" | "beginning" | "room" | "elsewhere" | "lost";
+export type Stage = "start" | "returning" | "beginning" | "room" | "elsewhere" | "lost";
 export type Trouble = "unreachable" | "refused" | "busy" | null;
 
 /** What the visit needs from outside; tests bring their own. */
@@ -19,6 +19,8 @@ export interface Surroundings {
   /** Only one tab may use a device. Gives false while another one holds it (unless `steal`). */
   hold: (name: string, steal: boolean, lost: () => void) => Promise<boolean>;
   pause: (ms: number) => Promise<void>;
+  /** The return phrase with its list of words: loaded when somebody asks for it. */
+  phrase: () => Promise<Pick<typeof import("./phrase"), "newPhrase" | "keysOf" | "wordsOf" | "unknownIn">>;
 }
 
 const POLL_MS = 25_000;
@@ -33,6 +35,13 @@ export class Youth {
   conversation = $state.raw<Conversation | null>(null);
   connection = $state<Connection>("starting");
   keys = $state<"opening" | "open" | "failed">("opening");
+  /** The words of the return phrase, once, right after they were made. */
+  words = $state.raw<readonly string[] | null>(null);
+  keeping = $state(false);
+  /** Why somebody could not come back. */
+  refused = $state<"unknown" | "destroyed" | "busy" | "unreachable" | null>(null);
+  /** The case is open again, its earlier messages could not be. */
+  withoutPast = $state(false);
   renewed = $state(false);
   ending = $state(false);
   private visit: Visit | null = null;
@@ -74,20 +83,7 @@ export class Youth {
     this.trouble = null;
     try {
       const opened = await this.around.desk.openCase(language);
-      if (opened.access_token === undefined || opened.device_id === undefined) throw new DeskError(500, "NO_SESSION");
-      this.visit = {
-        caseId: opened.case_id,
-        roomId: opened.room_id,
-        session: {
-          userId: opened.user_id,
-          deviceId: opened.device_id,
-          accessToken: opened.access_token,
-          storageKey: this.around.newStorageKey(),
-        },
-        password: opened.password ?? null,
-        store: STORE_PREFIX + opened.device_id.toLowerCase(),
-        fingerprint: null,
-      };
+      this.visit = this.visitOf(opened);
       this.around.traces.visit = this.visit;
       await this.goOn(false);
     } catch (error) {
@@ -97,13 +93,57 @@ export class Youth {
     }
   }
 
+  /** The list of words and what is made of them, fetched when somebody needs it. */
+  phraseOf(): ReturnType<Surroundings["phrase"]> {
+    return this.around.phrase();
+  }
+
+  /** Makes a return phrase: from now on its words open this case on any phone. False if that did not work. */
+  async makeWords(language: "ja" | "en"): Promise<boolean> {
+    const { visit, chat } = this;
+    if (!visit || !chat || this.keeping) return false;
+    this.keeping = true;
+    try {
+      const phrase = await this.around.phrase();
+      const words = phrase.newPhrase(language);
+      const keys = await phrase.keysOf(words, serverOf(visit.session.userId));
+      // The messages first: words that open a case without its messages would be half a promise.
+      await chat.keepUnder(keys.key, visit.password);
+      await this.around.desk.keepReturnKey(keys.id, keys.secret);
+      this.words = words;
+      return true;
+    } catch (error) {
+      this.trouble = asTrouble(error);
+      return false;
+    } finally {
+      this.keeping = false;
+    }
+  }
+
+  /** Opens the case that belongs to these words, with everything said so far. */
+  async comeBack(words: readonly string[]): Promise<void> {
+    if (this.stage === "returning" || !this.facts) return;
+    this.stage = "returning";
+    this.refused = null;
+    try {
+      const keys = await (await this.around.phrase()).keysOf(words, this.facts.server_name);
+      const opened = await this.around.desk.comeBack(keys.id, keys.secret);
+      this.visit = this.visitOf(opened);
+      this.around.traces.visit = this.visit;
+      await this.goOn(false, keys.key);
+    } catch (error) {
+      this.stage = "start";
+      this.refused = asRefusal(error);
+    }
+  }
+
   /** Takes the visit over from another tab. */
   async takeOver(): Promise<void> {
     await this.goOn(true);
   }
 
-  /** Opens the keys (again) and connects. */
-  async connect(): Promise<void> {
+  /** Opens the keys (again) and connects. `kept`: opens what another device has kept. */
+  async connect(kept: Uint8Array<ArrayBuffer> | null = null): Promise<void> {
     const { visit } = this;
     if (!visit) return;
     this.keys = "opening";
@@ -116,6 +156,8 @@ export class Youth {
       });
       await chat.start();
       this.connection = chat.connection;
+      // Signed before it writes: the same identity goes on, and nobody takes this phone for a stranger's.
+      if (kept) this.withoutPast = !(await chat.openWith(kept).then(() => true, () => false));
       this.conversation?.attach(chat);
       this.keys = "open";
       void this.conversation?.loadHistory();
@@ -160,7 +202,24 @@ export class Youth {
     return session;
   }
 
-  private async goOn(steal: boolean): Promise<void> {
+  private visitOf(opened: OpenedCase): Visit {
+    if (opened.access_token === undefined || opened.device_id === undefined) throw new DeskError(500, "NO_SESSION");
+    return {
+      caseId: opened.case_id,
+      roomId: opened.room_id,
+      session: {
+        userId: opened.user_id,
+        deviceId: opened.device_id,
+        accessToken: opened.access_token,
+        storageKey: this.around.newStorageKey(),
+      },
+      password: opened.password ?? null,
+      store: STORE_PREFIX + opened.device_id.toLowerCase(),
+      fingerprint: null,
+    };
+  }
+
+  private async goOn(steal: boolean, kept: Uint8Array<ArrayBuffer> | null = null): Promise<void> {
     const { visit } = this;
     if (!visit) return;
     const held = await this.around.hold("madoguchi " + visit.store, steal, () => this.giveWay());
@@ -178,7 +237,7 @@ export class Youth {
     });
     this.stage = "room";
     void this.follow();
-    await this.connect();
+    await this.connect(kept);
   }
 
   private async open(visit: Visit): Promise<Chat> {
@@ -257,6 +316,8 @@ export class Youth {
     this.mine = null;
     this.conversation = null;
     this.renewed = false;
+    this.words = null;
+    this.withoutPast = false;
     await chat?.forget().catch(() => undefined);
     void this.around.removeStores(STORE_PREFIX, null);
   }
@@ -266,6 +327,17 @@ function isRefusedToken(error: unknown): boolean {
   if (error instanceof DeskError) return error.status === 401;
   const { errcode, httpStatus } = error as { errcode?: string; httpStatus?: number };
   return errcode === "M_UNKNOWN_TOKEN" || httpStatus === 401;
+}
+
+function asRefusal(error: unknown): "unknown" | "destroyed" | "busy" | "unreachable" {
+  if (!(error instanceof DeskError)) return "unreachable";
+  if (error.status === 403) return "unknown";
+  if (error.status === 404) return "destroyed";
+  return error.status === 429 ? "busy" : "unreachable";
+}
+
+function serverOf(userId: string): string {
+  return userId.slice(userId.indexOf(":") + 1);
 }
 
 function asTrouble(error: unknown): Trouble {

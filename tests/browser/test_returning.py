@@ -1,0 +1,90 @@
+"""A young person comes back from another phone by six words, with everything that was said, before and since."""
+
+from playwright.async_api import Browser, expect
+
+from tests.browser.people import PICTURES, Counsellor, YoungPerson
+from tests.house import House
+from tests.words import SPOKEN, word
+
+LANGUAGES = ("ja-x-easy", "en", "ja")
+
+
+async def speaks_behind(person: YoungPerson, language: str) -> None:
+    """Another language while a dialog covers the rest of the page."""
+    await person.page.locator(".frame > header select").evaluate(
+        "(select, code) => { select.value = code; select.dispatchEvent(new Event('change', {bubbles: true})); }",
+        language,
+    )
+
+
+async def words_of(mio: YoungPerson) -> list[str]:
+    """Makes a return phrase and gives its words."""
+    await mio.page.get_by_role("button", name="あとで戻るには").click()
+    dialog = mio.page.get_by_role("dialog")
+    await dialog.get_by_role("button", name="言葉をつくる").click()
+    await expect(dialog.locator("ol li")).to_have_count(6)
+    return await dialog.locator("ol li").all_inner_texts()
+
+
+async def test_six_words_open_the_conversation_on_another_phone(house: House, browser: Browser) -> None:
+    ken = await Counsellor.signs_in(browser, house, house.staff[0])
+    mio = await YoungPerson.arrives(browser, house, reduced_motion="reduce")
+    await mio.begins()
+    case_id = await mio.case_id()
+    asked, answered, later = word("眠れない"), word("聞いています"), word("また話してくれますか")
+    await mio.says(asked)
+    await ken.accepts(case_id)
+    await ken.says(case_id, answered)
+    await mio.sees(answered)
+    words = await words_of(mio)
+    # The words themselves must lie nowhere afterwards, as little as what was said.
+    SPOKEN.add(" ".join(words))
+    for language in LANGUAGES:
+        await speaks_behind(mio, language)
+        assert await mio.violations() == []
+        await mio.page.screenshot(path=PICTURES / f"words-{language}-360.png")
+    async with mio.page.expect_download() as saved:
+        await mio.page.get_by_role("button", name="画像で保存").click()
+    download = await saved.value
+    assert download.suggested_filename == "memo.png"
+    await download.save_as(PICTURES / "words-saved.png")
+    await mio.page.get_by_role("button", name="書きとめました").click()
+    # Shown once: who asks again has to make new ones.
+    await mio.page.get_by_role("button", name="あとで戻るには").click()
+    await expect(mio.page.get_by_role("dialog").get_by_role("button", name="言葉をつくる")).to_be_visible()
+    await mio.context.close()
+
+    # Nobody is signed in; a session of its own, so that its key can only wait on the server.
+    await ken.page.reload()
+    await ken.opens(case_id)
+    await ken.says(case_id, later)
+
+    again = await YoungPerson.arrives(browser, house, reduced_motion="reduce")
+    await again.page.get_by_role("button", name="6つの言葉を持っている人は").click()
+    dialog = again.page.get_by_role("dialog")
+    line = dialog.get_by_role("textbox")
+    for language in LANGUAGES:
+        await speaks_behind(again, language)
+        assert await again.violations() == []
+        await again.page.screenshot(path=PICTURES / f"return-{language}-360.png")
+    await line.fill(" ".join([*words[:5], "そんなのない"]))
+    await dialog.get_by_role("button", name="続きを開く").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("そんなのない")
+    await line.fill(" ".join(words[:5]))
+    await dialog.get_by_role("button", name="続きを開く").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("いまは5個です")
+    await line.fill(" ".join(reversed(words)))
+    await dialog.get_by_role("button", name="続きを開く").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("この言葉では開けませんでした")
+    assert await again.violations() == []
+    await line.fill("　".join(words))
+    await dialog.get_by_role("button", name="続きを開く").click()
+    for text in (asked, answered, later):
+        await again.sees(text)
+    await expect(dialog).to_have_count(0)
+    # They are the same person to the counsellor, who reads on.
+    thanks = word("戻ってきました")
+    await again.says(thanks)
+    await ken.sees(case_id, thanks)
+    await again.picture("returned-360")
+    await ken.closes(case_id)
