@@ -110,3 +110,42 @@ describe("reading", () => {
     expect(conversation.waitingSince).toBeNull();
   });
 });
+
+describe("pictures and second thoughts", () => {
+  const PICTURE = { data: "AAAA", width: 4, height: 3, size: 3 };
+
+  test("a picture goes out in its turn, as a picture", async () => {
+    const chat = new FakeChat();
+    chat.rooms.set(ROOM, roomWith([]));
+    const conversation = new Conversation({ roomId: ROOM });
+    conversation.text = "見て";
+    conversation.send();
+    conversation.sendPicture(PICTURE);
+    conversation.attach(chat);
+    await settled();
+    expect(chat.sent.map(({ body }) => body)).toEqual(["見て"]);
+    expect(chat.sentPictures).toEqual([PICTURE]);
+  });
+
+  test("somebody else's picture counts as unread, and is opened when asked for", async () => {
+    const chat = new FakeChat();
+    chat.rooms.set(ROOM, roomWith([said("", KEN, { kind: "picture", picture: { width: 4, height: 3 } })]));
+    const conversation = new Conversation({ roomId: ROOM });
+    await expect(conversation.openPicture("$1")).rejects.toThrow();
+    conversation.attach(chat);
+    expect(conversation.unread).toBe(1);
+    expect((await conversation.openPicture("$1")).size).toBe(7);
+  });
+
+  test("taking back says whether it worked", async () => {
+    const chat = new FakeChat();
+    chat.rooms.set(ROOM, roomWith([]));
+    const conversation = new Conversation({ roomId: ROOM });
+    expect(await conversation.takeBack("$1")).toBe(false);
+    conversation.attach(chat);
+    expect(await conversation.takeBack("$1")).toBe(true);
+    chat.takeBack = async () => Promise.reject(new Error("offline"));
+    expect(await conversation.takeBack("$2")).toBe(false);
+    expect(chat.takenBack).toEqual(["$1"]);
+  });
+});

@@ -1,6 +1,6 @@
 // Stand-ins for what models get from outside. No test here needs a browser or a server.
 import { Desk, type DeskFacts, type MyCase, type Queue } from "../src/desk/api";
-import type { Chat, Connection, Message, Room, Session } from "../src/matrix/chat";
+import type { Chat, Connection, Message, Picture, Room, Session } from "../src/matrix/chat";
 
 export const ROOM = "!room:desk";
 export const ME = "@me:desk";
@@ -13,7 +13,8 @@ let serial = 0;
 export function said(body: string, by = KEN, more: Partial<Message> = {}): Message {
   serial += 1;
   return {
-    id: `$${serial}`, txn: null, sender: by, mine: by === ME, kind: "text", body, at: NOON + serial * 1_000, delivery: null, ...more,
+    id: `$${serial}`, txn: null, sender: by, mine: by === ME, kind: "text", body, at: NOON + serial * 1_000, delivery: null,
+    picture: null, ...more,
   };
 }
 
@@ -44,6 +45,8 @@ export class FakeChat implements Chat {
   keptUnder: number[] | null = null;
   opensWith: number[] | null = null;
   opened = false;
+  takenBack: string[] = [];
+  sentPictures: Picture[] = [];
   sending: (body: string, txn: string) => Promise<string> = async (_body, txn) => "$of-" + txn;
   private listeners = new Set<(roomId: string | null) => void>();
 
@@ -62,6 +65,14 @@ export class FakeChat implements Chat {
   markRead = (_roomId: string, messageId: string): void => void this.read.push(messageId);
   acceptInvitationsFrom = (userId: string): void => void (this.host = userId);
   tryNow = (): void => undefined;
+
+  openPicture = async (): Promise<Blob> => new Blob(["picture"]);
+  takeBack = async (_roomId: string, messageId: string): Promise<void> => void this.takenBack.push(messageId);
+  sendPicture = async (_roomId: string, picture: Picture, txn: string): Promise<string> => {
+    const id = await this.sending("", txn);
+    this.sentPictures.push(picture);
+    return id;
+  };
 
   send = async (_roomId: string, body: string, txn: string): Promise<string> => {
     const id = await this.sending(body, txn);

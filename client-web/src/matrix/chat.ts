@@ -8,7 +8,15 @@ export interface Session {
   storageKey: string;
 }
 
-export type MessageKind = "text" | "unreadable" | "removed" | "other" | "joined" | "left";
+/** A picture as it is sent: JPEG, base64; size in bytes; width and height in pixels. */
+export interface Picture {
+  data: string;
+  width: number;
+  height: number;
+  size: number;
+}
+
+export type MessageKind = "text" | "picture" | "unreadable" | "removed" | "other" | "joined" | "left";
 
 /** What a bridge says about a message's way to an app: the app has it, it waits, it may be blocked, it failed. */
 export type Delivery = "accepted" | "delayed" | "maybe_blocked" | "failed";
@@ -21,6 +29,8 @@ export interface Message {
   sender: string;
   mine: boolean;
   kind: MessageKind;
+  /** Of a picture, so that its place can be kept while it comes. Null otherwise. */
+  picture: { width: number; height: number } | null;
   /** Text for "text"; the person's name for "joined" and "left"; empty otherwise. */
   body: string;
   at: number;
@@ -87,6 +97,12 @@ export interface Chat {
   loadHistory(roomId: string, limit: number): Promise<void>;
   /** Gives the event id once the server has accepted it. The same `txn` is never delivered twice. Raises NotSent. */
   send(roomId: string, body: string, txn: string): Promise<string>;
+  /** As `send`, a picture, sealed. */
+  sendPicture(roomId: string, picture: Picture, txn: string): Promise<string>;
+  /** Fetches and opens a picture of the conversation. Raises when it can't. */
+  openPicture(roomId: string, messageId: string): Promise<Blob>;
+  /** Takes back one of this account's own messages, for everybody. Raises when that did not work. */
+  takeBack(roomId: string, messageId: string): Promise<void>;
   setTyping(roomId: string, typing: boolean): void;
   markRead(roomId: string, messageId: string): void;
   /** Accepts invitations from this user as they arrive, with the history that they bring. */

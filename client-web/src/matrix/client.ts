@@ -8,11 +8,14 @@ import { RustBackupManager } from "matrix-js-sdk/lib/rust-crypto/backup.js";
 import type { AuthDict, MatrixError, MatrixEvent, Room as SdkRoom, UIAuthCallback } from "matrix-js-sdk";
 import { CryptoEvent } from "matrix-js-sdk/lib/crypto-api/CryptoEvent.js";
 import { type Logger, logger } from "matrix-js-sdk/lib/logger.js";
-import { type Chat, type ChatOptions, type Connection, NotSent, type Room } from "./chat";
+import { download, type EncryptedFile, FileError, upload } from "./attachment";
+import { type Chat, type ChatOptions, type Connection, NotSent, type Picture, type Room } from "./chat";
 import { snapshot } from "./snapshot";
 
 const TYPING_MS = 20_000;
 const REQUEST_MS = 45_000;
+const PICTURE = "image/jpeg";
+const PICTURES = [PICTURE, "image/png", "image/gif", "image/webp"];
 const KEPT_WITHIN_MS = 60_000;
 
 const nothing = (): void => undefined;
@@ -241,6 +244,37 @@ class MatrixChat implements Chat {
     }
   }
 
+  async sendPicture(roomId: string, picture: Picture, txn: string): Promise<string> {
+    const room = this.client.getRoom(roomId);
+    if (room?.getMyMembership() !== "join" || !room.hasEncryptionStateEvent()) throw new NotSent(false);
+    try {
+      const tried = room.getPendingEvents().find((event) => event.getTxnId() === txn);
+      if (tried?.status === EventStatus.NOT_SENT) return (await this.client.resendEvent(tried, room)).event_id;
+      const bytes = Uint8Array.from(atob(picture.data), (char) => char.charCodeAt(0));
+      const file = await upload(bytes, roomId, this.client.getAccessToken() ?? "");
+      const info = { mimetype: PICTURE, size: picture.size, w: picture.width, h: picture.height };
+      const content = { msgtype: MsgType.Image as const, body: "picture.jpg", file, info };
+      return (await this.client.sendEvent(roomId, null, EventType.RoomMessage, content, txn)).event_id;
+    } catch (error) {
+      if (error instanceof FileError) throw asNotSent({ httpStatus: error.status }, error.retryAfterMs);
+      throw asNotSent(error as Partial<MatrixError>);
+    }
+  }
+
+  async openPicture(roomId: string, messageId: string): Promise<Blob> {
+    const content = this.client.getRoom(roomId)?.findEventById(messageId)?.getContent();
+    const file = content?.["file"] as EncryptedFile | undefined;
+    if (!file) throw new Error("There is no such picture.");
+    const bytes = await download(file, this.client.getAccessToken() ?? "");
+    // Never as what could run: whatever the sender says, it is shown as a picture of one of these kinds.
+    const said = String((content?.["info"] as { mimetype?: unknown } | undefined)?.mimetype);
+    return new Blob([bytes], { type: PICTURES.includes(said) ? said : PICTURE });
+  }
+
+  async takeBack(roomId: string, messageId: string): Promise<void> {
+    await this.client.redactEvent(roomId, messageId);
+  }
+
   setTyping(roomId: string, typing: boolean): void {
     void this.client.sendTyping(roomId, typing, TYPING_MS).catch(() => undefined);
   }
@@ -328,8 +362,8 @@ class MatrixChat implements Chat {
   }
 }
 
-function asNotSent(error: Partial<MatrixError>): NotSent {
+function asNotSent(error: Partial<MatrixError>, afterMs: number | null = null): NotSent {
   const status = error.httpStatus ?? 0;
-  if (status === 429) return new NotSent(false, error.getRetryAfterMs?.() ?? 2_000);
+  if (status === 429) return new NotSent(false, afterMs ?? error.getRetryAfterMs?.() ?? 2_000);
   return new NotSent(status >= 400 && status < 500 && status !== 401 && status !== 408);
 }

@@ -51,6 +51,7 @@ function asMessage(event: MatrixEvent, room: SdkRoom, userId: string): Message |
     body,
     at: event.getTs(),
     delivery: null,
+    picture: null,
   });
   if (event.getType() === EventType.RoomMember) return asMembership(event, line);
   if (event.isState()) return null;
@@ -61,8 +62,19 @@ function asMessage(event: MatrixEvent, room: SdkRoom, userId: string): Message |
   if (event.getType() !== EventType.RoomMessage) return isSilent(event) ? null : line("other");
   if (event.isRelation(RelationType.Replace)) return null;
   const content = event.getContent();
+  if (content.msgtype === MsgType.Image && typeof content["file"] === "object") {
+    return { ...line("picture"), picture: sidesOf(content["info"]) };
+  }
   const known = TEXTS.includes(content.msgtype) && typeof content["body"] === "string";
   return known ? line("text", content["body"] as string) : line("other");
+}
+
+// What a sender says may be anything; a place on the page is kept for a picture of sensible size.
+function sidesOf(info: unknown): { width: number; height: number } {
+  const { w, h } = (info ?? {}) as { w?: unknown; h?: unknown };
+  const side = (value: unknown): number =>
+    typeof value === "number" && value >= 1 && value <= 20_000 ? Math.round(value) : 400;
+  return { width: side(w), height: side(h) };
 }
 
 // The latest word of the bridge for each message.

@@ -1,4 +1,4 @@
-import type { Chat, Member, Message, Room } from "../../matrix/chat";
+import type { Chat, Member, Message, Picture, Room } from "../../matrix/chat";
 import { type Draft, Outbox } from "./outbox.svelte";
 
 /** Bytes of text that fit into one event with room for the encryption around it. */
@@ -43,7 +43,7 @@ export class Conversation {
   /** Others' messages that this account has not read. */
   readonly unread = $derived(
     (this.room?.messages ?? []).slice((this.room?.ownReadUpTo ?? -1) + 1)
-      .filter((message) => !message.mine && (message.kind === "text" || message.kind === "other")).length,
+      .filter((message) => !message.mine && ["text", "picture", "other"].includes(message.kind)).length,
   );
   /** When the person began to wait for an answer of this side, or null. */
   readonly waitingSince: number | null = $derived.by(() => {
@@ -60,9 +60,9 @@ export class Conversation {
     this.roomId = options.roomId;
     this.silent = options.silent ?? [];
     this.outbox = new Outbox({
-      send: (body, txn) => {
+      send: (body, txn, picture) => {
         if (!this.chat) throw new Error("The keys are not open.");
-        return this.chat.send(this.roomId, body, txn);
+        return picture ? this.chat.sendPicture(this.roomId, picture, txn) : this.chat.send(this.roomId, body, txn);
       },
       ...(options.keep ? { keep: options.keep } : {}),
       ...(options.kept ? { kept: options.kept } : {}),
@@ -108,6 +108,25 @@ export class Conversation {
     this.text = "";
     this.stopTyping();
     return true;
+  }
+
+  sendPicture(picture: Picture): void {
+    this.outbox.add("", picture);
+  }
+
+  /** Raises when it can't be opened. */
+  openPicture(messageId: string): Promise<Blob> {
+    return this.chat ? this.chat.openPicture(this.roomId, messageId) : Promise.reject(new Error("The keys are not open."));
+  }
+
+  /** Takes back an own message. Says whether that worked. */
+  async takeBack(messageId: string): Promise<boolean> {
+    try {
+      await this.chat?.takeBack(this.roomId, messageId);
+      return this.chat !== null;
+    } catch {
+      return false;
+    }
   }
 
   /** The person is typing: told at most every ten seconds, taken back after five of silence. */

@@ -1,18 +1,20 @@
-import { NotSent } from "../../matrix/chat";
+import { NotSent, type Picture } from "../../matrix/chat";
 
 export type DraftState = "waiting" | "sending" | "sent" | "refused";
 
 /** A message on its way. It stays until the conversation itself shows it. */
 export interface Draft {
   txn: string;
+  /** Empty where it is a picture. */
   body: string;
+  picture?: Picture;
   at: number;
   state: DraftState;
   eventId: string | null;
 }
 
 export interface OutboxOptions {
-  send: (body: string, txn: string) => Promise<string>;
+  send: (body: string, txn: string, picture?: Picture) => Promise<string>;
   /** Keeps what is unsent over a reload of the page. */
   keep?: (drafts: readonly Draft[]) => void;
   kept?: readonly Draft[];
@@ -47,9 +49,10 @@ export class Outbox {
     this.drafts = this.options.kept.map((draft) => ({ ...draft, state: draft.state === "sent" ? "sent" : "waiting" }));
   }
 
-  add(body: string): void {
+  add(body: string, picture?: Picture): void {
     const draft: Draft = {
       txn: this.options.newTxn(), body, at: this.options.clock(), state: "waiting", eventId: null,
+      ...(picture ? { picture } : {}),
     };
     this.change([...this.drafts, draft]);
     void this.run();
@@ -108,7 +111,7 @@ export class Outbox {
   private async attempt(draft: Draft): Promise<void> {
     this.alter(draft.txn, { state: "sending" });
     try {
-      const eventId = await this.options.send(draft.body, draft.txn);
+      const eventId = await this.options.send(draft.body, draft.txn, draft.picture);
       this.failures = 0;
       this.alter(draft.txn, { state: "sent", eventId });
     } catch (error) {
