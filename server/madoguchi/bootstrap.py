@@ -57,6 +57,7 @@ def make_keys(settings: Settings) -> None:
     keys = settings.keys
     keys.mkdir(parents=True, exist_ok=True, mode=0o700)
     _make(keys / "secret.key", secrets.token_bytes(32))
+    _make(keys / "audit.key", secrets.token_bytes(32))
     if not (keys / "bridges.key").exists():
         _make(keys / "bridges.key", _base64(bytes(PrivateKey.generate())))
         (keys / "bridges.pub").unlink(missing_ok=True)

@@ -115,7 +115,7 @@ def set_channel(
         sealed = _sealed(settings, secrets)
 
     async def act(ctx: Context, tx: Tx) -> Channel | None:
-        found = await rules.renew_secrets(ctx, tx, channel_id, sealed) if sealed else None
+        found = await rules.renew_secrets(ctx, tx, channel_id, sealed, by=operator()) if sealed else None
         return await rules.switch(ctx, tx, channel_id, mode, reason, by=operator()) if mode else found
 
     changed = in_transaction(settings, act)

@@ -94,7 +94,14 @@ def _data(settings: Settings) -> list[Finding]:
 
 def _keys(settings: Settings) -> list[Finding]:
     found: list[Finding] = []
-    for name in ("secret.key", "bridges.key", "bridges.pub", "keeper.password", "registration-bridges.yaml"):
+    for name in (
+        "secret.key",
+        "audit.key",
+        "bridges.key",
+        "bridges.pub",
+        "keeper.password",
+        "registration-bridges.yaml",
+    ):
         path = settings.keys / name
         if not path.is_file():
             mend = (

@@ -1,6 +1,7 @@
 """The first administrator comes in by a link, and staff by the administrator."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 
@@ -156,9 +157,16 @@ async def sets_the_hours(rika: Visitor, house: House) -> None:
 
 
 async def every_page_stands(rika: Visitor) -> None:
-    pages = {"status": "稼働状況", "staff": "職員", "channels": "経路", "guidance": "案内", "settings": "設定"}
+    pages = {
+        "status": "稼働状況",
+        "staff": "職員",
+        "channels": "経路",
+        "guidance": "案内",
+        "settings": "設定",
+        "audit": "記録",
+    }
     english = {"status": "Status", "staff": "Staff", "channels": "Channels", "guidance": "Guidance",
-               "settings": "Settings"}  # fmt: skip
+               "settings": "Settings", "audit": "Audit log"}  # fmt: skip
     for language, names in (("ja", pages), ("en", english)):
         await rika.page.locator(".frame > header select").select_option(language)
         for size, viewport in (("1280", DESK), ("360", PHONE)):
@@ -166,10 +174,28 @@ async def every_page_stands(rika: Visitor) -> None:
             for name, title in names.items():
                 await rika.page.locator("nav button", has_text=title).first.click()
                 await expect(rika.page.locator("main h2").first).to_be_visible()
+                await expect(rika.page.locator("main .soon")).to_have_count(0)
                 assert await rika.violations() == []
                 await rika.page.screenshot(path=PICTURES / f"admin-{name}-{language}-{size}.png", full_page=True)
     await rika.page.locator(".frame > header select").select_option("ja")
     await rika.page.set_viewport_size(DESK)
+
+
+async def test_an_auditor_reads_the_log_and_nothing_else(house: House, browser: Browser) -> None:
+    localpart = f"audit-{secrets.token_hex(3)}"
+    told = house.run("staff", "add", localpart, "--name", "監査役", "--role", "auditor").stdout
+    context = await browser.new_context(viewport=DESK, locale="ja-JP", reduced_motion="reduce")
+    visitor = Visitor(context, await context.new_page())
+    await visitor.page.goto(house.base_url + "/admin/")
+    await visitor.page.get_by_label("利用者名").fill(localpart)
+    await visitor.page.get_by_label("パスワード").fill(told.split("password: ")[1].split()[0])
+    await visitor.page.get_by_role("button", name="サインイン").click()
+    await expect(visitor.page.get_by_role("heading", name="記録", exact=True)).to_be_visible()
+    row = visitor.page.get_by_role("row", name=localpart).filter(has_text="職員を加えた")
+    await expect(row).to_contain_text("operator")
+    await expect(visitor.page.locator("nav button")).to_have_count(1)
+    assert await visitor.violations() == []
+    await visitor.picture("auditor-1280")
 
 
 async def until(look: Callable[[], Awaitable[str]], fits: Callable[[str], bool], within_s: float = 20) -> None:
@@ -186,7 +212,7 @@ async def test_a_counsellor_is_no_administrator(house: House, browser: Browser) 
     await page.get_by_label("利用者名").fill("sato")
     await page.get_by_label("パスワード").fill(house.staff[1].password)
     await page.get_by_role("button", name="サインイン").click()
-    await expect(page.get_by_text("この利用者は管理者ではありません")).to_be_visible()
+    await expect(page.get_by_text("この利用者は管理者でも監査でもありません")).to_be_visible()
     await page.get_by_label("パスワード").fill("wrong")
     await page.get_by_role("button", name="サインイン").click()
     await expect(page.get_by_text("利用者名かパスワードが違います")).to_be_visible()

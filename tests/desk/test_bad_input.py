@@ -98,7 +98,7 @@ async def test_no_body_of_any_shape_breaks_anything(desk: Desk) -> None:
     admin, keeper, ken = await desk.administrator(), await desk.keeper(), await desk.staff("健")
     young, _ = await desk.arrives()
     callers = {"ADMINISTRATOR": admin, "KEEPER": keeper, "STAFF": ken, "USER": young, "OPTIONAL": young}
-    callers |= {"ANYONE": young, "SUPERVISOR": admin, "MEMBER": ken, "YOUNG_PERSON": young}
+    callers |= {"ANYONE": young, "SUPERVISOR": admin, "MEMBER": ken, "YOUNG_PERSON": young, "OVERSEER": admin}
     tried: list[tuple[str, str, Any]] = []
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)

@@ -49,6 +49,7 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("POST", "/staff/{user_id}/password"): ADMINISTRATOR,
     ("POST", "/staff/{user_id}/disable"): ADMINISTRATOR,
     ("GET", "/channels"): ADMINISTRATOR,
+    ("GET", "/audit"): {"administrator", "auditor"},
     ("GET", "/status"): ADMINISTRATOR,
     ("GET", "/settings"): ADMINISTRATOR,
     ("PUT", "/settings/{name}"): ADMINISTRATOR,

@@ -235,6 +235,16 @@ export interface GuidanceEntry {
   due: boolean;
 }
 
+export interface AuditEntry {
+  seq: number;
+  at: number;
+  actor: string;
+  act: string;
+  subject: string;
+  /** JSON text, or empty. */
+  detail: string;
+}
+
 /** The desk said no, or could not be reached (`status` 0). `fields` is the answer's JSON. */
 export class DeskError extends Error {
   constructor(readonly status: number, readonly errcode: string, readonly fields: Record<string, unknown> = {}) {
@@ -354,6 +364,10 @@ export class Desk {
 
   async channels(): Promise<Channel[]> {
     return (await this.call<{ channels: Channel[] }>("GET", "/channels")).channels;
+  }
+
+  async auditLog(before?: number): Promise<AuditEntry[]> {
+    return (await this.call<{ entries: AuditEntry[] }>("GET", "/audit", { query: { before } })).entries;
   }
 
   settings(): Promise<DeskSettings> {

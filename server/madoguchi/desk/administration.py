@@ -205,7 +205,7 @@ async def change_staff(call: Call, user_id: str, body: ChangeStaff) -> ChangedSt
 
 async def reset_password(call: Call, user_id: str) -> NewPassword:
     """Gives a member of staff a new first password and signs them out everywhere."""
-    return NewPassword(user_id, await staff.reset_password(call.ctx, call.tx, user_id))
+    return NewPassword(user_id, await staff.reset_password(call.ctx, call.tx, user_id, by=call.session.user_id))
 
 
 async def disable_staff(call: Call, user_id: str) -> Disabled:
@@ -264,7 +264,7 @@ async def get_settings(call: Call) -> DeskSettings:
 
 async def put_setting(call: Call, name: str, body: NewValue) -> DeskSettings:
     """Changes one setting. Gives them all as they then stand."""
-    changed = await desk_settings.change(call.tx, name, body.value, call.session.user_id)
+    changed = await desk_settings.change(call.tx, name, body.value, call.session.user_id, call.ctx.clock.now())
     await stream.publish(call.tx, stream.Note("desk", "settings"))
     return changed
 
@@ -276,7 +276,7 @@ async def list_guidance(call: Call) -> Entries:
 
 async def order_guidance(call: Call, body: Order) -> Entries:
     """Puts the guidance into another order."""
-    await guidance.reorder(call.tx, body.order)
+    await guidance.reorder(call.tx, body.order, call.session.user_id, call.ctx.clock.now())
     return await list_guidance(call)
 
 
@@ -284,19 +284,21 @@ async def put_guidance(call: Call, guidance_id: str, body: guidance.Wording) -> 
     """Sets an entry, or makes one. Gives the whole list."""
     if not re.fullmatch(r"[a-z0-9_]{1,40}", guidance_id):
         raise errors.Invalid("The id of an entry has 1 to 40 small letters, digits and underscores.")
-    await guidance.put(call.tx, guidance_id, body, call.ctx.clock.now())
+    await guidance.put(call.tx, guidance_id, body, call.session.user_id, call.ctx.clock.now())
     return await list_guidance(call)
 
 
 async def delete_guidance(call: Call, guidance_id: str) -> Entries:
     """Takes an entry away; the last one stays."""
-    await guidance.remove(call.tx, guidance_id)
+    await guidance.remove(call.tx, guidance_id, call.session.user_id, call.ctx.clock.now())
     return await list_guidance(call)
 
 
 async def confirm_guidance(call: Call, guidance_id: str) -> Confirmed:
     """Notes that number and hours of an entry have been looked at today."""
-    return Confirmed(guidance_id, await guidance.confirm(call.tx, guidance_id, call.ctx.clock.now()))
+    return Confirmed(
+        guidance_id, await guidance.confirm(call.tx, guidance_id, call.session.user_id, call.ctx.clock.now())
+    )
 
 
 async def redeem_admin_link(call: Call, body: Redeem) -> Redeemed:

@@ -1,7 +1,17 @@
 """The desk's own API: the table of contents."""
 
-from madoguchi.desk import administration, arrival, coming_back, counselling, document, invitations, keeper, supervision
-from madoguchi.desk.permissions import ADMINISTRATOR, KEEPER, MEMBER, STAFF, SUPERVISOR, YOUNG_PERSON
+from madoguchi.desk import (
+    administration,
+    arrival,
+    auditing,
+    coming_back,
+    counselling,
+    document,
+    invitations,
+    keeper,
+    supervision,
+)
+from madoguchi.desk.permissions import ADMINISTRATOR, KEEPER, MEMBER, OVERSEER, STAFF, SUPERVISOR, YOUNG_PERSON
 from madoguchi.web.endpoint import ANYONE, DELETE, GET, OPTIONAL, POST, PUT, USER, Row
 
 DESK = "/_madoguchi/desk/v1"
@@ -41,6 +51,7 @@ CHAPTERS: dict[str, list[Row]] = {
         POST(DESK + "/staff/{user_id}/password", administration.reset_password, who=ADMINISTRATOR),
         POST(DESK + "/staff/{user_id}/disable", administration.disable_staff, who=ADMINISTRATOR),
         GET(DESK + "/channels", administration.list_channels, who=ADMINISTRATOR),
+        GET(DESK + "/audit", auditing.list_audit_log, who=OVERSEER),
         GET(DESK + "/status", administration.get_status, who=ADMINISTRATOR),
         GET(DESK + "/settings", administration.get_settings, who=ADMINISTRATOR),
         PUT(DESK + "/settings/{name}", administration.put_setting, who=ADMINISTRATOR),

@@ -14,12 +14,14 @@ ROLES: dict[str, frozenset[Role]] = {
     "STAFF": frozenset({"counsellor", "supervisor", "administrator"}),
     "SUPERVISOR": frozenset({"supervisor", "administrator"}),
     "ADMINISTRATOR": frozenset({"administrator"}),
+    "OVERSEER": frozenset({"administrator", "auditor"}),
 }
 _REFUSALS = {
     "MEMBER": "Only the desk's staff may do this.",
     "STAFF": "Only the desk's counsellors may do this.",
     "SUPERVISOR": "Only supervisors may do this.",
     "ADMINISTRATOR": "Only administrators may do this.",
+    "OVERSEER": "Only administrators and auditors may do this.",
 }
 
 
@@ -47,6 +49,7 @@ MEMBER = _only("MEMBER")
 STAFF = _only("STAFF")
 SUPERVISOR = _only("SUPERVISOR")
 ADMINISTRATOR = _only("ADMINISTRATOR")
+OVERSEER = _only("OVERSEER")
 
 
 async def YOUNG_PERSON(call: Call) -> None:

@@ -130,7 +130,7 @@ async def get_board(call: Call) -> Board:
 
 async def put_intake(call: Call, body: Intake) -> Intake:
     """Pauses the taking in of new cases, or goes on with it."""
-    await shift.set_intake(call.tx, body.intake, call.session.user_id)
+    await shift.set_intake(call.ctx, call.tx, body.intake, call.session.user_id)
     return body
 
 

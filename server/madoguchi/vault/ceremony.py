@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from madoguchi.storage import audit
 from madoguchi.storage import vault as rows
 from madoguchi.storage.db import Tx
 from madoguchi.vault import sealing, shares, transcript
@@ -46,11 +48,11 @@ class Opening:
         return transcript.as_text(self.entries, self.names)
 
 
-async def init(tx: Tx, number: int = 1, threshold: int = 1) -> Made:
+async def init(tx: Tx, number: int = 1, threshold: int = 1, *, by: str = "system") -> Made:
     """Make the vault: the public key goes into the database, the shares to the caller and nowhere else.
 
-    `number` shares, any `threshold` of them open. Raises VaultProblem when there is a vault already,
-    shares.SharesProblem when the numbers make no sense.
+    `number` shares, any `threshold` of them open; by: who makes it, for the audit log. Raises VaultProblem when there
+    is a vault already, shares.SharesProblem when the numbers make no sense.
     """
     if await rows.get_vault(tx) is not None:
         raise VaultProblem("There is a vault already; its key is with its holders. A vault is never overwritten.")
@@ -62,6 +64,7 @@ async def init(tx: Tx, number: int = 1, threshold: int = 1) -> Made:
         raise VaultProblem("The shares do not give the key again; nothing was changed.")
     if not await rows.insert_vault(tx, name, public_key, number, threshold):
         raise VaultProblem("There is a vault already; its key is with its holders. A vault is never overwritten.")
+    await audit.append(tx, datetime.now(UTC), by, "vault.made", name, shares=number, threshold=threshold)
     return Made(name, words, threshold)
 
 
@@ -84,6 +87,9 @@ async def open_case(tx: Tx, case_or_room: str, private_key: bytes, by_whom: str,
     unreadable = sum(entry.unreadable is not None for entry in entries)
     names = await _names(tx, room, {event.sender for event in stored})
     await rows.insert_opening(tx, by_whom, reason, room.case_id, room.room_id, len(entries), unreadable)
+    figures = {"entries": len(entries), "unreadable": unreadable}
+    subject = room.case_id or room.room_id
+    await audit.append(tx, datetime.now(UTC), by_whom, "vault.opened", subject, reason=reason, **figures)
     return Opening(room, entries, names, unreadable, len(sealed) - len(secrets))
 
 

@@ -39,7 +39,7 @@ def init(settings: Settings, number: int, threshold: int | None, out: Path | Non
         raise click.ClickException(f"{out} exists already; say another name.")
 
     async def make(tx: Tx) -> Made:
-        made = await ceremony.init(tx, number, threshold or number)
+        made = await ceremony.init(tx, number, threshold or number, by=_person())
         if out is not None:
             # Inside the transaction: without the words on disk there must be no vault.
             write_sheet(out, made)

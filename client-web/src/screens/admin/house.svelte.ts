@@ -1,7 +1,7 @@
 // Administration: the one-time link, staff, channels and how the house is.
 import {
-  Desk, DeskError, type AddedStaff, type Channel, type DeskSettings, type DeskStatus, type GuidanceEntry, type Me,
-  type Role, type StaffMember, type Wording,
+  Desk, DeskError, type AddedStaff, type AuditEntry, type Channel, type DeskSettings, type DeskStatus,
+  type GuidanceEntry, type Me, type Role, type StaffMember, type Wording,
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
 import type { Session } from "../../matrix";
@@ -33,6 +33,7 @@ export class Administration {
   status = $state.raw<DeskStatus | null>(null);
   guidance = $state.raw<readonly GuidanceEntry[] | null>(null);
   settings = $state.raw<DeskSettings | null>(null);
+  audit = $state.raw<readonly AuditEntry[] | null>(null);
   added = $state.raw<AddedStaff | null>(null);
   /** A password that was just given to somebody who had lost theirs. */
   replaced = $state.raw<{ user_id: string; password: string } | null>(null);
@@ -90,9 +91,23 @@ export class Administration {
     if (session) await this.around.signOut(session);
   }
 
+  /** Auditors look, and change nothing. */
+  get looksOnly(): boolean {
+    return this.me?.role === "auditor";
+  }
+
+  /** Reads the newest part of the audit log, or what comes before the part that is there. */
+  async readAudit(older = false): Promise<void> {
+    const known = older ? (this.audit ?? []) : [];
+    await this.act(async () => {
+      this.audit = [...known, ...(await this.around.desk.auditLog(known.at(-1)?.seq))];
+    }, false);
+  }
+
   /** Fetches everything that the page shows. */
   async look(): Promise<void> {
     const { desk } = this.around;
+    if (this.looksOnly) return;
     try {
       [this.staff, this.channels, this.status, this.guidance, this.settings] = await Promise.all([
         desk.staff(), desk.channels(), desk.status(), desk.guidance(), desk.settings(),
@@ -152,12 +167,12 @@ export class Administration {
     });
   }
 
-  private async act(work: () => Promise<unknown>): Promise<boolean> {
+  private async act(work: () => Promise<unknown>, lookAgain = true): Promise<boolean> {
     this.working = true;
     this.refusal = null;
     try {
       await work();
-      await this.look();
+      if (lookAgain) await this.look();
       return true;
     } catch (error) {
       this.refusal = reasonOf(error);
@@ -177,7 +192,7 @@ export class Administration {
       this.letGo(refused ? "signin.notAdministrator" : "session.ended");
       return;
     }
-    if (this.me.role !== "administrator") {
+    if (this.me.role !== "administrator" && this.me.role !== "auditor") {
       this.letGo("signin.notAdministrator");
       void this.around.signOut(session);
       return;
@@ -192,7 +207,7 @@ export class Administration {
     this.around.desk.token = null;
     this.session = null;
     this.me = null;
-    this.staff = this.channels = this.status = this.guidance = this.settings = null;
+    this.staff = this.channels = this.status = this.guidance = this.settings = this.audit = null;
     this.added = this.replaced = null;
     this.trouble = trouble;
     this.stage = "signed_out";

@@ -5,8 +5,8 @@ import re
 
 from madoguchi import errors
 from madoguchi.context import Context
+from madoguchi.storage import audit, stream
 from madoguchi.storage import channels as stored
-from madoguchi.storage import stream
 from madoguchi.storage.channels import Channel, ChannelChange, Mode
 from madoguchi.storage.db import Tx
 from madoguchi.storage.stream import Note
@@ -77,6 +77,7 @@ async def add(
         raise errors.Conflict("There is a channel with this id already.")
     await stored.insert_change(tx, ChannelChange(channel_id, at, by, None, mode, reason))
     await stream.publish(tx, Note("desk", "channels"))
+    await audit.append(tx, at, by, "channel.added", channel_id, mode=mode, reason=reason)
     return await _existing(tx, channel_id)
 
 
@@ -91,15 +92,18 @@ async def switch(ctx: Context, tx: Tx, channel_id: str, mode: Mode, reason: str 
     await stored.update_mode(tx, channel_id, mode, reason)
     await stored.insert_change(tx, ChannelChange(channel_id, ctx.clock.now(), by, channel.mode, mode, reason))
     await stream.publish(tx, Note("desk", "channels"))
+    told = {"before": channel.mode, "after": mode, "reason": reason}
+    await audit.append(tx, ctx.clock.now(), by, "channel.switched", channel_id, **told)
     return await _existing(tx, channel_id)
 
 
-async def renew_secrets(ctx: Context, tx: Tx, channel_id: str, sealed_secrets: str) -> Channel:
+async def renew_secrets(ctx: Context, tx: Tx, channel_id: str, sealed_secrets: str, *, by: str) -> Channel:
     """Replaces a channel's sealed secrets. Raises NotFound."""
     if await stored.get_channel_to_change(tx, channel_id) is None:
         raise errors.NotFound("There is no such channel.")
     await stored.update_secrets(tx, channel_id, sealed_secrets)
     await stream.publish(tx, Note("desk", "channels"))
+    await audit.append(tx, ctx.clock.now(), by, "channel.secrets_renewed", channel_id)
     return await _existing(tx, channel_id)
 
 

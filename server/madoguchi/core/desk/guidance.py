@@ -9,8 +9,8 @@ from msgspec import Meta
 from madoguchi import errors
 from madoguchi.core.desk import hours
 from madoguchi.core.desk.hours import Hours
+from madoguchi.storage import audit, stream
 from madoguchi.storage import guidance as stored
-from madoguchi.storage import stream
 from madoguchi.storage.db import Tx
 
 # After this long a number or its hours should be looked at again (domain: "Guidance").
@@ -86,7 +86,7 @@ async def list_entries(tx: Tx, at: datetime) -> list[Entry]:
     return [_entry(hotline, at) for hotline in await stored.list_guidance(tx)]
 
 
-async def put(tx: Tx, guidance_id: str, wording: Wording, at: datetime) -> None:
+async def put(tx: Tx, guidance_id: str, wording: Wording, by: str, at: datetime) -> None:
     """Sets an entry, or makes one. A new number or new hours count as unchecked unless they were just confirmed."""
     before = {each.id: each for each in await stored.list_guidance(tx)}.get(guidance_id)
     hotline = stored.Hotline(
@@ -106,9 +106,11 @@ async def put(tx: Tx, guidance_id: str, wording: Wording, at: datetime) -> None:
         hotline = msgspec.structs.replace(hotline, checked_on=before.checked_on)
     await stored.upsert(tx, hotline)
     await stream.publish(tx, stream.Note("desk", "guidance"))
+    told = {"name": wording.name, "phone": wording.phone, "hours": wording.hours_text, "checked": wording.checked}
+    await audit.append(tx, at, by, "guidance.written", guidance_id, **told)
 
 
-async def remove(tx: Tx, guidance_id: str) -> None:
+async def remove(tx: Tx, guidance_id: str, by: str, at: datetime) -> None:
     """Takes an entry away. Raises NotFound, and NotAllowed for the last one: every no carries a way out."""
     ids = await stored.lock_all(tx)
     if guidance_id not in ids:
@@ -117,22 +119,25 @@ async def remove(tx: Tx, guidance_id: str) -> None:
         raise errors.NotAllowed("The last entry stays: people who are turned away need somewhere to go.")
     await stored.delete(tx, guidance_id)
     await stream.publish(tx, stream.Note("desk", "guidance"))
+    await audit.append(tx, at, by, "guidance.removed", guidance_id)
 
 
-async def reorder(tx: Tx, ids: list[str]) -> None:
+async def reorder(tx: Tx, ids: list[str], by: str, at: datetime) -> None:
     """Puts the entries into an order. Raises Conflict if these are not the entries that there are."""
     if sorted(ids) != sorted(await stored.lock_all(tx)):
         raise errors.Conflict("The list has changed meanwhile. Please look again.")
     await stored.update_order(tx, ids)
     await stream.publish(tx, stream.Note("desk", "guidance"))
+    await audit.append(tx, at, by, "guidance.ordered", order=ids)
 
 
-async def confirm(tx: Tx, guidance_id: str, at: datetime) -> str:
+async def confirm(tx: Tx, guidance_id: str, by: str, at: datetime) -> str:
     """Notes that somebody has looked at number and hours; gives the day, `YYYY-MM-DD` in Japan. Raises NotFound."""
     today = at.astimezone(hours.TOKYO).date()
     if not await stored.update_checked(tx, guidance_id, today):
         raise errors.NotFound("There is no such entry.")
     await stream.publish(tx, stream.Note("desk", "guidance"))
+    await audit.append(tx, at, by, "guidance.confirmed", guidance_id)
     return today.isoformat()
 
 

@@ -17,6 +17,7 @@ from madoguchi.core.chat import accounts, membership
 from madoguchi.core.desk import case_room
 from madoguchi.ids import CaseID
 from madoguchi.storage import accounts as stored_accounts
+from madoguchi.storage import audit
 from madoguchi.storage import cases as stored_cases
 from madoguchi.storage import purging as stored
 from madoguchi.storage import rooms as stored_rooms
@@ -67,6 +68,8 @@ async def purge(ctx: Context, tx: Tx, case_id: CaseID, by: str, reason: str | No
     at = ctx.clock.now()
     await stored.update_purged(tx, case_id, at)
     await stored_cases.insert_step(tx, case_id, at, "purged", by, reason=reason)
+    figures = {"events": purged.events, "keys": purged.keys, "files": purged.files}
+    await audit.append(tx, at, by, "case.purged", case_id, reason=reason, **figures)
     log.info("case purged", case_id=case_id, events=purged.events, keys=purged.keys, files=purged.files)
     return purged
 

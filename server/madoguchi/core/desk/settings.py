@@ -1,5 +1,6 @@
 """The desk's own settings, which an administrator may change while it runs."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -7,6 +8,7 @@ from msgspec import Meta
 
 from madoguchi import errors
 from madoguchi.core.desk.hours import ALWAYS, Hours
+from madoguchi.storage import audit
 from madoguchi.storage import settings as stored
 from madoguchi.storage.db import Tx
 
@@ -42,7 +44,7 @@ async def get(tx: Tx) -> DeskSettings:
     return msgspec.convert(given, DeskSettings)
 
 
-async def change(tx: Tx, name: str, value: object, by: str | None) -> DeskSettings:
+async def change(tx: Tx, name: str, value: object, by: str, at: datetime) -> DeskSettings:
     """Sets one setting; gives them all as they stand then. Raises Invalid for a name or value that makes no sense."""
     if name not in _names:
         raise errors.Invalid("There is no setting of that name.")
@@ -51,4 +53,5 @@ async def change(tx: Tx, name: str, value: object, by: str | None) -> DeskSettin
     except msgspec.ValidationError as wrong:
         raise errors.Invalid(f"This is not a value for {name}: {wrong}") from None
     await stored.update_setting(tx, name, msgspec.json.encode(value).decode(), by)
+    await audit.append(tx, at, by, "setting.changed", name, value=value)
     return await get(tx)

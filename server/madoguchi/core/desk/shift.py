@@ -65,7 +65,7 @@ async def look(ctx: Context, tx: Tx) -> Shift:
     )
 
 
-async def set_intake(tx: Tx, intake: str, by: str) -> None:
+async def set_intake(ctx: Context, tx: Tx, intake: str, by: str) -> None:
     """Pauses the taking in of new cases, or goes on with it. Who waits already goes on waiting."""
-    await desk_settings.change(tx, "intake", intake, by)
+    await desk_settings.change(tx, "intake", intake, by, ctx.clock.now())
     await stream.publish(tx, Note("desk", "settings"))

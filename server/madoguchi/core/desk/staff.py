@@ -11,9 +11,9 @@ from madoguchi.context import Context
 from madoguchi.core.chat import accounts, profiles
 from madoguchi.core.desk import cases
 from madoguchi.core.desk import settings as desk_settings
+from madoguchi.storage import audit, stream
 from madoguchi.storage import cases as stored_cases
 from madoguchi.storage import staff as stored
-from madoguchi.storage import stream
 from madoguchi.storage.db import Tx
 from madoguchi.storage.staff import Role, Staff
 from madoguchi.storage.stream import Note
@@ -68,6 +68,7 @@ async def add(
     password = password or secrets.token_urlsafe(12)
     user_id = await accounts.create(ctx, tx, localpart, password=password, kind="staff", display_name=name)
     await stored.insert_staff(tx, user_id, name, role, capacity, ctx.clock.now(), by)
+    await audit.append(tx, ctx.clock.now(), by or "system", "staff.added", user_id, role=role, capacity=capacity)
     return Added(user_id, name, role, capacity, password)
 
 
@@ -107,16 +108,21 @@ async def change(
         await profiles.rename(ctx, tx, user_id, after.name)
     await cases.release(ctx, tx, user_id, held, by=by)
     await stream.publish(tx, Note("desk", "staff"))
+    changed = {
+        key: getattr(after, key) for key in ("name", "role", "capacity") if getattr(after, key) != getattr(before, key)
+    }
+    await audit.append(tx, ctx.clock.now(), by, "staff.changed", user_id, **changed)
     return after
 
 
-async def reset_password(ctx: Context, tx: Tx, user_id: str) -> str:
+async def reset_password(ctx: Context, tx: Tx, user_id: str, *, by: str) -> str:
     """A new first password for somebody who has lost theirs; they are signed out everywhere. Raises NotFound."""
     staff = await stored.lock_staff(tx, user_id)
     if staff is None or staff.disabled_at is not None:
         raise errors.NotFound("There is no such member of staff.")
     password = secrets.token_urlsafe(12)
     await accounts.set_password(ctx, tx, user_id, password, end_sessions=True)
+    await audit.append(tx, ctx.clock.now(), by, "staff.password_reset", user_id)
     return password
 
 
@@ -142,6 +148,7 @@ async def disable(ctx: Context, tx: Tx, user_id: str, *, by: str) -> None:
     await cases.release(ctx, tx, user_id, held, by=by)
     await stored_cases.update_all_ended(tx, user_id, at)
     await stream.publish(tx, Note("desk", "staff"))
+    await audit.append(tx, at, by, "staff.disabled", user_id)
 
 
 async def seen(ctx: Context, tx: Tx, staff: Staff) -> None:
