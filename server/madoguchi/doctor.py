@@ -19,7 +19,7 @@ from madoguchi.core import egress
 from madoguchi.core.chat import registrations
 from madoguchi.core.chat.registrations import AppService
 from madoguchi.migrate import newest_revision
-from madoguchi.storage import appservices, channels, health, stream, vault
+from madoguchi.storage import appservices, channels, checks, health, stream, vault
 from madoguchi.storage.appservices import Queue
 from madoguchi.storage.db import Tx
 from madoguchi.up import Problem, lock, runfile
@@ -186,6 +186,8 @@ async def _inside_database(tx: Tx, settings: Settings, running: bool) -> AsyncIt
     if running:
         yield await _keeper(tx)
     yield await _vault(tx)
+    for check in await checks.list_checks(tx):
+        yield _check(check)
     yield await _channels(tx)
     async for finding in _appservices(tx, settings, running):
         yield finding
@@ -210,6 +212,20 @@ async def _vault(tx: Tx) -> Finding:
     return Finding(
         "vault", "ok", f"{found.threshold} of {found.shares} holders open it; {await vault.count_keys(tx)} keys"
     )
+
+
+def _check(check: checks.Check) -> Finding:
+    about, wrong, mend = {
+        "vault": ("vault", "sessions that its holders could not open", "`madoguchi vault check` says which and why."),
+        "audit": (
+            "audit log",
+            "faults",
+            "`madoguchi audit verify` says which. Copy everything as it is now.",
+        ),
+    }.get(check.name, (check.name, "faults", ""))
+    if check.found:
+        return Finding(about, "bad", f"{check.found} {wrong} ({check.at:%F %T} UTC).", mend)
+    return Finding(about, "ok", f"nothing wrong at the last examination ({check.at:%F %T} UTC)")
 
 
 async def _channels(tx: Tx) -> Finding:

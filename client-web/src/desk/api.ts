@@ -191,6 +191,8 @@ export interface DeskStatus {
   schema: string;
   database: string;
   unchecked_guidance: string[];
+  /** Daily examinations; `found`: how much is wrong. */
+  checks: { name: string; at: number; found: number }[];
 }
 
 export interface Times {

@@ -13,7 +13,7 @@ from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.settings import DeskSettings
 from madoguchi.core.desk.staff import Added
 from madoguchi.storage import channels as stored_channels
-from madoguchi.storage import health, stream
+from madoguchi.storage import checks, health, stream
 from madoguchi.storage import staff as stored_staff
 from madoguchi.storage.staff import Role
 from madoguchi.web.endpoint import Call
@@ -150,6 +150,15 @@ class NewValue(msgspec.Struct):
     value: Any
 
 
+class CheckSeen(msgspec.Struct, frozen=True):
+    """A daily examination: `vault` (could its holders open everything?), `audit` (is the log whole?). at: milliseconds;
+    found: how much is wrong."""
+
+    name: str
+    at: int
+    found: int
+
+
 class Status(msgspec.Struct, frozen=True):
     """unchecked_guidance: entries whose number and hours nobody has confirmed in the last 90 days."""
 
@@ -160,6 +169,7 @@ class Status(msgspec.Struct, frozen=True):
     schema: str
     database: str
     unchecked_guidance: list[str]
+    checks: list[CheckSeen]
 
 
 async def list_staff(call: Call) -> StaffList:
@@ -254,6 +264,7 @@ async def get_status(call: Call) -> Status:
         schema=await health.get_schema_version(tx),
         database=await health.get_database_version(tx),
         unchecked_guidance=await guidance.list_unchecked(tx, at),
+        checks=[CheckSeen(each.name, _required_ms(each.at), each.found) for each in await checks.list_checks(tx)],
     )
 
 

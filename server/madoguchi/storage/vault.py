@@ -7,6 +7,9 @@ import msgspec
 
 from madoguchi.storage.db import Tx
 
+# A key and the message that it opens come by two roads.
+PATIENCE_MS = 5 * 60 * 1000
+
 
 class Vault(msgspec.Struct, frozen=True):
     """The vault of this desk. public_key: X25519, 32 bytes; key_id: its short name, on every sealed key."""
@@ -96,6 +99,45 @@ async def list_keys(tx: Tx, room_id: str, key_id: str) -> list[SealedKey]:
         key_id,
     )
     return [SealedKey(**row) for row in rows]
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """A Megolm session of a case that the vault does not have; at: of its first event, ms since 1970."""
+
+    case_id: str
+    room_id: str
+    session_id: str
+    sender: str
+    events: int
+    at: int
+
+
+async def list_gaps(tx: Tx, key_id: str, before: int) -> list[Gap]:
+    """Sessions in which something was said in a case before a moment (ms) and whose key the vault does not have.
+
+    What was taken back needs none, and of a purged case there is nothing left.
+    """
+    rows = await tx.fetch(
+        """
+        SELECT c.id AS case_id, said.room_id, said.session_id, min(said.sender) AS sender, count(*) AS events,
+               min(said.at) AS at
+          FROM (SELECT e.room_id, e.sender, e.at, e.body::json #>> '{content,session_id}' AS session_id FROM events e
+                 WHERE e.type = 'm.room.encrypted' AND e.at < $2) said
+          JOIN cases c ON c.room_id = said.room_id
+         WHERE said.session_id IS NOT NULL AND c.state <> 'purged' AND NOT EXISTS (
+               SELECT 1 FROM vault_keys k
+                WHERE k.room_id = said.room_id AND k.session_id = said.session_id AND k.key_id = $1)
+         GROUP BY c.id, said.room_id, said.session_id ORDER BY min(said.at), said.session_id
+        """,
+        key_id,
+        before,
+    )
+    return [Gap(**row) for row in rows]
+
+
+async def count_waiting(tx: Tx, user_id: str) -> int:
+    """How many messages wait on the server for somebody's devices: for the keeper, keys among them."""
+    return int(await tx.fetchval("SELECT count(*) FROM to_device WHERE user_id = $1", user_id))
 
 
 async def count_keys(tx: Tx) -> int:

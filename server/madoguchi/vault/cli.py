@@ -4,7 +4,9 @@ import asyncio
 import getpass
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +15,7 @@ import click
 
 from madoguchi.config import Settings
 from madoguchi.flags import with_settings
+from madoguchi.storage import health
 from madoguchi.storage import vault as rows
 from madoguchi.storage.db import Tx
 from madoguchi.up import Problem
@@ -21,6 +24,7 @@ from madoguchi.vault import ceremony, shares
 from madoguchi.vault.ceremony import Made
 
 T = TypeVar("T")
+KEEPER_SILENT_AFTER = timedelta(minutes=3)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -88,6 +92,39 @@ def status(settings: Settings) -> None:
         return f"Vault {found.key_id} ({made}): {await rows.count_keys(tx)} session keys sealed."
 
     click.echo(_in_database(settings, read))
+
+
+@vault.command("check")
+@with_settings
+def check(settings: Settings) -> None:
+    """Say which messages the holders could not open, and why. Ends with 1 if there are any."""
+
+    async def read(tx: Tx) -> tuple[list[rows.Gap], str]:
+        found = await rows.get_vault(tx)
+        if found is None:
+            raise ceremony.VaultProblem("This desk has no vault yet. Make one with `madoguchi vault init`.")
+        gaps = await rows.list_gaps(tx, found.key_id, int(time.time() * 1000) - rows.PATIENCE_MS)
+        return gaps, await _why(tx, settings)
+
+    gaps, why = _in_database(settings, read)
+    for gap in gaps:
+        since = datetime.fromtimestamp(gap.at / 1000).astimezone()
+        click.echo(f"case {gap.case_id}: {gap.events} events by {gap.sender} since {since:%Y-%m-%d %H:%M}")
+    if not gaps:
+        click.echo("Everything that was said can be opened by the vault's holders.")
+        return
+    click.echo(f"{sum(gap.events for gap in gaps)} events in {len({gap.case_id for gap in gaps})} cases: {why}")
+    sys.exit(1)
+
+
+async def _why(tx: Tx, settings: Settings) -> str:
+    seen = (await health.list_heartbeats(tx)).get("keeper")
+    if seen is None or datetime.now(UTC) - seen > KEEPER_SILENT_AFTER:
+        return "the keeper does not run; what waits for it is not lost."
+    waiting = await rows.count_waiting(tx, f"@keeper:{settings.server_name}")
+    if waiting:
+        return f"{waiting} messages wait for the keeper, the keys may be among them."
+    return "the senders' devices never gave the keeper these keys; it has asked them for them."
 
 
 def write_sheet(path: Path, made: Made) -> None:

@@ -18,7 +18,7 @@ from madoguchi.context import Context
 from madoguchi.storage import jobs as stored
 from madoguchi.storage.db import Tx
 from madoguchi.storage.jobs import Job
-from madoguchi.work import auditing, retention
+from madoguchi.work import auditing, checks, retention
 from madoguchi.work.schedule import SCHEDULE, Entry
 
 log = structlog.get_logger()
@@ -40,6 +40,8 @@ KINDS: dict[str, Work] = {
     "forget_case": retention.forget_case,
     "remove_files": retention.remove_files,
     "sign_audit_log": auditing.sign_audit_log,
+    "check_audit_log": checks.check_audit_log,
+    "check_vault": checks.check_vault,
 }
 
 MOST_ATTEMPTS = 12

@@ -1,0 +1,32 @@
+"""Daily examinations. What they find stands on the administrator's page and in `madoguchi doctor`."""
+
+from typing import Any
+
+import structlog
+
+from madoguchi.context import Context
+from madoguchi.core.desk import auditing
+from madoguchi.storage import checks, vault
+from madoguchi.storage.checks import Check
+from madoguchi.storage.db import Tx
+
+log = structlog.get_logger()
+
+
+async def check_vault(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """Whether every encrypted event of every case could be opened by the vault's holders."""
+    found = await vault.get_vault(tx)
+    if found is None:
+        return
+    gaps = await vault.list_gaps(tx, found.key_id, ctx.clock.ms() - vault.PATIENCE_MS)
+    await checks.put(tx, Check("vault", ctx.clock.now(), len(gaps)))
+    if gaps:
+        log.warning("sessions are missing in the vault", sessions=len(gaps), cases=len({gap.case_id for gap in gaps}))
+
+
+async def check_audit_log(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """Whether the audit log is what it was when it was written."""
+    _, faults = await auditing.faults(ctx, tx)
+    await checks.put(tx, Check("audit", ctx.clock.now(), len(faults)))
+    if faults:
+        log.warning("the audit log is not whole", faults=faults)

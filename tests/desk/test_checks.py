@@ -1,0 +1,102 @@
+"""The nightly examinations: what the vault's holders could not open is named, and the alarm is seen where one looks."""
+
+import base64
+import contextlib
+import subprocess
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from madoguchi.context import Context
+from madoguchi.work import checks
+from tests.cast import DESK, Json, Person
+from tests.desk.conftest import Desk
+from tests.desk.test_jobs import SetClock, a_context
+
+ENCRYPTED = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "x", "device_id": "d"}
+
+
+@pytest.fixture
+async def with_vault(desk: Desk) -> AsyncIterator[Desk]:
+    """A desk with a vault, and no case but those of the test: earlier ones have no keys at all."""
+    desk.workers.postgres.psql("UPDATE cases SET state = 'purged'", "madoguchi")
+    with contextlib.suppress(subprocess.CalledProcessError):
+        await desk.run("vault", "init")
+    yield desk
+    for table in ("vault_keys", "vault", "checks"):
+        desk.workers.postgres.psql(f"DELETE FROM {table}", "madoguchi")
+
+
+async def says(person: Person, room: str, session: str) -> str:
+    return await person.sends(room, "m.room.encrypted", ENCRYPTED | {"session_id": session})
+
+
+async def seals(desk: Desk, room: str, session: str) -> None:
+    body = {"room_id": room, "session_id": session, "sender_key": "c", "sealed": base64.b64encode(b"s").decode()}
+    await (await desk.keeper()).put(DESK + "/keeper/vault_keys", {"keys": [body]})
+
+
+async def examined(ctx: Context, after: timedelta = timedelta(minutes=6)) -> None:
+    assert isinstance(ctx.clock, SetClock)
+    ctx.clock.at += after
+    async with ctx.db.transaction() as tx:
+        await checks.check_vault(ctx, tx, {})
+        await checks.check_audit_log(ctx, tx, {})
+
+
+async def found(desk: Desk) -> dict[str, int]:
+    status: Json = await (await desk.administrator()).get(DESK + "/status")
+    return {check["name"]: check["found"] for check in status["checks"]}
+
+
+async def asks(desk: Desk, *words: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.CompletedProcess(words, 0, await desk.run(*words), "")
+    except subprocess.CalledProcessError as failed:
+        return subprocess.CompletedProcess(words, failed.returncode, failed.stdout, failed.stderr)
+
+
+async def test_what_is_missing_in_the_vault_is_named_until_it_is_there(with_vault: Desk) -> None:
+    desk = with_vault
+    mio, opened = await desk.arrives()
+    room, case = opened["room_id"], opened["case_id"]
+    for session in ("one", "one", "two"):
+        await says(mio, room, session)
+    taken = await says(mio, room, "three")
+    await mio.redacts(room, taken)
+    await seals(desk, room, "one")
+    async with a_context(desk) as ctx:
+        # A key and its message come by two roads.
+        await examined(ctx, timedelta(minutes=0))
+        assert await found(desk) == {"vault": 0, "audit": 0}
+        await examined(ctx)
+        assert await found(desk) == {"vault": 1, "audit": 0}
+        told = await asks(desk, "doctor")
+        assert told.returncode == 1 and "1 sessions that its holders could not open" in told.stdout
+        desk.workers.postgres.psql(f"UPDATE events SET at = at - 600000 WHERE room_id = '{room}'", "madoguchi")
+        told = await asks(desk, "vault", "check")
+        assert told.returncode == 1 and f"case {case}: 1 events by {mio.user_id}" in told.stdout
+        assert "1 events in 1 cases: " in told.stdout
+        await seals(desk, room, "two")
+        assert "can be opened" in (await asks(desk, "vault", "check")).stdout
+        await examined(ctx)
+        assert await found(desk) == {"vault": 0, "audit": 0}
+
+
+async def test_a_log_that_was_changed_alarms(desk: Desk) -> None:
+    await desk.administrator()
+    psql = desk.workers.postgres.psql
+    psql("ALTER TABLE audit_log DISABLE TRIGGER audit_log_grows", "madoguchi")
+    psql("UPDATE audit_log SET subject = subject || 'x' WHERE seq = 1", "madoguchi")
+    try:
+        async with a_context(desk) as ctx:
+            await examined(ctx)
+        assert (await found(desk))["audit"] == 1
+        assert "audit log" in (await asks(desk, "doctor")).stdout
+    finally:
+        psql("UPDATE audit_log SET subject = rtrim(subject, 'x') WHERE seq = 1", "madoguchi")
+        psql("ALTER TABLE audit_log ENABLE TRIGGER audit_log_grows", "madoguchi")
+    async with a_context(desk) as ctx:
+        await examined(ctx)
+    assert (await found(desk))["audit"] == 0
