@@ -49,6 +49,7 @@ async def test_from_the_link_to_a_colleague_at_work(house: House, browser: Brows
     await changes_a_colleague(rika)
     await writes_guidance(rika, house)
     await sets_the_hours(rika, house)
+    await switches_a_channel(rika)
     await every_page_stands(rika)
 
     nao = await Counsellor.signs_in(browser, house, Staff(user_id, password, "直"))
@@ -154,6 +155,27 @@ async def sets_the_hours(rika: Visitor, house: House) -> None:
     await page.get_by_label("窓口の名前").fill("相談窓口")
     await page.get_by_role("button", name="保存する").click()
     await expect(page.get_by_role("status").get_by_text("保存しました")).to_be_visible()
+
+
+async def switches_a_channel(rika: Visitor) -> None:
+    page = rika.page
+    await page.get_by_role("button", name="経路", exact=True).click()
+    row = page.get_by_role("row", name="ウェブ")
+    for mode, reason in (("新しい相談は受けない", "機械の点検"), ("開いています", "点検が終わった")):
+        await row.get_by_role("button", name="切り替える").click()
+        dialog = page.get_by_role("dialog")
+        await dialog.get_by_role("radio", name=mode).check()
+        await expect(dialog).to_contain_text("この経路で続いている相談: 0件")
+        await dialog.get_by_label("理由").fill(reason)
+        assert await rika.violations() == []
+        await rika.picture("admin-switch-channel")
+        await dialog.get_by_role("button", name="切り替える").click()
+        await expect(dialog).to_be_hidden()
+        await expect(row).to_contain_text(mode)
+    await row.get_by_role("button", name="経過").click()
+    await expect(page.get_by_role("dialog").get_by_role("listitem").first).to_contain_text("点検が終わった")
+    assert await rika.violations() == []
+    await page.get_by_role("dialog").get_by_role("button", name="閉じる").click()
 
 
 async def every_page_stands(rika: Visitor) -> None:

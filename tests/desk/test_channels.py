@@ -9,7 +9,7 @@ import pytest
 import yaml
 from nacl.public import PrivateKey, SealedBox
 
-from tests.cast import DESK, Person, refused
+from tests.cast import DESK, Json, Person, refused
 from tests.desk.conftest import Desk
 from tests.house import SERVER_NAME
 
@@ -130,3 +130,41 @@ async def test_staff_from_the_command_line(desk: Desk) -> None:
     with pytest.raises(subprocess.CalledProcessError) as failed:
         await desk.run("staff", "add", localpart, "--name", "桜")
     assert "taken" in failed.value.stderr and "Traceback" not in failed.value.stderr
+
+
+async def test_an_administrator_switches_a_channel_and_sees_whom_it_touches(desk: Desk) -> None:
+    admin = await desk.administrator()
+    channel_id, _ = await relay(desk)
+    person = await ghost(desk)
+    body = {"channel": "line", "channel_id": channel_id}
+    await person.call("POST", DESK + "/cases", body, user_id=person.user_id)
+
+    async def seen() -> Json:
+        channels = (await admin.get(DESK + "/channels"))["channels"]
+        return next(channel for channel in channels if channel["id"] == channel_id)
+
+    before = await seen()
+    assert (before["running"], before["mode"]) == (1, "relay")
+    assert before["modes"] == ["contact_point", "relay", "draining", "notice_only", "closed"]
+    path = f"{DESK}/channels/{channel_id}/mode"
+    told = await admin.put(path, {"mode": "draining", "reason": "年度末の切り替え"})
+    assert next(one for one in told["channels"] if one["id"] == channel_id)["mode"] == "draining"
+    after = await seen()
+    last = after["changes"][-1]
+    assert (last["by"], last["mode_before"], last["mode_after"], last["reason"]) == (
+        admin.user_id, "relay", "draining", "年度末の切り替え",
+    )  # fmt: skip
+    assert after["running"] == 1
+    # What makes no sense is refused, and changes nothing.
+    for wrong, status in (
+        ({"mode": "open", "reason": "r"}, 400),
+        ({"mode": "relay", "reason": "  "}, 400),
+        ({"mode": "relay"}, 400),
+        ({"mode": "gone", "reason": "r"}, 400),
+    ):
+        await refused(admin.put(path, wrong), status)
+    await refused(admin.put(f"{DESK}/channels/nosuch/mode", {"mode": "closed", "reason": "r"}), 404)
+    await refused(admin.put(f"{DESK}/channels/web/mode", {"mode": "relay", "reason": "r"}), 400)
+    assert (await seen())["mode"] == "draining"
+    entries = (await admin.get(DESK + "/audit", limit=1))["entries"]
+    assert (entries[0]["act"], entries[0]["subject"]) == ("channel.switched", channel_id)

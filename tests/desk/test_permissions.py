@@ -49,6 +49,7 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("POST", "/staff/{user_id}/password"): ADMINISTRATOR,
     ("POST", "/staff/{user_id}/disable"): ADMINISTRATOR,
     ("GET", "/channels"): ADMINISTRATOR,
+    ("PUT", "/channels/{channel_id}/mode"): ADMINISTRATOR,
     ("GET", "/audit"): {"administrator", "auditor"},
     ("GET", "/status"): ADMINISTRATOR,
     ("GET", "/settings"): ADMINISTRATOR,
@@ -74,6 +75,7 @@ BODIES: dict[str, object] = {
     "/intake": {"intake": "open"},
     "/staff": {"localpart": "UPPER", "name": "n", "role": "counsellor"},
     "/settings/{name}": {"value": 1},
+    "/channels/{channel_id}/mode": {"mode": "closed", "reason": "r"},
     "/guidance": {"order": []},
     "/guidance/{guidance_id}": {"name": "n", "phone": "110", "hours_text": "h"},
     "/admin/redeem": {"token": "wrong", "localpart": "x", "name": "n", "password": "long enough"},
@@ -115,7 +117,9 @@ async def test_every_operation_lets_in_whom_it_should_and_nobody_else(desk: Desk
 
 def _call(desk: Desk, person: Person | None, method: str, path: str) -> Callable[[], Awaitable[object]]:
     token = person.token if person else None
-    filled = DESK + path.format(case_id="nosuchcase", user_id="@nobody:madoguchi.test", name="nosuch", guidance_id="No")
+    filled = DESK + path.format(
+        case_id="nosuchcase", user_id="@nobody:madoguchi.test", name="nosuch", guidance_id="No", channel_id="no"
+    )
     body = BODIES.get(path, {} if method in ("POST", "PUT") else None)
     return lambda: desk.some_line().call(method, filled, body, token=token)
 

@@ -180,6 +180,10 @@ export interface Channel {
   mode: string;
   reason: string | null;
   has_secrets: boolean;
+  /** Cases that came by it and have not ended. */
+  running: number;
+  /** Those that it may be in. */
+  modes: string[];
   changes: { at: number; by: string; mode_before: string | null; mode_after: string; reason: string | null }[];
 }
 
@@ -370,6 +374,10 @@ export class Desk {
 
   async auditLog(before?: number): Promise<AuditEntry[]> {
     return (await this.call<{ entries: AuditEntry[] }>("GET", "/audit", { query: { before } })).entries;
+  }
+
+  switchChannel(id: string, mode: string, reason: string): Promise<unknown> {
+    return this.call("PUT", `/channels/${encodeURIComponent(id)}/mode`, { body: { mode, reason } });
   }
 
   settings(): Promise<DeskSettings> {

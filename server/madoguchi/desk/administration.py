@@ -8,13 +8,14 @@ import msgspec
 from msgspec import Meta
 
 from madoguchi import errors
-from madoguchi.core.desk import guidance, staff
+from madoguchi.core.desk import channels, guidance, staff
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.settings import DeskSettings
 from madoguchi.core.desk.staff import Added
 from madoguchi.storage import channels as stored_channels
 from madoguchi.storage import checks, health, stream
 from madoguchi.storage import staff as stored_staff
+from madoguchi.storage.channels import Mode
 from madoguchi.storage.staff import Role
 from madoguchi.web.endpoint import Call
 
@@ -101,7 +102,8 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class ChannelSeen(msgspec.Struct, frozen=True):
-    """changes: who switched the mode, when and why, oldest first."""
+    """running: cases that came by it and have not ended; modes: those that it may be in; changes: who switched the
+    mode, when and why, oldest first."""
 
     id: str
     kind: str
@@ -109,7 +111,16 @@ class ChannelSeen(msgspec.Struct, frozen=True):
     mode: str
     reason: str | None
     has_secrets: bool
+    running: int
+    modes: list[Mode]
     changes: list[Change]
+
+
+class SwitchMode(msgspec.Struct):
+    """reason: why; it is kept with who and when."""
+
+    mode: Mode
+    reason: Annotated[str, Meta(min_length=1, max_length=1000)]
 
 
 class Channels(msgspec.Struct, frozen=True):
@@ -226,6 +237,7 @@ async def disable_staff(call: Call, user_id: str) -> Disabled:
 
 async def list_channels(call: Call) -> Channels:
     """The ways people reach the desk, with the history of their modes."""
+    running = await stored_channels.count_running(call.tx)
     return Channels(
         [
             ChannelSeen(
@@ -235,6 +247,8 @@ async def list_channels(call: Call) -> Channels:
                 mode=channel.mode,
                 reason=channel.reason,
                 has_secrets=channel.has_secrets,
+                running=running.get(channel.id, 0),
+                modes=list(channels.modes_of(channel.kind)),
                 changes=[
                     Change(
                         _required_ms(change.at), change.by_whom, change.mode_before, change.mode_after, change.reason
@@ -245,6 +259,12 @@ async def list_channels(call: Call) -> Channels:
             for channel in await stored_channels.list_channels(call.tx)
         ]
     )
+
+
+async def put_channel_mode(call: Call, channel_id: str, body: SwitchMode) -> Channels:
+    """Switches a channel's mode, within two seconds for everybody on it. Gives all channels as they then stand."""
+    await channels.switch(call.ctx, call.tx, channel_id, body.mode, body.reason, by=call.session.user_id)
+    return await list_channels(call)
 
 
 async def get_status(call: Call) -> Status:

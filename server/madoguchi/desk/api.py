@@ -51,6 +51,7 @@ CHAPTERS: dict[str, list[Row]] = {
         POST(DESK + "/staff/{user_id}/password", administration.reset_password, who=ADMINISTRATOR),
         POST(DESK + "/staff/{user_id}/disable", administration.disable_staff, who=ADMINISTRATOR),
         GET(DESK + "/channels", administration.list_channels, who=ADMINISTRATOR),
+        PUT(DESK + "/channels/{channel_id}/mode", administration.put_channel_mode, who=ADMINISTRATOR),
         GET(DESK + "/audit", auditing.list_audit_log, who=OVERSEER),
         GET(DESK + "/status", administration.get_status, who=ADMINISTRATOR),
         GET(DESK + "/settings", administration.get_settings, who=ADMINISTRATOR),

@@ -47,6 +47,17 @@ async def list_channels(tx: Tx) -> list[Channel]:
     return [Channel(**row) for row in rows]
 
 
+async def count_running(tx: Tx) -> dict[str, int]:
+    """How many running cases came by each channel; those without any are left out."""
+    rows = await tx.fetch(
+        """
+        SELECT channel_id, count(*) AS running FROM cases
+        WHERE state IN ('arriving', 'waiting', 'talking', 'resting') GROUP BY channel_id
+        """
+    )
+    return {row["channel_id"]: row["running"] for row in rows}
+
+
 async def list_channels_of_kind(tx: Tx, kind: str) -> list[Channel]:
     """The channels of one app, or of the web or Matrix."""
     rows = await tx.fetch(f"SELECT {_COLUMNS} FROM channels WHERE kind = $1 ORDER BY added_at, id", kind)

@@ -145,6 +145,10 @@ export class Administration {
     return this.act(() => this.around.desk.confirmGuidance(id));
   }
 
+  async switchChannel(id: string, mode: string, reason: string): Promise<boolean> {
+    return this.act(() => this.around.desk.switchChannel(id, mode, reason));
+  }
+
   async putGuidance(id: string, wording: Wording): Promise<boolean> {
     return this.act(() => this.around.desk.putGuidance(id, wording));
   }

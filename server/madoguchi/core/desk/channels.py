@@ -16,6 +16,13 @@ OWN = ("web", "matrix")
 _TAKES_CASES = ("open", "contact_point", "relay")
 
 
+def modes_of(kind: str) -> tuple[Mode, ...]:
+    """The modes that a channel of a kind may be in."""
+    return ("open", "draining", "notice_only", "closed") if kind in OWN else (
+        "contact_point", "relay", "draining", "notice_only", "closed",
+    )  # fmt: skip
+
+
 def takes_cases(channel: Channel) -> bool:
     """Whether a new case may come from the channel."""
     return channel.mode in _TAKES_CASES
@@ -111,9 +118,9 @@ def _checked(kind: str, mode: Mode, reason: str | None) -> str | None:
     reason = (reason or "").strip() or None
     if reason is not None and len(reason) > 1000:
         raise errors.Invalid("A reason has at most 1,000 characters.")
-    if kind in OWN and mode in ("contact_point", "relay"):
+    if kind in OWN and mode not in modes_of(kind):
         raise errors.Invalid("No app stands in between on this channel: it can't be a contact point or a relay.")
-    if kind not in OWN and mode == "open":
+    if kind not in OWN and mode not in modes_of(kind):
         raise errors.Invalid("A channel to an app is a contact_point or a relay, not open.")
     if mode == "relay" and reason is None:
         raise errors.Invalid("A relay lets the app's company read what is said; it needs a recorded reason.")
