@@ -10,15 +10,15 @@ import { Youth } from "./screens/youth/visit.svelte";
 
 const OFFERED: readonly Language[] = ["ja-x-easy", "ja", "en"];
 
-function tabStorage(): Storage | null {
+function allowed(storage: () => Storage): Storage | null {
   try {
-    return sessionStorage;
+    return storage();
   } catch {
     return null;
   }
 }
 
-const traces = new Traces(tabStorage());
+const traces = new Traces(allowed(() => sessionStorage), allowed(() => localStorage));
 const chosen = traces.language;
 speak(chosen !== null && chosen in NAMES ? (chosen as Language) : preferred(OFFERED, navigator.languages));
 

@@ -166,6 +166,44 @@ test("the keeper reads without being shown as a reader", async () => {
   expect(youth.conversation?.silent).toEqual([KEEPER]);
 });
 
+describe("remembered on this phone", () => {
+  test("only for who asks, and with everything that the tab has", async () => {
+    const lasting = memory();
+    around.traces = new Traces(storage, lasting);
+    const youth = await begun();
+    expect(youth.remembered).toBe(false);
+    expect(lasting.data.size).toBe(0);
+    youth.remember(true);
+    expect(youth.remembered).toBe(true);
+    if (youth.conversation) youth.conversation.text = "まだ";
+    around.openChat = () => new Promise(() => undefined);
+    // Another tab, after this one was closed.
+    const later = new Traces(memory(), lasting);
+    expect(later.visit?.caseId).toBe("c1");
+    around.traces = later;
+    const again = new Youth(around);
+    void again.arrive();
+    await settled();
+    expect(again.stage).toBe("room");
+    expect(again.remembered).toBe(true);
+    again.remember(false);
+    expect(lasting.data.size).toBe(0);
+  });
+
+  test("leaving fast forgets it, and a browser that refuses says so", async () => {
+    const lasting = memory();
+    around.traces = new Traces(storage, lasting);
+    const youth = await begun();
+    youth.remember(true);
+    youth.vanish();
+    expect(lasting.data.size).toBe(0);
+    around.traces = new Traces(storage, null);
+    const other = await begun();
+    other.remember(true);
+    expect(other.remembered).toBe(false);
+  });
+});
+
 describe("coming back", () => {
   test("the words are shown only once the messages are kept under them", async () => {
     around.desk = fakeDesk({

@@ -115,3 +115,30 @@ async def test_a_second_tab_asks_before_it_takes_over(house: House, browser: Bro
     await twin.get_by_role("button", name="ここで続ける").click()
     await expect(twin.locator("li.line.mine", has_text=text)).to_be_visible()
     await expect(mio.page.get_by_role("heading", name="別のタブで開いています")).to_be_visible()
+
+
+async def test_whoever_wants_to_be_remembered_is_until_they_leave(house: House, browser: Browser) -> None:
+    mio = await YoungPerson.arrives(browser, house, reduced_motion="reduce")
+    await mio.begins()
+    text = word("またあした")
+    await mio.says(text)
+    await mio.page.get_by_role("button", name="あとで戻るには").click()
+    choice = mio.page.get_by_role("dialog").get_by_role("checkbox", name="この端末で覚えておく")
+    # Off unless somebody switches it on, and it says what that means.
+    await expect(choice).not_to_be_checked()
+    await expect(mio.page.get_by_text("この端末を使う人はだれでも開けます")).to_be_visible()
+    await choice.check()
+    assert await mio.violations() == []
+    await mio.picture("remember-360")
+    await mio.page.close()
+
+    mio.page = await mio.context.new_page()
+    await mio.page.goto(house.base_url + "/")
+    await mio.sees(text)
+    await mio.says(word("きたよ"))
+    await mio.page.get_by_role("button", name="すぐに離れる").click()
+    await mio.page.wait_for_url(lambda url: not url.startswith(house.base_url))
+    await mio.page.goto(house.base_url + "/favicon.svg")
+    assert (await mio.page.evaluate(TRACES))["local"] == []
+    await mio.page.goto(house.base_url + "/")
+    await expect(mio.page.get_by_role("button", name="はじめる")).to_be_visible()

@@ -20,9 +20,22 @@ export interface Visit {
 export type Storage = Pick<globalThis.Storage, "getItem" | "setItem" | "removeItem">;
 
 /** What a visit keeps in this tab. The key of the encrypted store lives here only, so closing the tab leaves nothing
- * that can be read. A browser without storage keeps nothing; the visit then lasts until the page is left. */
+ * that can be read. A browser without storage keeps nothing; the visit then lasts until the page is left.
+ *
+ * Only for somebody who asks to be remembered does the same lie in `lasting`, where it outlives the tab. */
 export class Traces {
-  constructor(private readonly storage: Storage | null) {}
+  constructor(private readonly tab: Storage | null, private readonly lasting: Storage | null = null) {}
+
+  /** Whether whoever opens the page in this browser is in the conversation at once. */
+  get remembered(): boolean {
+    return read(this.lasting, "visit") !== null;
+  }
+
+  /** Raises nothing; says whether it is so now. A browser may refuse. */
+  remember(wanted: boolean): boolean {
+    for (const name of NAMES) write(this.lasting, name, wanted ? read(this.tab, name) : null);
+    return this.remembered;
+  }
 
   get visit(): Visit | null {
     return this.read<Visit>("visit");
@@ -52,23 +65,37 @@ export class Traces {
     this.visit = null;
     this.drafts = [];
     this.language = null;
+    this.remember(false);
   }
 
-  private read<T>(name: string): T | null {
-    try {
-      const text = this.storage?.getItem("madoguchi." + name) ?? null;
-      return text === null ? null : (JSON.parse(text) as T);
-    } catch {
-      return null;
-    }
+  private read<T>(name: Name): T | null {
+    return (read(this.tab, name) ?? read(this.lasting, name)) as T | null;
   }
 
-  private write(name: string, value: unknown): void {
-    try {
-      if (value === null) this.storage?.removeItem("madoguchi." + name);
-      else this.storage?.setItem("madoguchi." + name, JSON.stringify(value));
-    } catch {
-      // Full or forbidden: the visit goes on, only a reload will not find it.
-    }
+  private write(name: Name, value: unknown): void {
+    const remembered = this.remembered;
+    write(this.tab, name, value);
+    if (remembered) write(this.lasting, name, value);
+  }
+}
+
+const NAMES = ["visit", "unsent", "language"] as const;
+type Name = (typeof NAMES)[number];
+
+function read(storage: Storage | null, name: Name): unknown {
+  try {
+    const text = storage?.getItem("madoguchi." + name) ?? null;
+    return text === null ? null : JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function write(storage: Storage | null, name: Name, value: unknown): void {
+  try {
+    if (value === null) storage?.removeItem("madoguchi." + name);
+    else storage?.setItem("madoguchi." + name, JSON.stringify(value));
+  } catch {
+    // Full or forbidden: the visit goes on, only a reload will not find it.
   }
 }

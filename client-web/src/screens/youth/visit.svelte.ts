@@ -38,6 +38,8 @@ export class Youth {
   /** The words of the return phrase, once, right after they were made. */
   words = $state.raw<readonly string[] | null>(null);
   keeping = $state(false);
+  /** Whoever opens the page in this browser is in the conversation at once. */
+  remembered = $state(false);
   /** Why somebody could not come back. */
   refused = $state<"unknown" | "destroyed" | "busy" | "unreachable" | null>(null);
   /** The case is open again, its earlier messages could not be. */
@@ -60,6 +62,7 @@ export class Youth {
   async arrive(): Promise<void> {
     const { traces } = this.around;
     this.visit = traces.visit;
+    this.remembered = traces.remembered;
     void this.look();
     void this.around.removeStores(STORE_PREFIX, this.visit?.store ?? null);
     if (this.visit) await this.goOn(false);
@@ -91,6 +94,11 @@ export class Youth {
       this.trouble = asTrouble(error);
       void this.look();
     }
+  }
+
+  /** Stays in this browser when the tab is closed, or does so no more. */
+  remember(wanted: boolean): void {
+    this.remembered = this.around.traces.remember(wanted);
   }
 
   /** The list of words and what is made of them, fetched when somebody needs it. */
@@ -317,6 +325,7 @@ export class Youth {
     this.conversation = null;
     this.renewed = false;
     this.words = null;
+    this.remembered = false;
     this.withoutPast = false;
     await chat?.forget().catch(() => undefined);
     void this.around.removeStores(STORE_PREFIX, null);
