@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from playwright.async_api import Browser, Route, expect
 
-from tests.browser.people import TOP, YoungPerson
+from tests.browser.people import PICTURES, TOP, YoungPerson
 from tests.house import House
 from tests.words import word
 
@@ -102,3 +102,27 @@ async def test_the_page_and_the_desk_know_the_same_numbers(house: House) -> None
     assert [{name: entry.get(name) for name in names} for entry in stored] == [
         {name: entry.get(name) for name in names} for entry in facts["guidance"]
     ]
+
+
+async def test_after_the_end_there_are_thanks_three_taps_and_a_way_back(house: House, browser: Browser) -> None:
+    mio = await YoungPerson.arrives(browser, house, reduced_motion="reduce")
+    await mio.begins()
+    await mio.says(word("ありがとう"))
+    await mio.page.get_by_role("button", name="相談を終える").click()
+    await mio.page.get_by_role("dialog").get_by_role("button", name="終える", exact=True).click()
+    await expect(mio.page.get_by_role("heading", name="話してくれて、ありがとう")).to_be_visible()
+    send = mio.page.get_by_role("button", name="答えを送る")
+    await expect(send).to_be_disabled()
+    for question, answer in (("話を聞いてもらえた", "すこし"), ("いまの気持ちは", "楽になった")):
+        await mio.page.get_by_role("group", name=question).get_by_text(answer, exact=True).click()
+    assert await mio.violations() == []
+    await mio.page.screenshot(path=PICTURES / "survey-360.png", full_page=True)
+    await mio.page.route("**/cases/mine/survey", lambda route: route.abort())
+    await send.click()
+    await expect(mio.page.get_by_role("alert").get_by_text("送れませんでした")).to_be_visible()
+    await mio.page.unroute("**/cases/mine/survey")
+    await send.click()
+    await expect(mio.page.get_by_text("教えてくれて、ありがとうございました")).to_be_visible()
+    assert await mio.violations() == []
+    await mio.page.get_by_role("button", name="もう一度相談する").click()
+    await expect(mio.page.get_by_role("button", name="チャットをはじめる")).to_be_visible()

@@ -26,6 +26,8 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("POST", "/cases"): {"nobody", "young person"},
     ("GET", "/cases/mine"): USER,
     ("POST", "/cases/mine/leave"): USER,
+    ("POST", "/cases/mine/survey"): {"young person"},
+    ("GET", "/survey"): SUPERVISOR,
     ("PUT", "/return_key"): {"young person"},
     ("DELETE", "/return_key"): {"young person"},
     ("POST", "/return"): ANYONE | {"disabled"},
@@ -67,6 +69,7 @@ TABLE: dict[tuple[str, str], set[str]] = {
 BODIES: dict[str, object] = {
     "/cases": {"channel": "web"},
     "/cases/{case_id}/hand_over": {"to": "@nobody:madoguchi.test", "reason": "r"},
+    "/cases/mine/survey": {"heard": 1},
     "/return_key": {"id": "i" * 22, "secret": "s" * 43},
     "/return": {"id": "i" * 22, "secret": "s" * 43},
     "/me/away": {"away": False},

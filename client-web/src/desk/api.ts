@@ -241,6 +241,12 @@ export interface GuidanceEntry {
   due: boolean;
 }
 
+/** How often good, in between and bad were answered; null where there are too few to show. */
+export interface SurveyMonth {
+  month: string;
+  given: Record<"heard" | "mood" | "again", number[] | null>;
+}
+
 export interface AuditEntry {
   seq: number;
   at: number;
@@ -286,6 +292,14 @@ export class Desk {
 
   leaveMyCase(): Promise<unknown> {
     return this.call("POST", "/cases/mine/leave", { body: {} });
+  }
+
+  answerSurvey(answers: Partial<Record<"heard" | "mood" | "again", number>>): Promise<unknown> {
+    return this.call("POST", "/cases/mine/survey", { body: answers });
+  }
+
+  async survey(): Promise<SurveyMonth[]> {
+    return (await this.call<{ months: SurveyMonth[] }>("GET", "/survey")).months;
   }
 
   keepReturnKey(id: string, secret: string): Promise<unknown> {

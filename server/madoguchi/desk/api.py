@@ -10,6 +10,7 @@ from madoguchi.desk import (
     invitations,
     keeper,
     supervision,
+    survey,
 )
 from madoguchi.desk.permissions import ADMINISTRATOR, KEEPER, MEMBER, OVERSEER, STAFF, SUPERVISOR, YOUNG_PERSON
 from madoguchi.web.endpoint import ANYONE, DELETE, GET, OPTIONAL, POST, PUT, USER, Row
@@ -22,6 +23,7 @@ CHAPTERS: dict[str, list[Row]] = {
         POST(DESK + "/cases", arrival.open_case, who=OPTIONAL, limit="arrive"),
         GET(DESK + "/cases/mine", arrival.get_my_case, who=USER, tx=False),
         POST(DESK + "/cases/mine/leave", arrival.leave_my_case, who=USER),
+        POST(DESK + "/cases/mine/survey", survey.post_survey, who=YOUNG_PERSON),
         PUT(DESK + "/return_key", coming_back.put_return_key, who=YOUNG_PERSON),
         DELETE(DESK + "/return_key", coming_back.delete_return_key, who=YOUNG_PERSON),
         POST(DESK + "/return", coming_back.come_back, who=ANYONE, limit="login"),
@@ -42,6 +44,7 @@ CHAPTERS: dict[str, list[Row]] = {
         GET(DESK + "/board", supervision.get_board, who=SUPERVISOR),
         PUT(DESK + "/intake", supervision.put_intake, who=SUPERVISOR),
         POST(DESK + "/cases/{case_id}/join", counselling.join_case, who=SUPERVISOR),
+        GET(DESK + "/survey", survey.get_survey, who=SUPERVISOR),
         GET(DESK + "/reports", supervision.list_reports, who=SUPERVISOR),
     ],
     "Administration": [

@@ -1,7 +1,7 @@
 // Administration: the one-time link, staff, channels and how the house is.
 import {
   Desk, DeskError, type AddedStaff, type AuditEntry, type Channel, type DeskSettings, type DeskStatus,
-  type GuidanceEntry, type Me, type Role, type StaffMember, type Wording,
+  type GuidanceEntry, type Me, type Role, type StaffMember, type SurveyMonth, type Wording,
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
 import type { Session } from "../../matrix";
@@ -33,6 +33,7 @@ export class Administration {
   status = $state.raw<DeskStatus | null>(null);
   guidance = $state.raw<readonly GuidanceEntry[] | null>(null);
   settings = $state.raw<DeskSettings | null>(null);
+  survey = $state.raw<readonly SurveyMonth[] | null>(null);
   audit = $state.raw<readonly AuditEntry[] | null>(null);
   added = $state.raw<AddedStaff | null>(null);
   /** A password that was just given to somebody who had lost theirs. */
@@ -109,8 +110,8 @@ export class Administration {
     const { desk } = this.around;
     if (this.looksOnly) return;
     try {
-      [this.staff, this.channels, this.status, this.guidance, this.settings] = await Promise.all([
-        desk.staff(), desk.channels(), desk.status(), desk.guidance(), desk.settings(),
+      [this.staff, this.channels, this.status, this.guidance, this.settings, this.survey] = await Promise.all([
+        desk.staff(), desk.channels(), desk.status(), desk.guidance(), desk.settings(), desk.survey(),
       ]);
       this.refusal = null;
     } catch (error) {
@@ -211,7 +212,7 @@ export class Administration {
     this.around.desk.token = null;
     this.session = null;
     this.me = null;
-    this.staff = this.channels = this.status = this.guidance = this.settings = this.audit = null;
+    this.staff = this.channels = this.status = this.guidance = this.settings = this.survey = this.audit = null;
     this.added = this.replaced = null;
     this.trouble = trouble;
     this.stage = "signed_out";

@@ -38,6 +38,9 @@ export class Youth {
   /** The words of the return phrase, once, right after they were made. */
   words = $state.raw<readonly string[] | null>(null);
   keeping = $state(false);
+  surveying = $state(false);
+  surveyed = $state(false);
+  surveyFailed = $state(false);
   /** Whoever opens the page in this browser is in the conversation at once. */
   remembered = $state(false);
   /** Why somebody could not come back. */
@@ -93,6 +96,22 @@ export class Youth {
       this.stage = "start";
       this.trouble = asTrouble(error);
       void this.look();
+    }
+  }
+
+  /** Says how it was. */
+  async answer(answers: Parameters<Desk["answerSurvey"]>[0]): Promise<void> {
+    this.surveying = true;
+    this.surveyFailed = false;
+    try {
+      await this.around.desk.answerSurvey(answers);
+      this.surveyed = true;
+    } catch (error) {
+      // Answered already, from another phone: thanked all the same.
+      if (error instanceof DeskError && error.status === 409) this.surveyed = true;
+      else this.surveyFailed = true;
+    } finally {
+      this.surveying = false;
     }
   }
 
@@ -325,6 +344,7 @@ export class Youth {
     this.conversation = null;
     this.renewed = false;
     this.words = null;
+    this.surveyed = this.surveyFailed = false;
     this.remembered = false;
     this.withoutPast = false;
     await chat?.forget().catch(() => undefined);
