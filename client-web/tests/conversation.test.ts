@@ -149,3 +149,16 @@ describe("pictures and second thoughts", () => {
     expect(chat.takenBack).toEqual(["$1"]);
   });
 });
+
+test("what a colleague says is an answer; only the person's own words wait", () => {
+  const chat = new FakeChat();
+  const [asked, answered, again] = [said("眠れない"), said("聞いています", "@sato:desk"), said("うん")];
+  const conversation = new Conversation({ roomId: ROOM, person: KEN });
+  chat.rooms.set(ROOM, roomWith([asked]));
+  conversation.attach(chat);
+  expect(conversation.waitingSince).toBe(asked.at);
+  chat.shows(roomWith([asked, answered]));
+  expect(conversation.waitingSince).toBeNull();
+  chat.shows(roomWith([asked, answered, again]));
+  expect(conversation.waitingSince).toBe(again.at);
+});

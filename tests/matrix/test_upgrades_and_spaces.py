@@ -50,6 +50,38 @@ async def test_the_new_room_has_the_old_ones_furniture(
     await ken.says(there, "ついた")
 
 
+async def test_what_somebody_had_set_for_the_old_room_goes_with_them(mio: Person, ken: Person, aoi: Person) -> None:
+    room = await mio.opens_a_room(with_=[ken, aoi], preset="public_chat")
+    tags = f"{V3}/user/{segment(ken.user_id)}/rooms/{{}}/tags"
+    await ken.put(tags.format(segment(room)) + "/m.favourite", {"order": 0.25})
+    rules = f"{V3}/pushrules/global"
+    about = {"conditions": [{"kind": "event_match", "key": "room_id", "pattern": room}], "actions": []}
+    await ken.put(f"{rules}/override/{segment(room)}", about)
+    await aoi.put(f"{rules}/room/{segment(room)}", {"actions": ["notify"]})
+    await aoi.put(f"{rules}/room/{segment(room)}/enabled", {"enabled": False})
+    there = await upgraded(mio, room, "11")
+    await ken.catches_up()
+    for person in (ken, aoi):
+        await person.joins(there)
+    assert (await ken.get(tags.format(segment(there))))["tags"] == {"m.favourite": {"order": 0.25}}
+    muted = await ken.get(f"{rules}/override/{segment(there)}")
+    assert muted["actions"] == [] and muted["conditions"][0]["pattern"] == there
+    own = await aoi.get(f"{rules}/room/{segment(there)}")
+    assert own["actions"] == ["notify"] and own["enabled"] is False
+    # Clients are told; the old room keeps what it had.
+    told = await ken.catches_up()
+    assert "m.push_rules" in {event["type"] for event in told["account_data"]["events"]}
+    data = told["rooms"]["join"][there]["account_data"]["events"]
+    assert [event["type"] for event in data] == ["m.tag"]
+    assert (await ken.get(tags.format(segment(room))))["tags"] == {"m.favourite": {"order": 0.25}}
+    # Who leaves and comes again keeps what they have set since; a stranger gets nothing.
+    await ken.delete(tags.format(segment(there)) + "/m.favourite")
+    await ken.put(tags.format(segment(there)) + "/u.mine", {})
+    await ken.leaves(there)
+    await ken.joins(there)
+    assert (await ken.get(tags.format(segment(there))))["tags"] == {"u.mine": {}}
+
+
 async def test_only_those_with_the_power_and_known_versions(mio: Person, ken: Person, aoi: Person) -> None:
     room = await mio.opens_a_room(with_=[ken])
     await refused(upgraded(ken, room, "11"), 403, "M_FORBIDDEN")

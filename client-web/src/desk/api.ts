@@ -80,6 +80,8 @@ export interface WaitingCase {
 export interface OwnCase {
   case_id: string;
   room_id: string;
+  /** The young person, or the ghost that stands for them. */
+  user_id: string;
   channel: string;
   mode: string;
   state: CaseState;

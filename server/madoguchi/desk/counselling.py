@@ -28,11 +28,15 @@ class WaitingCase(msgspec.Struct, frozen=True):
 
 
 class OwnCase(msgspec.Struct, frozen=True):
-    """ghost: the young person is on an app; handing_over: given to a colleague who has not come in yet;
-    helping: called in, or joined; a colleague looks after it."""
+    """user_id: of the young person, or of the ghost that stands for them; ghost: the young person is on an app.
+
+    handing_over: given to a colleague who has not come in yet; helping: called in, or joined; a colleague looks after
+    it.
+    """
 
     case_id: str
     room_id: str
+    user_id: str
     channel: str
     mode: str
     state: str
@@ -217,6 +221,7 @@ def _own(charge: stored.Charge) -> OwnCase:
     return OwnCase(
         case_id=charge.case_id,
         room_id=charge.room_id,
+        user_id=charge.user_id,
         channel=charge.channel,
         mode=charge.mode,
         state=charge.state,

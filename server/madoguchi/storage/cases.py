@@ -49,6 +49,7 @@ class Charge(msgspec.Struct, frozen=True):
 
     case_id: str
     room_id: str
+    user_id: str
     channel: str
     mode: str
     state: State
@@ -357,7 +358,8 @@ async def list_charges(tx: Tx, user_id: str) -> list[Charge]:
     """The running cases that a member of staff looks after, and those handed over whose room they have not left yet."""
     rows = await tx.fetch(
         f"""
-        SELECT c.id AS case_id, c.room_id, h.kind AS channel, h.mode, c.state, cs.since AS accepted_at, cs.until,
+        SELECT c.id AS case_id, c.room_id, c.user_id, h.kind AS channel, h.mode, c.state,
+               cs.since AS accepted_at, cs.until,
                c.risk, cs.part
         FROM case_staff cs JOIN cases c ON c.id = cs.case_id JOIN channels h ON h.id = c.channel_id
         WHERE cs.user_id = $1 AND c.state IN {_RUNNING}

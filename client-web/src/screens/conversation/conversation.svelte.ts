@@ -15,6 +15,8 @@ export interface ConversationOptions {
   kept?: readonly Draft[];
   /** Members that never read along as a person does: the keeper. */
   silent?: readonly string[];
+  /** Whom the conversation is for: what a colleague says is then an answer, too. */
+  person?: string;
 }
 
 /** One room as a person sees it: lines with days and read marks, what is being written, who types. */
@@ -24,6 +26,7 @@ export class Conversation {
   text = $state("");
   loading = $state(false);
   silent = $state.raw<readonly string[]>([]);
+  private readonly person: string | null;
   readonly outbox: Outbox;
   private chat: Chat | null = null;
   private unwatch: (() => void) | null = null;
@@ -50,7 +53,7 @@ export class Conversation {
     let since: number | null = null;
     for (const message of this.room?.messages ?? []) {
       if (message.kind === "joined" || message.kind === "left") continue;
-      if (message.mine) since = null;
+      if (message.mine || (this.person !== null && message.sender !== this.person)) since = null;
       else since ??= message.at;
     }
     return since;
@@ -59,6 +62,7 @@ export class Conversation {
   constructor(options: ConversationOptions) {
     this.roomId = options.roomId;
     this.silent = options.silent ?? [];
+    this.person = options.person ?? null;
     this.outbox = new Outbox({
       send: (body, txn, picture) => {
         if (!this.chat) throw new Error("The keys are not open.");

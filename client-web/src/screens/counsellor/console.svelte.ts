@@ -344,7 +344,8 @@ export class Console {
       return own ? { ...seat, case: own, ended: false } : { ...seat, ended: true };
     });
     for (const own of running.values()) {
-      const conversation = new Conversation({ roomId: own.room_id, silent: this.keeper === null ? [] : [this.keeper] });
+      const silent = this.keeper === null ? [] : [this.keeper];
+      const conversation = new Conversation({ roomId: own.room_id, silent, person: own.user_id });
       conversation.attach(this.chat);
       seats.push({ case: own, conversation, ended: false });
     }

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from madoguchi import errors
-from madoguchi.core.chat import auth_rules, events
+from madoguchi.core.chat import auth_rules, events, succession
 from madoguchi.core.chat.room_cache import content_of
 from madoguchi.ids import EventID, RoomID, UserID, is_user_id
 from madoguchi.storage import accounts, stream
@@ -94,6 +94,7 @@ async def join(ctx: "Context", tx: Tx, room_id: RoomID, user_id: UserID, reason:
     present = await stored_rooms.get_membership(tx, room_id, user_id)
     if present is not None and present.membership == "join":
         return present.event_id
+    await succession.carry_over(tx, user_id, room_id)
     return await change(ctx, tx, room_id, user_id, user_id, await events.member_content(tx, user_id, "join", reason))
 
 
