@@ -217,6 +217,7 @@ async def _vault(tx: Tx) -> Finding:
 def _check(check: checks.Check) -> Finding:
     about, wrong, mend = {
         "vault": ("vault", "sessions that its holders could not open", "`madoguchi vault check` says which and why."),
+        "events": ("events", "events that are not what was sent", "`madoguchi case check` says which."),
         "audit": (
             "audit log",
             "faults",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from madoguchi import errors
 from madoguchi.core.chat import auth_rules
-from madoguchi.core.chat.versions import VERSIONS
+from madoguchi.core.chat.room_versions import VERSIONS
 
 MIO, KEN, SATO, AOI, RIN = (f"@{name}:test" for name in ("mio", "ken", "sato", "aoi", "rin"))
 CREATOR = MIO
@@ -184,6 +184,50 @@ def test_version_12_puts_creators_above_all() -> None:
     assert room.may("12", KEN, "m.room.tombstone", "", {})
     # Elsewhere the key means nothing.
     assert not room.may("11", KEN, "m.room.topic", "", {})
+
+
+# What the authorisation rules say of memberships, once more and in other words: is `sender` making `target`, who was
+# `was`, into `to` right? Levels: of the sender, of the target.
+def membership_by_the_spec(
+    sender: str, target: str, was: str, to: str, in_room: bool, rule: str, own: int, other: int, needed: dict[str, int]
+) -> bool:
+    if to == "join":
+        return sender == target and was != "ban" and (rule == "public" or was in ("join", "invite"))
+    if to == "knock":
+        return sender == target and was in ("leave", "knock") and rule in ("knock", "knock_restricted")
+    if to == "leave" and sender == target:
+        return was in ("join", "invite", "knock")
+    if not in_room:
+        return False
+    if to == "invite":
+        return was not in ("join", "ban") and own >= needed["invite"]
+    if to == "leave":
+        return own >= needed["kick"] and other < own and (was != "ban" or own >= needed["ban"])
+    return own >= needed["ban"] and other < own
+
+
+PLACES = st.sampled_from(["join", "invite", "leave", "knock", "ban"])
+POWERS = st.fixed_dictionaries(dict.fromkeys(("invite", "kick", "ban"), st.integers(0, 3)))
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    places=st.tuples(PLACES, PLACES, PLACES), levels=st.tuples(*[st.integers(0, 3)] * 3), needed=POWERS,
+    sender=st.integers(0, 2), target=st.integers(0, 2), to=PLACES, version=st.sampled_from(ALL_VERSIONS),
+    rule=st.sampled_from(["public", "invite", "knock", "restricted", "knock_restricted", "private"]),
+)  # fmt: skip
+def test_memberships_are_judged_as_the_specification_says(
+    places: tuple[str, ...], levels: tuple[int, ...], needed: dict[str, int], sender: int, target: int, to: str,
+    version: str, rule: str,
+) -> None:  # fmt: skip
+    names = (KEN, SATO, AOI)
+    users = dict(zip(names, levels, strict=True))
+    room = Room({MIO: "join", **dict(zip(names, places, strict=True))}, {"users": users, **needed}, rule)
+    expected = membership_by_the_spec(
+        names[sender], names[target], places[target], to, places[sender] == "join", rule,
+        levels[sender], levels[target], needed,
+    )  # fmt: skip
+    assert room.may_make(version, names[sender], names[target], to) is expected
 
 
 NAMES = st.sampled_from([MIO, KEN, RIN])

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from madoguchi.context import Context
+from madoguchi.core.chat import integrity
 from madoguchi.work import checks
 from tests.cast import DESK, Json, Person
 from tests.desk.conftest import Desk
@@ -42,6 +43,7 @@ async def examined(ctx: Context, after: timedelta = timedelta(minutes=6)) -> Non
     ctx.clock.at += after
     async with ctx.db.transaction() as tx:
         await checks.check_vault(ctx, tx, {})
+        await checks.check_events(ctx, tx, {})
         await checks.check_audit_log(ctx, tx, {})
 
 
@@ -69,9 +71,9 @@ async def test_what_is_missing_in_the_vault_is_named_until_it_is_there(with_vaul
     async with a_context(desk) as ctx:
         # A key and its message come by two roads.
         await examined(ctx, timedelta(minutes=0))
-        assert await found(desk) == {"vault": 0, "audit": 0}
+        assert await found(desk) == {"vault": 0, "events": 0, "audit": 0}
         await examined(ctx)
-        assert await found(desk) == {"vault": 1, "audit": 0}
+        assert await found(desk) == {"vault": 1, "events": 0, "audit": 0}
         told = await asks(desk, "doctor")
         assert told.returncode == 1 and "1 sessions that its holders could not open" in told.stdout
         desk.workers.postgres.psql(f"UPDATE events SET at = at - 600000 WHERE room_id = '{room}'", "madoguchi")
@@ -81,7 +83,50 @@ async def test_what_is_missing_in_the_vault_is_named_until_it_is_there(with_vaul
         await seals(desk, room, "two")
         assert "can be opened" in (await asks(desk, "vault", "check")).stdout
         await examined(ctx)
-        assert await found(desk) == {"vault": 0, "audit": 0}
+        assert await found(desk) == {"vault": 0, "events": 0, "audit": 0}
+
+
+async def test_every_event_can_be_seen_to_be_what_was_sent(desk: Desk) -> None:
+    mio, opened = await desk.arrives()
+    room = opened["room_id"]
+    event = await says(mio, room, "one")
+    taken = await says(mio, room, "two")
+    await mio.redacts(room, taken)
+    await mio.redacts(room, taken)
+    sato = await desk.administrator()
+    for version in ("10", "11", "12"):
+        plain = await sato.opens_a_room(room_version=version)
+        await sato.redacts(plain, await sato.says(plain, "取り消す"))
+    psql = desk.workers.postgres.psql
+    changes = {
+        "body = replace(body, '\"x\"', '\"y\"')": event,
+        "sender = '@somebody:else'": event,
+        "nonce = NULL": event,
+        "nonce = nonce || 'x'": event,
+        "content_hash = sha256('x')": taken,
+        "body = 'nothing'": taken,
+    }
+    columns = "body, sender, nonce, content_hash"
+    async with a_context(desk) as ctx:
+        for change, of in changes.items():
+            psql(f"CREATE TABLE kept AS SELECT * FROM events WHERE event_id = '{of}'", "madoguchi")
+            try:
+                psql(f"UPDATE events SET {change} WHERE event_id = '{of}'", "madoguchi")
+                async with ctx.db.transaction() as tx:
+                    assert [(e.room_id, e.event_id) async for e in integrity.altered(tx)] == [(room, of)], change
+                if change.startswith("body ="):
+                    await examined(ctx)
+                    assert (await found(desk))["events"] == 1
+                    told = await asks(desk, "case", "check")
+                    assert (told.returncode, told.stdout.splitlines()[0]) == (1, f"room {room}: {of}")
+            finally:
+                psql(
+                    f"UPDATE events SET ({columns}) = (SELECT {columns} FROM kept) WHERE event_id = '{of}'", "madoguchi"
+                )
+                psql("DROP TABLE kept", "madoguchi")
+        await examined(ctx)
+    assert (await found(desk))["events"] == 0
+    assert "as it was sent" in (await asks(desk, "case", "check")).stdout
 
 
 async def test_a_log_that_was_changed_alarms(desk: Desk) -> None:

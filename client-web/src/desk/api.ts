@@ -198,7 +198,7 @@ export interface DeskStatus {
   database: string;
   unchecked_guidance: string[];
   /** Daily examinations; `found`: how much is wrong. */
-  checks: { name: string; at: number; found: number }[];
+  checks: { name: "audit" | "events" | "vault"; at: number; found: number }[];
 }
 
 export interface Times {

@@ -3,7 +3,7 @@
 from typing import Any
 
 from madoguchi.core.chat import accounts, appservices
-from madoguchi.core.chat.versions import DEFAULT, VERSIONS
+from madoguchi.core.chat.room_versions import DEFAULT, VERSIONS
 from madoguchi.storage import accounts as store
 from madoguchi.web.endpoint import Call
 

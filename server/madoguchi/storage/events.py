@@ -24,6 +24,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     device_id, txn_id: from which device and under which transaction id it was sent, to show the sender its local echo
     replaces: the state event that it replaces; unsigned: JSON object text, or empty
     relates_to, rel_type: what its content says it relates to (kept when it is stored, not when it is read)
+    nonce: what made its id unlike that of an equal event; known while it is being stored, and not read again
     """
 
     pos: int
@@ -40,6 +41,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     unsigned: bytes = b""
     relates_to: EventID | None = None
     rel_type: str | None = None
+    nonce: str | None = None
 
 
 def event_from(row: Sequence[object]) -> Event:
@@ -81,12 +83,12 @@ async def append(
     await tx.executemany(
         """
         INSERT INTO events (pos, room_id, event_id, type, state_key, sender, at, body, device_id, txn_id, replaces,
-                            unsigned, relates_to, rel_type)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                            unsigned, relates_to, rel_type, nonce)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
         """,
         [
             (e.pos, e.room_id, e.event_id, e.type, e.state_key, e.sender, e.at, e.body.decode(), e.device_id, e.txn_id,
-             e.replaces, e.unsigned.decode(), e.relates_to, e.rel_type)
+             e.replaces, e.unsigned.decode(), e.relates_to, e.rel_type, e.nonce)
             for e in placed
         ],
     )  # fmt: skip
@@ -345,11 +347,24 @@ async def last_at_or_before(tx: Tx, room_id: RoomID, at: int) -> Event | None:
     return event_from(tuple(row)) if row else None
 
 
-async def redact(tx: Tx, event_id: EventID, body: bytes, unsigned: bytes) -> None:
-    """Overwrites an event with what redaction leaves of it, also where a later state event quotes it."""
+async def get_nonce(tx: Tx, event_id: EventID) -> str | None:
+    """What made an event's id unlike that of an equal one; None where it is redacted, or older than this was kept."""
+    nonce: str | None = await tx.fetchval("SELECT nonce FROM events WHERE event_id = $1", event_id)
+    return nonce
+
+
+async def redact(tx: Tx, event_id: EventID, body: bytes, unsigned: bytes, content_hash: bytes | None) -> None:
+    """Overwrites an event with what redaction leaves of it, also where a later state event quotes it.
+
+    `content_hash`: of what it said, which its id is made of; the first one given stays.
+    """
     await tx.execute(
-        "UPDATE events SET body = $2, unsigned = $3, relates_to = NULL, rel_type = NULL WHERE event_id = $1",
-        event_id, body.decode(), unsigned.decode(),
+        """
+        UPDATE events SET body = $2, unsigned = $3, relates_to = NULL, rel_type = NULL, nonce = NULL,
+                          content_hash = coalesce(content_hash, $4)
+         WHERE event_id = $1
+        """,
+        event_id, body.decode(), unsigned.decode(), content_hash,
     )  # fmt: skip
     await tx.execute(
         "UPDATE events SET unsigned = '' WHERE replaces = $1 AND unsigned NOT LIKE '{\"redacted_because\":%'", event_id

@@ -28,7 +28,7 @@ async def append_messages(tx: Tx, origin: str, events: Sequence[Event], state_po
     """
     try:
         base: int = await tx.fetchval(
-            "SELECT append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            "SELECT append_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             origin,
             [e.room_id for e in events],
             state_positions,
@@ -41,6 +41,7 @@ async def append_messages(tx: Tx, origin: str, events: Sequence[Event], state_po
             [e.txn_id for e in events],
             [e.relates_to for e in events],
             [e.rel_type for e in events],
+            [e.nonce for e in events],
         )
     except asyncpg.PostgresError as error:
         if error.sqlstate == "MD001":

@@ -5,6 +5,7 @@ from typing import Any
 import structlog
 
 from madoguchi.context import Context
+from madoguchi.core.chat import integrity
 from madoguchi.core.desk import auditing
 from madoguchi.storage import checks, vault
 from madoguchi.storage.checks import Check
@@ -22,6 +23,14 @@ async def check_vault(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
     await checks.put(tx, Check("vault", ctx.clock.now(), len(gaps)))
     if gaps:
         log.warning("sessions are missing in the vault", sessions=len(gaps), cases=len({gap.case_id for gap in gaps}))
+
+
+async def check_events(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """Whether every event is what was sent."""
+    found = [event async for event in integrity.altered(tx)]
+    await checks.put(tx, Check("events", ctx.clock.now(), len(found)))
+    if found:
+        log.warning("events are not what was sent", events=len(found), rooms=len({event.room_id for event in found}))
 
 
 async def check_audit_log(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:

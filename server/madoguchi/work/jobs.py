@@ -41,6 +41,7 @@ KINDS: dict[str, Work] = {
     "remove_files": retention.remove_files,
     "sign_audit_log": auditing.sign_audit_log,
     "check_audit_log": checks.check_audit_log,
+    "check_events": checks.check_events,
     "check_vault": checks.check_vault,
 }
 

@@ -1,14 +1,15 @@
-"""Who may send what into a room: the authorisation rules of room versions 10 to 12.
+"""Who may send what into a room: the authorisation rules that room versions 10 to 12 share.
 
-Pure functions over a view of the room's state. Rooms are linear and local, so the rules about missing auth events,
-federation and third-party invites fall away; what remains keeps the specification's order ("Authorization rules").
+Where they differ, the version is asked (`room_versions/`). Pure functions over a view of the room's state. Rooms are
+linear and local, so the rules about missing auth events, federation and third-party invites fall away; what remains
+keeps the specification's order ("Authorization rules").
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from madoguchi import errors
-from madoguchi.core.chat.versions import RoomVersion
+from madoguchi.core.chat.room_versions import RoomVersion
 from madoguchi.ids import UserID, is_user_id
 
 # The content of a piece of current state by (type, state key), or None.
@@ -19,11 +20,9 @@ INFINITE = 2**60
 _LEVELS = ("users_default", "events_default", "state_default", "ban", "redact", "kick", "invite")
 
 
-def creators(state: State, creator: UserID) -> set[UserID]:
-    """The creator of a room and the additional ones that its create event names (room version 12)."""
-    content = state("m.room.create", "") or {}
-    more = content.get("additional_creators")
-    return {creator, *(user for user in more if isinstance(user, str))} if isinstance(more, list) else {creator}
+def privileged(version: RoomVersion, state: State, creator: UserID) -> frozenset[UserID]:
+    """Who stands above all power levels."""
+    return version.privileged(state("m.room.create", "") or {}, creator)
 
 
 def membership_of(state: State, user_id: UserID) -> str:
@@ -33,7 +32,7 @@ def membership_of(state: State, user_id: UserID) -> str:
 
 def level_of(version: RoomVersion, state: State, creator: UserID, user_id: UserID) -> int:
     """The power level of a user."""
-    if version.creators_above_all and user_id in creators(state, creator):
+    if user_id in privileged(version, state, creator):
         return INFINITE
     levels = state("m.room.power_levels", "")
     if levels is None:
@@ -174,7 +173,7 @@ def check_power_levels(
             raise errors.BadJson(f"{key} must map names to integers.")
     if any(not is_user_id(user) for user in new.get("users", {})):
         raise errors.BadJson("users must map user ids to integers.")
-    if version.creators_above_all and creators(state, creator) & set(new.get("users", {})):
+    if privileged(version, state, creator) & set(new.get("users", {})):
         raise errors.NotAllowed("The creators of a room of this version have no power level of their own.")
     old = state("m.room.power_levels", "")
     if old is None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from madoguchi import errors
-from madoguchi.core.chat import auth_rules, versions
+from madoguchi.core.chat import auth_rules, room_versions
 from madoguchi.core.chat.room_cache import content_of
+from madoguchi.core.chat.room_versions import hashes
 from madoguchi.ids import EventID, RoomID, UserID
 from madoguchi.storage import events as stored_events
 from madoguchi.storage import profiles, stream
@@ -39,7 +40,7 @@ _WORDS = frozenset(("msgtype", "body", "formatted_body", "m.new_content"))
 
 
 def build(
-    version: versions.RoomVersion,
+    version: room_versions.RoomVersion,
     room_id: RoomID,
     sender: UserID,
     type_: str,
@@ -56,7 +57,7 @@ def build(
 
     Raises BadJson where the content is no canonical JSON, TooLarge beyond the specification's size limits.
     """
-    versions.check_canonical(content)
+    hashes.check_canonical(content)
     for name, value in (("type", type_), ("state_key", state_key), ("sender", sender)):
         if value is not None and len(value.encode("utf-8", "surrogatepass")) > 255:
             raise errors.TooLarge(f"The {name} of an event can have 255 bytes.")
@@ -66,9 +67,7 @@ def build(
     if redacts is not None:
         shown["redacts"] = redacts
     try:
-        # The create event of a version whose room ids follow from it has none.
-        hashed = {**shown, "room_id": room_id} if room_id else shown
-        event_id = "$" + versions.reference_hash(version, hashed, nonce)
+        event_id = hashes.event_id(version, hashed_form(version, room_id, shown, nonce))
     except (UnicodeEncodeError, msgspec.EncodeError):
         raise errors.BadJson("The event is not valid UTF-8.") from None
     shown["event_id"] = event_id
@@ -89,7 +88,21 @@ def build(
         txn_id=txn_id,
         relates_to=related,
         rel_type=rel_type,
+        nonce=nonce,
     )
+
+
+def hashed_form(
+    version: room_versions.RoomVersion, room_id: RoomID, shown: Mapping[str, Any], nonce: str | None
+) -> dict[str, Any]:
+    """An event as it is hashed, of the event as clients see it, without `unsigned`."""
+    form = {key: shown[key] for key in shown if key != "event_id"}
+    if not (version.privileges_creators and shown["type"] == "m.room.create"):
+        # A room whose id follows from its create event has none before.
+        form["room_id"] = room_id
+    if nonce is not None:
+        form["nonce"] = nonce
+    return form
 
 
 def is_closed(type_: str, content: Mapping[str, Any]) -> bool:
@@ -117,7 +130,7 @@ class Standing:
 
     def __init__(self, room: stored_rooms.Room, state: Sequence[Event]) -> None:
         self.room = room
-        self.version = versions.of(room.version)
+        self.version = room_versions.of(room.version)
         self._events = {(event.type, event.state_key or ""): event for event in state}
 
     def event(self, type_: str, state_key: str = "") -> Event | None:
@@ -271,10 +284,14 @@ async def redact(
         stands.version, room_id, sender, "m.room.redaction", content, ctx.clock.ms(),
         nonce=ctx.writer.nonce(), redacts=target_id, device_id=device_id, txn_id=txn_id,
     )  # fmt: skip
-    left = versions.redacted(stands.version, msgspec.json.decode(target.body))
+    said = msgspec.json.decode(target.body)
+    left = stands.version.redacted(said)
+    nonce = await stored_events.get_nonce(tx, target_id)
+    form = hashed_form(stands.version, room_id, said, nonce)
+    hashed = hashes.content_hash(form) if nonce is not None else None
     [placed] = await stored_events.append(tx, [redaction], [])
     because = {"redacted_because": {**msgspec.json.decode(placed.body), "room_id": room_id}}
-    await stored_events.redact(tx, target_id, _encode(left), _encode(because))
+    await stored_events.redact(tx, target_id, _encode(left), _encode(because), hashed)
     await stored_events.insert_transaction(tx, sender, device_id, scope, txn_id, placed.event_id, placed.at)
     return placed.event_id
 

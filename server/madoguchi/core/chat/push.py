@@ -21,8 +21,8 @@ from madoguchi.core.chat.push_conditions import (
     split_path,
     whole_match,
 )
-from madoguchi.core.chat.room_cache import Room
-from madoguchi.core.chat.versions import VERSIONS
+from madoguchi.core.chat.room_cache import Room, content_of
+from madoguchi.core.chat.room_versions import VERSIONS
 from madoguchi.ids import UserID
 from madoguchi.storage import push as storage
 from madoguchi.storage.db import Tx
@@ -187,17 +187,17 @@ def actions_of(rules: Rules, event: Event, room: RoomFacts, user_id: str) -> lis
 def facts_of(room: Room, user_id: UserID) -> RoomFacts:
     """What push rules may ask of a room."""
     create = room.state.get(("m.room.create", ""))
-    creators = {create.sender} if create is not None else set()
-    more = (room.content("m.room.create") or {}).get("additional_creators")
-    above_all = room.version in VERSIONS and VERSIONS[room.version].creators_above_all
-    if above_all and isinstance(more, list):
-        creators.update(name for name in more if isinstance(name, str))
+    version = VERSIONS.get(room.version)
+    above_all = version is not None and version.privileges_creators
+    creators = frozenset((create.sender,)) if create is not None else frozenset()
+    if version is not None and create is not None and above_all:
+        creators = version.privileged(content_of(create), create.sender)
     name = room.member_content(user_id).get("displayname")
     return RoomFacts(
         member_count=len(room.joined()),
         power_levels=room.content("m.room.power_levels"),
         display_name=name if isinstance(name, str) else None,
-        creators=frozenset(creators),
+        creators=creators,
         creators_rule=above_all,
         owner=user_id,
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from madoguchi import errors, ids
-from madoguchi.core.chat import auth_rules, events, versions
+from madoguchi.core.chat import auth_rules, events, room_versions
 from madoguchi.ids import RoomID, UserID
 from madoguchi.storage import accounts, stream
 from madoguchi.storage import events as stored_events
@@ -53,7 +53,7 @@ class CreateRoom(msgspec.Struct, kw_only=True):
 class Making:
     """A room being made: each event is judged by the state that those before it have made."""
 
-    def __init__(self, ctx: "Context", version: versions.RoomVersion, creator: UserID) -> None:
+    def __init__(self, ctx: "Context", version: room_versions.RoomVersion, creator: UserID) -> None:
         self.ctx = ctx
         self.version = version
         self.creator = creator
@@ -69,9 +69,9 @@ class Making:
     def create(self, content: Mapping[str, Any]) -> None:
         """The first event; in versions whose room id is its hash, the id follows from it."""
         server_name = self.ctx.settings.server_name
-        self.room_id = "" if self.version.creators_above_all else ids.new_room_id(server_name)
+        self.room_id = "" if self.version.privileges_creators else ids.new_room_id(server_name)
         event = self._built("m.room.create", "", content, self.creator)
-        if self.version.creators_above_all:
+        if self.version.privileges_creators:
             self.room_id = "!" + event.event_id[1:]
             event = msgspec.structs.replace(event, room_id=self.room_id)
         self._keep(event, content)
@@ -120,7 +120,7 @@ async def create_room(
     Raises UnsupportedRoomVersion, BadJson, NotAllowed, RoomInUse (alias taken), Exclusive (alias of somebody else's),
     Invalid (third-party invites), NotFound (invited user unknown).
     """
-    version = versions.of(wanted.room_version or versions.DEFAULT)
+    version = room_versions.of(wanted.room_version or room_versions.DEFAULT)
     if wanted.invite_3pid:
         raise errors.Invalid("Nobody can be invited by e-mail or telephone here.")
     if wanted.visibility not in ("public", "private"):
@@ -161,17 +161,18 @@ async def place(tx: Tx, making: Making, *, kind: str, public: bool, joined: Sequ
     await stored_events.append(tx, making.events, making.memberships, *changed)
 
 
-def _create_content(version: versions.RoomVersion, wanted: CreateRoom, preset: str, creator: UserID) -> dict[str, Any]:
-    content = {**wanted.creation_content, "room_version": version.name}
-    if not version.creators_above_all:
-        # Version 10 asks for it; in version 11 some clients drop a create event without it.
-        content["creator"] = creator
-    additional = content.get("additional_creators", [])
+def _trusted(wanted: CreateRoom, preset: str) -> list[UserID]:
+    """Who is to be the creator's equal."""
+    return wanted.invite if preset == "trusted_private_chat" else []
+
+
+def _create_content(
+    version: room_versions.RoomVersion, wanted: CreateRoom, preset: str, creator: UserID
+) -> dict[str, Any]:
+    additional = wanted.creation_content.get("additional_creators", [])
     if not isinstance(additional, list) or not all(ids.is_user_id(user) for user in additional):
         raise errors.Invalid("additional_creators must be a list of user ids.")
-    if version.creators_above_all and preset == "trusted_private_chat" and wanted.invite:
-        content["additional_creators"] = list(dict.fromkeys([*additional, *wanted.invite]))
-    return content
+    return version.create_content(wanted.creation_content, creator, _trusted(wanted, preset))
 
 
 async def _furnish(tx: Tx, making: Making, wanted: CreateRoom, preset: str, encrypted: bool) -> None:
@@ -198,11 +199,8 @@ async def _furnish(tx: Tx, making: Making, wanted: CreateRoom, preset: str, encr
 
 
 def _power_levels(making: Making, wanted: CreateRoom, preset: str) -> dict[str, Any]:
-    users = {} if making.version.creators_above_all else {making.creator: 100}
-    if preset == "trusted_private_chat" and not making.version.creators_above_all:
-        users.update(dict.fromkeys(wanted.invite, 100))
     return {
-        "users": users,
+        "users": making.version.first_levels(making.creator, _trusted(wanted, preset)),
         "users_default": 0,
         "events": {
             "m.room.name": 50,
@@ -210,7 +208,7 @@ def _power_levels(making: Making, wanted: CreateRoom, preset: str) -> dict[str, 
             "m.room.history_visibility": 100,
             "m.room.canonical_alias": 50,
             "m.room.avatar": 50,
-            "m.room.tombstone": 150 if making.version.creators_above_all else 100,
+            "m.room.tombstone": making.version.tombstone_level,
             "m.room.server_acl": 100,
             "m.room.encryption": 100,
         },

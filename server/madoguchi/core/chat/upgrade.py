@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from madoguchi import errors, ids
-from madoguchi.core.chat import events, versions
+from madoguchi.core.chat import events, room_versions
 from madoguchi.core.chat.room_cache import content_of
 from madoguchi.core.chat.rooms import Making, place
 from madoguchi.ids import RoomID, UserID
@@ -39,10 +39,10 @@ async def upgrade(
 
     Raises UnsupportedRoomVersion, NotAllowed without the power to set the tombstone, Invalid.
     """
-    version = versions.of(new_version)
+    version = room_versions.of(new_version)
     if any(not ids.is_user_id(user) for user in additional_creators):
         raise errors.Invalid("additional_creators must be a list of user ids.")
-    if additional_creators and not version.creators_above_all:
+    if additional_creators and not version.privileges_creators:
         raise errors.Invalid("This room version has one creator.")
     stands = await events.standing(tx, room_id, [user_id], ["m.room.tombstone"])
     if stands.membership(user_id) != "join":
@@ -75,29 +75,24 @@ async def upgrade(
 
 
 def _create_content(
-    version: versions.RoomVersion, state: State, room_id: RoomID, user_id: UserID, more: Sequence[UserID]
+    version: room_versions.RoomVersion, state: State, room_id: RoomID, user_id: UserID, more: Sequence[UserID]
 ) -> dict[str, Any]:
     old = state.get(("m.room.create", ""), {})
     content = {key: old[key] for key in ("type", "m.federate") if key in old}
-    content |= {"room_version": version.name, "predecessor": {"room_id": room_id}}
-    if not version.creators_above_all:
-        content["creator"] = user_id
-    elif more:
-        content["additional_creators"] = list(dict.fromkeys(more))
-    return content
+    return version.create_content({**content, "predecessor": {"room_id": room_id}}, user_id, more)
 
 
 def _power_levels(
-    version: versions.RoomVersion, state: State, user_id: UserID, more: Sequence[UserID]
+    version: room_versions.RoomVersion, state: State, user_id: UserID, more: Sequence[UserID]
 ) -> dict[str, Any]:
     levels = dict(state.get(("m.room.power_levels", ""), {}))
     users = dict(levels.get("users") or {})
-    if version.creators_above_all:
+    if version.privileges_creators:
         # Those have all power anyway, and may not be named.
         for creator in (user_id, *more):
             users.pop(creator, None)
         named = dict(levels.get("events") or {})
-        named["m.room.tombstone"] = max(150, int(named.get("m.room.tombstone") or 0))
+        named["m.room.tombstone"] = max(version.tombstone_level, int(named.get("m.room.tombstone") or 0))
         levels["events"] = named
     elif users.get(user_id, 0) < 100:
         users[user_id] = 100

@@ -5,7 +5,6 @@ on since, and then it is looked at again. A sender is answered after the commit 
 """
 
 import asyncio
-import itertools
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ import structlog
 
 from madoguchi import errors
 from madoguchi.clock import Clock
-from madoguchi.core.chat import auth_rules, events, versions
+from madoguchi.core.chat import auth_rules, events, room_versions
 from madoguchi.core.chat.hub import Hub
 from madoguchi.core.chat.room_cache import Room, Rooms
 from madoguchi.ids import EventID, RoomID, UserID
@@ -57,14 +56,12 @@ class Writer:
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
-        self._seed = secrets.token_hex(8)
-        self._counter = itertools.count()
         # Sends under way or just done, so that an impatient client's second request waits for the first one's answer.
         self._sent: OrderedDict[tuple[UserID, str, RoomID, str, str], asyncio.Future[EventID]] = OrderedDict()
 
     def nonce(self) -> str:
         """A text that no other event of this server has had."""
-        return f"{self._seed}{next(self._counter)}"
+        return secrets.token_urlsafe(12)
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="writer")
@@ -104,7 +101,7 @@ class Writer:
         if under_way is not None:
             return await asyncio.shield(under_way)
         event = events.build(
-            versions.VERSIONS[room.version], room_id, sender, type_, content, self._clock.ms(),
+            room_versions.VERSIONS[room.version], room_id, sender, type_, content, self._clock.ms(),
             nonce=self.nonce(), device_id=device_id, txn_id=txn_id,
         )  # fmt: skip
         item = _Item(event, content, room)
@@ -195,7 +192,7 @@ class Writer:
                 self._hub.batch_settled.clear()
             else:
                 for number, item in enumerate(batch, base + 1):
-                    self._hub.pending[number] = msgspec.structs.replace(item.event, pos=number)
+                    self._hub.pending[number] = msgspec.structs.replace(item.event, pos=number, nonce=None)
                 self._db.committed = max(self._db.committed, base + len(batch))
                 for item in batch:
                     if not item.done.done():
@@ -261,6 +258,6 @@ def check_message(room: Room, sender: UserID, type_: str, content: Mapping[str, 
         raise errors.NotAllowed("You are not in this room.")
     if room.kind != "plain" and not events.is_closed(type_, content):
         raise errors.NotAllowed("This room only takes encrypted messages.")
-    version = versions.VERSIONS[room.version]
+    version = room_versions.VERSIONS[room.version]
     creator = room.state[("m.room.create", "")].sender
     auth_rules.check_event(version, room.content, creator, sender, type_, None, content)

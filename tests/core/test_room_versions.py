@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from base64 import urlsafe_b64encode
+import re
+from base64 import b64encode, urlsafe_b64encode
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from madoguchi import errors
-from madoguchi.core.chat import versions
-from madoguchi.core.chat.versions import VERSIONS
+from madoguchi.core.chat import room_versions
+from madoguchi.core.chat.room_versions import VERSIONS, hashes
 
 ALL = ("10", "11", "12")
 # Written from the specification's "Redactions" of room versions 10 and 11 (12 keeps those of 11).
@@ -42,30 +43,30 @@ EVERY_KEY = sorted(set().union(*(kept for both in KEPT.values() for kept in both
 @pytest.mark.parametrize("type_", sorted(KEPT))
 def test_what_redaction_leaves_of_a_content(version: str, type_: str) -> None:
     event = {"type": type_, "content": dict.fromkeys(EVERY_KEY, 1)}
-    left = versions.redacted(VERSIONS[version], event)
+    left = VERSIONS[version].redacted(event)
     assert set(left["content"]) == KEPT[type_][version != "10"]
 
 
 def test_what_redaction_leaves_of_a_create_event() -> None:
     event = {"type": "m.room.create", "content": {"creator": "@a:b", "room_version": "1", "type": "m.space", "x": 1}}
-    assert versions.redacted(VERSIONS["10"], event)["content"] == {"creator": "@a:b"}
+    assert VERSIONS["10"].redacted(event)["content"] == {"creator": "@a:b"}
     for version in ("11", "12"):
-        assert versions.redacted(VERSIONS[version], event)["content"] == event["content"]
+        assert VERSIONS[version].redacted(event)["content"] == event["content"]
 
 
 def test_what_redaction_leaves_of_a_third_party_invite() -> None:
     invite = {"signed": {"mxid": "@a:b"}, "display_name": "あおい"}
     event = {"type": "m.room.member", "content": {"membership": "invite", "third_party_invite": invite}}
-    assert versions.redacted(VERSIONS["10"], event)["content"] == {"membership": "invite"}
+    assert VERSIONS["10"].redacted(event)["content"] == {"membership": "invite"}
     for version in ("11", "12"):
-        left = versions.redacted(VERSIONS[version], event)["content"]
+        left = VERSIONS[version].redacted(event)["content"]
         assert left == {"membership": "invite", "third_party_invite": {"signed": {"mxid": "@a:b"}}}
 
 
 @pytest.mark.parametrize("version", ALL)
 def test_what_redaction_leaves_of_an_event(version: str) -> None:
     event: dict[str, Any] = {**dict.fromkeys(TOP_10 | OTHERS, "x"), "type": "m.room.message", "content": {"body": "x"}}
-    left = versions.redacted(VERSIONS[version], event)
+    left = VERSIONS[version].redacted(event)
     assert set(left) == (TOP_10 if version == "10" else TOP)
     assert left["content"] == {}
 
@@ -90,31 +91,35 @@ EVENTS = st.fixed_dictionaries(
 @settings(max_examples=150, deadline=None)
 @given(event=EVENTS, version=st.sampled_from(ALL))
 def test_redacting_twice_is_redacting_once(event: dict[str, Any], version: str) -> None:
-    once = versions.redacted(VERSIONS[version], event)
-    assert versions.redacted(VERSIONS[version], once) == once
+    once = VERSIONS[version].redacted(event)
+    assert VERSIONS[version].redacted(once) == once
     assert once["content"].items() <= event["content"].items() or event["type"] == "m.room.member"
 
 
-def hash_of(value: Any) -> str:
+def hash_of(value: Any) -> bytes:
     """Canonical JSON by Python's own encoder, hashed."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+    return hashlib.sha256(text.encode()).digest()
 
 
 @settings(max_examples=150, deadline=None)
 @given(event=EVENTS, version=st.sampled_from(ALL))
 def test_an_event_id_is_the_reference_hash(event: dict[str, Any], version: str) -> None:
-    found = versions.reference_hash(VERSIONS[version], event, "n")
-    left = versions.redacted(VERSIONS[version], event)
-    assert found == hash_of({**left, "hashes": {"sha256": hash_of({**event, "nonce": "n"})}})
-    assert len(found) == 43
-    assert not set(found) & set("+/=")
-    assert versions.reference_hash(VERSIONS[version], event, "other") != found
+    sent = {**event, "nonce": "n"}
+    found = hashes.event_id(VERSIONS[version], sent)
+    left = VERSIONS[version].redacted(event)
+    assert hashes.content_hash(sent) == hash_of(sent)
+    sha256 = b64encode(hash_of(sent)).decode().rstrip("=")
+    assert found == "$" + urlsafe_b64encode(hash_of({**left, "hashes": {"sha256": sha256}})).decode().rstrip("=")
+    assert re.fullmatch(r"\$[A-Za-z0-9_-]{43}", found)
+    assert hashes.event_id(VERSIONS[version], {**event, "nonce": "other"}) != found
+    assert hashes.event_id(VERSIONS[version], left, hash_of(sent)) == found, "also when it is redacted"
+    assert hashes.event_id(VERSIONS[version], {**sent, "unsigned": {"age": 1}}) == found
 
 
 @given(value=JSON)
 def test_canonical_json_is_taken(value: Any) -> None:
-    versions.check_canonical(value)
+    hashes.check_canonical(value)
 
 
 def deep(levels: int) -> Any:
@@ -127,10 +132,10 @@ def deep(levels: int) -> Any:
 @pytest.mark.parametrize("value", [1.0, 2**53, -(2**53), [{"a": 0.5}], {"a": [2**60]}, deep(200)])
 def test_what_is_no_canonical_json_is_refused(value: Any) -> None:
     with pytest.raises(errors.BadJson):
-        versions.check_canonical(value)
+        hashes.check_canonical(value)
 
 
 def test_unknown_versions_are_not_made() -> None:
     for name in ("1", "9", "13", "", "org.example"):
         with pytest.raises(errors.UnsupportedRoomVersion):
-            versions.of(name)
+            room_versions.of(name)
