@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { OwnCase } from "../src/desk/api";
-import { Console, type ConsoleSurroundings, type KeptStaff } from "../src/screens/counsellor/console.svelte";
+import { Conversation } from "../src/screens/conversation/conversation.svelte";
+import { Console, endOf, type ConsoleSurroundings, type KeptStaff } from "../src/screens/counsellor/console.svelte";
 import { FACTS, fakeDesk, FakeChat, KEEPER, once, QUEUE, ROOM, roomWith, SESSION, settled } from "./stand-ins";
 
 const ME_HERE = { user_id: "@ken:desk", name: "健", role: "counsellor", capacity: 5, away: false };
@@ -156,5 +157,42 @@ describe("the end of a shift", () => {
     await expect(desk.endShift()).rejects.toThrow();
     expect(around.signOut).not.toHaveBeenCalled();
     expect(desk.stage).toBe("ready");
+  });
+});
+
+describe("what became of a case that is no longer one's own", () => {
+  const gone = (own: Partial<OwnCase>, caseState: string | null, membership: "join" | "leave", heir: string | null = null) => {
+    const conversation = new Conversation({ roomId: ROOM });
+    chat.rooms.set(ROOM, roomWith([], { caseState, membership }));
+    conversation.attach(chat);
+    return endOf({ case: { ...OWN, ...own }, conversation, ended: true, heir });
+  };
+
+  test.each([
+    ["closed by either side", {}, "closed", "join", null, "case.closed"],
+    ["closed while it was handed over", { handing_over: true }, "closed", "join", "佐藤", "case.closed"],
+    ["handed over from here", { handing_over: true }, "talking", "leave", "佐藤", "case.passed.to"],
+    ["handed over by whoever leads the shift", { handing_over: true }, "talking", "leave", null, "case.passed"],
+    ["given back", {}, "waiting", "leave", null, "case.returned"],
+    ["somebody else goes on", { helping: true }, "talking", "leave", null, "case.left"],
+    ["the room has not told yet", {}, "talking", "join", null, undefined],
+    ["no room is known", {}, null, "leave", null, "case.left"],
+  ] as const)("%s", (_what, own, state, membership, heir, key) => {
+    const end = gone(own, state, membership, heir);
+    expect(end?.key).toBe(key);
+    expect(end?.parameters).toEqual(key === "case.passed.to" ? { name: "佐藤" } : undefined);
+  });
+
+  test("the name of whom it was handed to stays until it comes back", async () => {
+    const answers = [{ ...QUEUE, mine: [OWN] }, { ...QUEUE, pos: 2, mine: [{ ...OWN, handing_over: true }] },
+      { ...QUEUE, pos: 3 }, { ...QUEUE, pos: 4, mine: [OWN] }];
+    const desk = await signedIn({ "GET /queue": once(...answers), "POST /cases/c1/hand_over": { body: {} }, "POST /cases/c1/close": { body: {} } });
+    desk.open(ROOM);
+    await desk.handOver("c1", { user_id: "@sato:desk", name: "佐藤", role: "counsellor", present: true, free: 1 }, "r");
+    expect(desk.seats[0]?.heir).toBe("佐藤");
+    await desk.close("c1");
+    expect([desk.seats[0]?.ended, desk.seats[0]?.heir]).toEqual([true, "佐藤"]);
+    await desk.close("c1");
+    expect([desk.seats[0]?.ended, desk.seats[0]?.heir]).toEqual([false, null]);
   });
 });

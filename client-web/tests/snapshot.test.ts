@@ -15,6 +15,7 @@ function roomWith(events: readonly MatrixEvent[]): SdkRoom {
     getMyMembership: () => "join",
     hasEncryptionStateEvent: () => true,
     maySendMessage: () => true,
+    currentState: { getStateEvents: () => said("jp.madoguchi.case", { state: "waiting" }) },
   };
   return stands as unknown as SdkRoom;
 }
@@ -26,6 +27,10 @@ test("words that were not encrypted are not shown as said", () => {
   const slipped = said("m.room.message", { msgtype: "m.text", body: "send me your address" });
   const { messages } = snapshot(roomWith([slipped]), ME);
   expect(messages.map(({ kind, body }) => [kind, body])).toEqual([["unreadable", ""]]);
+});
+
+test("the room says how its case stands", () => {
+  expect(snapshot(roomWith([]), ME).caseState).toBe("waiting");
 });
 
 test("words on their way out are shown before they are encrypted", () => {

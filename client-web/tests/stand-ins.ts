@@ -21,7 +21,7 @@ export function said(body: string, by = KEN, more: Partial<Message> = {}): Messa
 export function roomWith(messages: readonly Message[], more: Partial<Room> = {}): Room {
   const member = (userId: string, name: string) => ({ userId, name, joined: true });
   return {
-    id: ROOM, membership: "join", encrypted: true, writable: true, messages,
+    id: ROOM, membership: "join", encrypted: true, writable: true, caseState: "talking", messages,
     members: [member(ME, "me"), member(KEN, "健"), member(KEEPER, "記録係")],
     typing: [], readUpTo: { [KEN]: -1, [KEEPER]: -1 }, ownReadUpTo: -1, hasEarlier: false, ...more,
   };

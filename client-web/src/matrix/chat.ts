@@ -51,6 +51,8 @@ export interface Room {
   encrypted: boolean;
   /** False once the case is closed and only reading is left. */
   writable: boolean;
+  /** How the desk says in the room that its case stands; null where it says nothing. */
+  caseState: string | null;
   messages: readonly Message[];
   members: readonly Member[];
   /** Others who are typing, by user id. */

@@ -2,6 +2,7 @@ import { EventType, MsgType, RelationType } from "matrix-js-sdk";
 import type { MatrixEvent, Room as SdkRoom } from "matrix-js-sdk";
 import type { Delivery, Member, Message, Room } from "./chat";
 
+const CASE = "jp.madoguchi.case";
 const DELIVERY = "jp.madoguchi.delivery";
 const DELIVERIES: readonly unknown[] = ["accepted", "delayed", "maybe_blocked", "failed"] satisfies Delivery[];
 const TEXTS: readonly unknown[] = [MsgType.Text, MsgType.Notice, MsgType.Emote];
@@ -27,6 +28,7 @@ export function snapshot(room: SdkRoom, userId: string): Room {
     membership: membership === "join" || membership === "invite" ? membership : "leave",
     encrypted: membership === "join" && room.hasEncryptionStateEvent(),
     writable: membership === "join" && room.maySendMessage(),
+    caseState: caseStateOf(room),
     messages: lines,
     members: members.map((member): Member => ({
       userId: member.userId,
@@ -38,6 +40,11 @@ export function snapshot(room: SdkRoom, userId: string): Room {
     ownReadUpTo: readUpTo(userId),
     hasEarlier: room.oldState.paginationToken !== null,
   };
+}
+
+function caseStateOf(room: SdkRoom): string | null {
+  const said: unknown = room.currentState.getStateEvents(CASE, "")?.getContent()["state"];
+  return typeof said === "string" ? said : null;
 }
 
 function asMessage(event: MatrixEvent, room: SdkRoom, userId: string): Message | null {

@@ -41,6 +41,17 @@ export interface Seat {
   conversation: Conversation;
   /** It is no longer among the running ones. */
   ended: boolean;
+  /** To whom it was handed over from here. */
+  heir: string | null;
+}
+
+/** What became of a case that is no longer one's own; null while the room has not told yet. */
+export function endOf({ case: own, conversation, heir }: Seat): Notice | null {
+  const { caseState, membership } = conversation.room ?? { caseState: null, membership: "leave" };
+  if (caseState === "closed" || caseState === "purged") return { key: "case.closed" };
+  if (own.handing_over) return heir === null ? { key: "case.passed" } : { key: "case.passed.to", parameters: { name: heir } };
+  if (caseState === "waiting") return { key: "case.returned" };
+  return membership === "leave" ? { key: "case.left" } : null;
 }
 
 export class Console {
@@ -135,8 +146,9 @@ export class Console {
   }
 
   /** Raises DeskError. */
-  async handOver(caseId: string, to: string, reason: string): Promise<void> {
-    await this.around.desk.handOver(caseId, to, reason);
+  async handOver(caseId: string, to: Colleague, reason: string): Promise<void> {
+    await this.around.desk.handOver(caseId, to.user_id, reason);
+    this.seats = this.seats.map((seat) => (seat.case.case_id === caseId ? { ...seat, heir: to.name } : seat));
     await this.lookAgain();
   }
 
@@ -341,13 +353,14 @@ export class Console {
     const seats = this.seats.map((seat): Seat => {
       const own = running.get(seat.case.room_id);
       running.delete(seat.case.room_id);
-      return own ? { ...seat, case: own, ended: false } : { ...seat, ended: true };
+      if (!own) return { ...seat, ended: true };
+      return { ...seat, case: own, ended: false, heir: seat.ended ? null : seat.heir };
     });
     for (const own of running.values()) {
       const silent = this.keeper === null ? [] : [this.keeper];
       const conversation = new Conversation({ roomId: own.room_id, silent, person: own.user_id });
       conversation.attach(this.chat);
-      seats.push({ case: own, conversation, ended: false });
+      seats.push({ case: own, conversation, ended: false, heir: null });
     }
     for (const seat of seats) {
       if (seat.ended && !this.columns.includes(seat.case.room_id)) seat.conversation.detach();
