@@ -39,6 +39,7 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("POST", "/cases/{case_id}/hand_over"): STAFF,
     ("POST", "/cases/{case_id}/call_in"): STAFF,
     ("POST", "/cases/{case_id}/give_back"): STAFF,
+    ("POST", "/cases/{case_id}/side_room"): STAFF,
     ("PUT", "/cases/{case_id}/risk"): STAFF,
     ("POST", "/cases/{case_id}/close"): STAFF,
     ("GET", "/board"): SUPERVISOR,

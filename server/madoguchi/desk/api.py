@@ -37,6 +37,7 @@ CHAPTERS: dict[str, list[Row]] = {
         POST(DESK + "/cases/{case_id}/hand_over", counselling.hand_over_case, who=STAFF),
         POST(DESK + "/cases/{case_id}/call_in", counselling.call_in, who=STAFF),
         POST(DESK + "/cases/{case_id}/give_back", counselling.give_case_back, who=STAFF),
+        POST(DESK + "/cases/{case_id}/side_room", counselling.enter_side_room, who=STAFF),
         PUT(DESK + "/cases/{case_id}/risk", counselling.put_risk, who=STAFF),
         POST(DESK + "/cases/{case_id}/close", counselling.close_case, who=STAFF),
     ],

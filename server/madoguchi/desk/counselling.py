@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from madoguchi.core.desk import cases, channels, queue, staff, team
+from madoguchi.core.desk import cases, channels, queue, side_room, staff, team
 from madoguchi.desk.arrival import WaitQuery
 from madoguchi.desk.permissions import caller
 from madoguchi.storage import cases as stored
@@ -94,6 +94,13 @@ class Colleagues(msgspec.Struct, frozen=True):
 
 class Taken(msgspec.Struct, frozen=True):
     """A case that was accepted; its room opens as soon as the keeper has invited the counsellor."""
+
+    case_id: str
+    room_id: str
+
+
+class SideRoom(msgspec.Struct, frozen=True):
+    """room_id: of the staff's own room, which opens as soon as the keeper has invited the caller."""
 
     case_id: str
     room_id: str
@@ -188,6 +195,12 @@ async def join_case(call: Call, case_id: str) -> Changed:
 async def give_case_back(call: Call, case_id: str) -> Changed:
     """Takes a case out of the caller's hands: back into the queue, unless somebody else is in it."""
     return _changed(await team.give_back(call.ctx, call.tx, case_id, await caller(call, call.tx)))
+
+
+async def enter_side_room(call: Call, case_id: str) -> SideRoom:
+    """Comes into the staff's own room of a case, running or ended. One leaves it as any Matrix room."""
+    room_id = await side_room.enter(call.ctx, call.tx, case_id, await caller(call, call.tx))
+    return SideRoom(case_id, room_id)
 
 
 async def put_risk(call: Call, case_id: str, body: SetRisk) -> Changed:

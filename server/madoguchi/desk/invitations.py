@@ -6,7 +6,7 @@ import msgspec
 
 from madoguchi.desk.arrival import WaitQuery
 from madoguchi.storage import cases as stored
-from madoguchi.storage import health, stream
+from madoguchi.storage import health, side_rooms, stream
 from madoguchi.storage.cases import Seat
 from madoguchi.web.endpoint import Call
 
@@ -15,7 +15,10 @@ LOOK_AGAIN_S = 3.0
 
 
 class Invitations(msgspec.Struct, frozen=True):
-    """invitations: staff of open cases who are neither invited nor in; removals: staff who no longer look after one."""
+    """invitations: staff of open cases who are neither invited nor in; removals: staff who no longer look after one.
+
+    Side rooms are among the rooms of both.
+    """
 
     pos: int
     invitations: list[Seat]
@@ -40,4 +43,6 @@ async def _read(call: Call) -> Invitations:
     async with call.ctx.db.transaction() as tx:
         await health.update_heartbeat(tx, "keeper", call.ctx.clock.now())
         pos = await stream.position(tx)
-        return Invitations(pos, await stored.list_invitations(tx), await stored.list_removals(tx))
+        invitations = [*await stored.list_invitations(tx), *await side_rooms.list_invitations(tx)]
+        removals = [*await stored.list_removals(tx), *await side_rooms.list_removals(tx)]
+        return Invitations(pos, invitations, removals)

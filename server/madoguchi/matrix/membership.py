@@ -6,7 +6,7 @@ import msgspec
 
 from madoguchi import errors
 from madoguchi.core.chat import membership
-from madoguchi.core.desk import case_room, cases
+from madoguchi.core.desk import case_room, cases, side_room
 from madoguchi.ids import RoomID
 from madoguchi.storage import rooms as stored_rooms
 from madoguchi.web.endpoint import Call
@@ -75,6 +75,7 @@ async def _room_of(call: Call, room_id_or_alias: str) -> RoomID:
 async def leave_room(call: Call, room_id: str, body: Reason) -> dict[str, Any]:
     # Leaving a case's room is leaving the case: the young person ends it, a counsellor gives it back to the queue.
     await cases.left_room(call.ctx, call.tx, room_id, call.session.user_id)
+    await side_room.left(call.ctx, call.tx, room_id, call.session.user_id)
     await membership.leave(call.ctx, call.tx, room_id, call.session.user_id, body.reason)
     return {}
 

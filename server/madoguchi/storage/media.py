@@ -103,12 +103,13 @@ async def update_uploaded(
 
 
 async def insert_rooms(tx: Tx, media_id: str, owner: UserID, room_id: RoomID | None) -> None:
-    """Notes which case rooms a file may belong to: all that its owner is in, or of these the one that is named."""
+    """Notes which rooms of cases a file may belong to: all that its owner is in, or of these the one that is named."""
     await tx.execute(
         """
         INSERT INTO media_rooms (media_id, room_id)
         SELECT $1, r.room_id FROM memberships m JOIN rooms r USING (room_id)
-         WHERE m.user_id = $2 AND m.membership = 'join' AND r.kind = 'case' AND ($3::text IS NULL OR r.room_id = $3)
+         WHERE m.user_id = $2 AND m.membership = 'join' AND r.kind IN ('case', 'side')
+           AND ($3::text IS NULL OR r.room_id = $3)
         """,
         media_id, owner, room_id,
     )  # fmt: skip

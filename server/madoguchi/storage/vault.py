@@ -44,12 +44,17 @@ class StoredEvent(msgspec.Struct, frozen=True):
 
 
 class CaseRoom(msgspec.Struct, frozen=True):
-    """Which room to open. case_id and user_id (the young person or ghost) are None for a room that is no case's."""
+    """Which room to open. case_id and user_id (the young person or ghost) are None for a room that is no case's.
+
+    side: whether it is the staff's own room of the case; side_room_id: that room, where it is another one.
+    """
 
     room_id: str
     case_id: str | None
     user_id: str | None
     channel: str | None
+    side: bool = False
+    side_room_id: str | None = None
 
 
 async def get_vault(tx: Tx) -> Vault | None:
@@ -74,9 +79,11 @@ async def insert_vault(tx: Tx, key_id: str, public_key: bytes, shares: int, thre
 async def lock_purged(tx: Tx, room_ids: Collection[str]) -> set[str]:
     """Those of the rooms whose cases are purged. None of the others is, before the end of the transaction."""
     rows = await tx.fetch(
-        "SELECT room_id, state FROM cases WHERE room_id = ANY($1::text[]) ORDER BY id FOR SHARE", list(room_ids)
+        "SELECT room_id, side_room_id, state FROM cases"
+        " WHERE room_id = ANY($1::text[]) OR side_room_id = ANY($1::text[]) ORDER BY id FOR SHARE",
+        list(room_ids),
     )
-    return {row["room_id"] for row in rows if row["state"] == "purged"}
+    return {row[name] for row in rows if row["state"] == "purged" for name in ("room_id", "side_room_id")} & {*room_ids}
 
 
 async def put_keys(tx: Tx, key_id: str, keys: Sequence[SealedKey]) -> None:
@@ -123,7 +130,9 @@ async def list_gaps(tx: Tx, key_id: str, before: int) -> list[Gap]:
                min(said.at) AS at
           FROM (SELECT e.room_id, e.sender, e.at, e.body::json #>> '{content,session_id}' AS session_id FROM events e
                  WHERE e.type = 'm.room.encrypted' AND e.at < $2) said
-          JOIN cases c ON c.room_id = said.room_id
+          JOIN (SELECT id, state, room_id FROM cases
+                UNION ALL SELECT id, state, side_room_id FROM cases WHERE side_room_id IS NOT NULL) c
+            ON c.room_id = said.room_id
          WHERE said.session_id IS NOT NULL AND c.state <> 'purged' AND NOT EXISTS (
                SELECT 1 FROM vault_keys k
                 WHERE k.room_id = said.room_id AND k.session_id = said.session_id AND k.key_id = $1)
@@ -148,9 +157,11 @@ async def count_keys(tx: Tx) -> int:
 async def find_room(tx: Tx, case_or_room: str) -> CaseRoom | None:
     """The room of a case id, or a room by its own id."""
     row = await tx.fetchrow(
-        "SELECT rooms.room_id, cases.id AS case_id, cases.user_id, channels.kind AS channel"
-        " FROM rooms LEFT JOIN cases USING (room_id) LEFT JOIN channels ON channels.id = cases.channel_id"
-        " WHERE rooms.room_id = $1 OR cases.id = $1",
+        "SELECT rooms.room_id, c.id AS case_id, c.user_id, channels.kind AS channel,"
+        " rooms.kind = 'side' AS side, nullif(c.side_room_id, rooms.room_id) AS side_room_id"
+        " FROM rooms LEFT JOIN cases c ON c.room_id = rooms.room_id OR c.side_room_id = rooms.room_id"
+        " LEFT JOIN channels ON channels.id = c.channel_id"
+        " WHERE rooms.room_id = coalesce((SELECT room_id FROM cases WHERE id = $1), $1)",
         case_or_room,
     )
     return CaseRoom(**row) if row else None

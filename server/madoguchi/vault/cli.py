@@ -67,16 +67,21 @@ def open_(settings: Settings, case: str, key_file: str, reason: str | None) -> N
         reason = click.prompt("Why is this opened?", err=True)
     private_key = _read_key(key_file)
 
-    async def read(tx: Tx) -> ceremony.Opening:
-        return await ceremony.open_case(tx, case, private_key, _person(), reason or "(not said)")
+    async def openings(tx: Tx) -> list[ceremony.Opening]:
+        opened = await ceremony.open_case(tx, case, private_key, _person(), reason or "(not said)")
+        side = opened.room.side_room_id
+        if side is None:
+            return [opened]
+        return [opened, await ceremony.open_case(tx, side, private_key, _person(), reason or "(not said)")]
 
-    opening = _in_database(settings, read)
-    room = opening.room
-    click.echo(f"# Case {room.case_id or '-'}, room {room.room_id}: {len(opening.entries)} entries, ", nl=False)
-    click.echo(f"{opening.unreadable} unreadable.")
-    if opening.damaged:
-        click.echo(f"# {opening.damaged} sealed keys are damaged or do not belong here; compare with a backup.")
-    click.echo(opening.as_text(), nl=False)
+    for opening in _in_database(settings, openings):
+        room = opening.room
+        among = " (the staff's own)" if room.side else ""
+        read = f"{len(opening.entries)} entries, {opening.unreadable} unreadable."
+        click.echo(f"# Case {room.case_id or '-'}, room {room.room_id}{among}: {read}")
+        if opening.damaged:
+            click.echo(f"# {opening.damaged} sealed keys are damaged or do not belong here; compare with a backup.")
+        click.echo(opening.as_text(), nl=False)
 
 
 @vault.command("status")

@@ -25,6 +25,7 @@ class Entry:
     unreadable: str | None = None
 
 
+RECORD, REVIEW = "jp.madoguchi.record", "jp.madoguchi.record.review"
 _MEMBERSHIP = {"join": "入室しました", "leave": "退室しました", "invite": "招かれました", "ban": "入室を禁じられました"}
 _KINDS = {"m.image": "画像", "m.file": "ファイル", "m.audio": "音声", "m.video": "動画", "m.location": "場所"}
 
@@ -116,6 +117,10 @@ def _said(kind: str, content: Mapping[str, Any]) -> str:
         return f"（{target} を訂正）{_word(_mapping(content.get('m.new_content')) or content, 'body')}"
     if kind == "m.sticker" or msgtype in _KINDS:
         return f"［{_KINDS.get(msgtype, 'スタンプ')}］{_word(content, 'filename') or _word(content, 'body')}"
+    if kind == RECORD:
+        return f"［相談記録］{_word(content, 'note')}"
+    if kind == REVIEW:
+        return f"［記録の確認］{_word(content, 'note')}"
     if kind == "m.room.message":
         return _word(content, "body") or "［本文なし］"
     return f"［{kind}］"

@@ -39,6 +39,7 @@ KINDS: dict[str, Work] = {
     "purge_case": retention.purge_case,
     "forget_case": retention.forget_case,
     "remove_files": retention.remove_files,
+    "tidy_side_rooms": retention.tidy_side_rooms,
     "sign_audit_log": auditing.sign_audit_log,
     "check_audit_log": checks.check_audit_log,
     "check_events": checks.check_events,

@@ -8,7 +8,7 @@ import structlog
 
 from madoguchi.context import Context
 from madoguchi.core.chat import sessions
-from madoguchi.core.desk import purge
+from madoguchi.core.desk import purge, side_room
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.cases import ARRIVAL_REPEATED_WITHIN
 from madoguchi.ids import CaseID
@@ -115,6 +115,11 @@ async def remove_files(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
     if len(names) == _AT_ONCE:
         await jobs.insert_job(tx, "remove_files", names[-1], ctx.clock.now())
     _tell("files", len(names))
+
+
+async def tidy_side_rooms(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """Who forgot to leave the side room of an ended case."""
+    _tell("side seats", await side_room.tidy(ctx, tx))
 
 
 def _about(case_id: CaseID) -> str:

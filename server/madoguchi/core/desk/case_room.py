@@ -1,4 +1,4 @@
-"""The Matrix room of a case: who holds which power in it, what its state says, and when it may only be read.
+"""The Matrix rooms of a case: who holds which power in it, what its state says, and when it may only be read.
 
 The server speaks in it as the keeper, the room's creator and the only one who may change its rules.
 """
@@ -11,7 +11,9 @@ from madoguchi.storage.cases import State
 from madoguchi.storage.db import Tx
 
 CASE_STATE = "jp.madoguchi.case"
+SIDE_STATE = "jp.madoguchi.side_room"
 NAME = "相談"
+SIDE_NAME = "職員だけの部屋"
 # From version 12 on a creator's power has no number; here the keeper's is stated like everybody else's.
 ROOM_VERSION = "11"
 _KEEPER, _COUNSELLOR, _YOUNG_PERSON = 100, 50, 0
@@ -80,6 +82,24 @@ async def open_room(ctx: Context, tx: Tx, case_id: CaseID, user_id: UserID, chan
         ],
     )
     return await rooms.create_room(ctx, tx, keeper, wanted, joined=[user_id], kind="case", encrypted=True)
+
+
+async def open_side_room(ctx: Context, tx: Tx, case_id: CaseID) -> RoomID:
+    """Makes the encrypted room in which a case's staff are among themselves, with the keeper alone in it."""
+    keeper = keeper_id(ctx)
+    powers = power_levels(keeper, [])
+    wanted = CreateRoom(
+        name=SIDE_NAME,
+        preset="private_chat",
+        room_version=ROOM_VERSION,
+        # All are equal here, and nobody but the keeper brings anybody in.
+        power_level_content_override=powers | {"state_default": _KEEPER},
+        initial_state=[
+            StateEvent(type="m.room.guest_access", content={"guest_access": "forbidden"}),
+            StateEvent(type=SIDE_STATE, content={"case_id": case_id}),
+        ],
+    )
+    return await rooms.create_room(ctx, tx, keeper, wanted, kind="side", encrypted=True)
 
 
 async def say_state(ctx: Context, tx: Tx, room_id: RoomID, case_id: CaseID, state: State, channel: str) -> None:

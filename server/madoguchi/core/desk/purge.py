@@ -15,12 +15,13 @@ from madoguchi import errors
 from madoguchi.context import Context
 from madoguchi.core.chat import accounts, membership
 from madoguchi.core.desk import case_room
-from madoguchi.ids import CaseID
+from madoguchi.ids import CaseID, RoomID
 from madoguchi.storage import accounts as stored_accounts
-from madoguchi.storage import audit
+from madoguchi.storage import audit, side_rooms
 from madoguchi.storage import cases as stored_cases
 from madoguchi.storage import purging as stored
 from madoguchi.storage import rooms as stored_rooms
+from madoguchi.storage.cases import Case
 from madoguchi.storage.db import Tx
 
 log = structlog.get_logger()
@@ -50,21 +51,9 @@ async def purge(ctx: Context, tx: Tx, case_id: CaseID, by: str, reason: str | No
         return Purged()
     if case.state != "closed":
         raise errors.Conflict("This case has not ended. Close it first.")
-    keeper = case_room.keeper_id(ctx)
-    present = [
-        user_id
-        for kind in ("join", "invite", "knock")
-        for user_id in await stored_rooms.list_members(tx, case.room_id, kind)
-    ]
-    for user_id in present:
-        if user_id != keeper:
-            await membership.kick(ctx, tx, case.room_id, keeper, user_id)
-    await membership.leave(ctx, tx, case.room_id, keeper)
-    purged = Purged(
-        events=await stored.delete_content(tx, case.room_id),
-        keys=await stored.delete_keys(tx, case.room_id),
-        files=await stored.delete_media(tx, case.room_id),
-    )
+    purged = Purged()
+    for room_id in await _rooms_of(tx, case):
+        purged = await _destroy(ctx, tx, room_id, purged)
     at = ctx.clock.now()
     await stored.update_purged(tx, case_id, at)
     await stored_cases.insert_step(tx, case_id, at, "purged", by, reason=reason)
@@ -74,12 +63,37 @@ async def purge(ctx: Context, tx: Tx, case_id: CaseID, by: str, reason: str | No
     return purged
 
 
+async def _rooms_of(tx: Tx, case: Case) -> list[RoomID]:
+    side = await side_rooms.get_room_of(tx, case.id)
+    return [case.room_id] if side is None else [case.room_id, side]
+
+
+async def _destroy(ctx: Context, tx: Tx, room_id: RoomID, before: Purged) -> Purged:
+    """Sends everybody out of a room and destroys what is in it. Gives the figures with those of before."""
+    keeper = case_room.keeper_id(ctx)
+    present = [
+        user_id
+        for kind in ("join", "invite", "knock")
+        for user_id in await stored_rooms.list_members(tx, room_id, kind)
+    ]
+    for user_id in present:
+        if user_id != keeper:
+            await membership.kick(ctx, tx, room_id, keeper, user_id)
+    await membership.leave(ctx, tx, room_id, keeper)
+    return Purged(
+        events=before.events + await stored.delete_content(tx, room_id),
+        keys=before.keys + await stored.delete_keys(tx, room_id),
+        files=before.files + await stored.delete_media(tx, room_id),
+    )
+
+
 async def forget(ctx: Context, tx: Tx, case_id: CaseID) -> None:
-    """Takes away the last traces of a purged case's room, and the account of an anonymous person without another."""
+    """Takes away the last traces of a purged case's rooms, and the account of an anonymous person without another."""
     case = await stored_cases.lock_case(tx, case_id)
     if case is None or case.state != "purged":
         return
-    await stored.delete_room(tx, case.room_id)
+    for room_id in await _rooms_of(tx, case):
+        await stored.delete_room(tx, room_id)
     await stored.update_forgotten(tx, case_id, ctx.clock.now())
     account = await stored_accounts.get_account(tx, case.user_id)
     if account is None or account.kind != "youth" or await stored.has_other_case(tx, case.user_id):
