@@ -2,6 +2,7 @@ import { mount } from "svelte";
 import "./ui/base.css";
 import { preferred, speak, type Language, NAMES } from "./i18n/language.svelte";
 import { Desk } from "./desk/api";
+import { fetchList } from "./guidance/list";
 import { newStorageKey, openChat, removeStores, signIn, signOut, warmUp } from "./matrix";
 import App from "./screens/youth/App.svelte";
 import { hold } from "./screens/hold";
@@ -31,6 +32,7 @@ const youth = new Youth({
   newStorageKey,
   removeStores,
   hold,
+  guidance: fetchList,
   phrase: () => import("./screens/youth/phrase"),
   pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
 });

@@ -23,7 +23,10 @@ test("what is not a module is refused", () => {
 
 test("the guidance page works without script and names every number", () => {
   const html = guidanceHtml(hotlines);
-  expect(html).not.toContain("<script");
+  expect(html.match(/<script[^>]*>/g)).toEqual(['<script src="/guidance/guidance.js" defer>']);
   expect(html).not.toContain("style=");
-  for (const { phone } of hotlines) expect(html).toContain(`href="tel:${phone.replaceAll("-", "")}"`);
+  for (const { id, phone } of hotlines) {
+    expect(html).toContain(`href="tel:${phone.replaceAll("-", "")}"`);
+    expect(html).toContain(`data-id="${id}"`);
+  }
 });

@@ -32,6 +32,7 @@ beforeEach(() => {
     removeStores: vi.fn(async () => undefined),
     hold: vi.fn(async () => true),
     pause: () => new Promise(() => undefined),
+    guidance: vi.fn(async () => null),
     phrase: async () => ({
       newPhrase: () => ["a", "b"],
       keysOf: async (words) => ({ id: "i" + words.join(""), secret: "s", key: new Uint8Array([words.length]) }),

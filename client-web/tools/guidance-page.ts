@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Plugin } from "vite";
+import { alone } from "./alone.ts";
 
 interface Hotline {
   id: string;
@@ -9,14 +10,16 @@ interface Hotline {
   name_en: string;
   phone: string;
   hours_text: string;
+  hours?: object;
 }
 
 const folder = join(import.meta.dirname, "..", "guidance");
+const script = join(import.meta.dirname, "..", "src", "guidance", "page.ts");
 
-/** The guidance as a page of its own: no script, no API, so that it works while everything else is down. The server
- * puts the desk's own entries between the two comments while it has them (web/guidance_page.py). */
+/** The guidance as a page of its own: it needs no script and no API, so that it works while everything else is down.
+ * The server puts the desk's own entries between the two comments while it has them (web/guidance_page.py). */
 export function guidanceHtml(hotlines: readonly Hotline[]): string {
-  const rows = hotlines.map((line) => `    <li>
+  const rows = hotlines.map((line) => `    <li data-id="${escape(line.id)}">
       <div><h2>${escape(line.name)}</h2><p>${escape(line.name_easy)}<br><span lang="en">${escape(line.name_en)}</span></p>
         <p>${escape(line.hours_text)}</p></div>
       <a class="call" href="tel:${line.phone.replaceAll("-", "")}">${escape(line.phone)}</a>
@@ -30,6 +33,7 @@ export function guidanceHtml(hotlines: readonly Hotline[]): string {
   <title>電話で話せるところ</title>
   <link rel="icon" href="/favicon.svg" type="image/svg+xml">
   <link rel="stylesheet" href="/guidance/guidance.css">
+  <script src="/guidance/guidance.js" defer></script>
 </head>
 <body>
 <main>
@@ -40,6 +44,7 @@ export function guidanceHtml(hotlines: readonly Hotline[]): string {
 ${rows.join("\n")}
 <!--/entries-->
   </ul>
+  <p id="age" role="status" hidden></p>
   <p><a href="/">チャットで相談する</a> ・ <a href="/" lang="en" hreflang="en">Chat with a counsellor</a></p>
 </main>
 </body>
@@ -47,21 +52,34 @@ ${rows.join("\n")}
 `;
 }
 
+/** The same as data, for whoever tells from the hours what is open. */
+export function guidanceData(hotlines: readonly Hotline[]): string {
+  const guidance = hotlines.map((line) => ({ ...line, open_now: null, checked_on: null }));
+  return JSON.stringify({ made_at: null, holidays: null, guidance });
+}
+
 /** Vite plugin: puts the guidance page into the build, and serves it while developing. */
 export function guidancePage(): Plugin {
   const read = (name: string): string => readFileSync(join(folder, name), "utf8");
-  const html = (): string => guidanceHtml(JSON.parse(read("guidance.json")) as Hotline[]);
+  const hotlines = (): Hotline[] => JSON.parse(read("guidance.json")) as Hotline[];
+  const files: Record<string, [type: string, make: () => string | Promise<string>]> = {
+    "index.html": ["text/html; charset=utf-8", () => guidanceHtml(hotlines())],
+    "guidance.css": ["text/css", () => read("guidance.css")],
+    "guidance.js": ["text/javascript", () => alone(script)],
+    "guidance.json": ["application/json", () => guidanceData(hotlines())],
+  };
   return {
     name: "madoguchi:guidance-page",
-    generateBundle() {
-      this.emitFile({ type: "asset", fileName: "guidance/index.html", source: html() });
-      this.emitFile({ type: "asset", fileName: "guidance/guidance.css", source: read("guidance.css") });
+    async generateBundle() {
+      for (const [name, [, make]] of Object.entries(files))
+        this.emitFile({ type: "asset", fileName: "guidance/" + name, source: await make() });
     },
     configureServer(server) {
-      server.middlewares.use("/guidance/", (request, response) => {
-        const style = request.url?.endsWith(".css") ?? false;
-        response.setHeader("Content-Type", style ? "text/css" : "text/html; charset=utf-8");
-        response.end(style ? read("guidance.css") : html());
+      server.middlewares.use("/guidance/", (request, response, next) => {
+        const found = files[request.url?.slice(1) || "index.html"];
+        if (!found) return next();
+        response.setHeader("Content-Type", found[0]);
+        Promise.resolve(found[1]()).then((source) => response.end(source), next);
       });
     },
   };

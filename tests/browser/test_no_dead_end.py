@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from playwright.async_api import Browser, Route, expect
 
+from madoguchi.core.desk import hours
 from tests.browser.people import PICTURES, TOP, YoungPerson
 from tests.house import House
 from tests.words import word
@@ -99,9 +100,12 @@ async def test_the_page_and_the_desk_know_the_same_numbers(house: House) -> None
     async with aiohttp.ClientSession() as http:
         facts = await (await http.get(house.base_url + "/_madoguchi/desk/v1/desk")).json()
     names = ("id", "name", "name_easy", "phone", "hours_text", "url")
-    assert [{name: entry.get(name) for name in names} for entry in stored] == [
-        {name: entry.get(name) for name in names} for entry in facts["guidance"]
-    ]
+
+    def said(entry: dict[str, Any]) -> list[object]:
+        times = entry.get("hours")
+        return [entry.get(name) for name in names] + [times and hours.parse(json.dumps(times))]
+
+    assert [said(entry) for entry in stored] == [said(entry) for entry in facts["guidance"]]
 
 
 async def test_after_the_end_there_are_thanks_three_taps_and_a_way_back(house: House, browser: Browser) -> None:

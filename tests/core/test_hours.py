@@ -1,13 +1,24 @@
 """Opening hours in Japan's time."""
 
-from datetime import UTC, datetime, timedelta
+import json
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from madoguchi.core.desk.hours import ALWAYS, TOKYO, Hours, Times, WeeklyTimes, is_public_holiday, parse
+from madoguchi.core.desk.hours import (
+    ALWAYS,
+    TOKYO,
+    Hours,
+    Times,
+    WeeklyTimes,
+    is_public_holiday,
+    parse,
+    public_holidays,
+)
 
 CHILDLINE = parse('{"weekly": [{"from": "16:00", "to": "21:00"}], "exceptions": [{"from": "12-29", "to": "01-03"}]}')
 WEEKDAYS = parse(
@@ -100,6 +111,16 @@ def test_public_holidays() -> None:
 def test_hours_that_make_no_sense_are_refused(text: str) -> None:
     with pytest.raises(msgspec.ValidationError):
         parse(text)
+
+
+def test_the_pages_are_told_the_same() -> None:
+    # client-web/tests/guidance.test.ts holds the same file against what the pages make of the hours.
+    told = json.loads((Path(__file__).parents[2] / "client-web" / "tests" / "hours.json").read_text())
+    for case in told["cases"]:
+        moment = datetime.fromisoformat(case["at"])
+        assert parse(json.dumps(case["hours"])).open_at(moment) is case["open"], case
+    first, last = date.fromisoformat(told["holidays"]["from"]), date.fromisoformat(told["holidays"]["to"])
+    assert [day.isoformat() for day in public_holidays(first, last)] == told["holidays"]["days"]
 
 
 quarters = st.integers(0, 4 * 24 - 1)

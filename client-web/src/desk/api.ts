@@ -1,3 +1,5 @@
+import type { Holidays } from "../guidance/hours";
+
 // The desk API, /_madoguchi/desk/v1, as this page uses it. Field names are the API's own.
 
 export interface Guidance {
@@ -11,6 +13,8 @@ export interface Guidance {
   open_now: boolean | null;
   checked_on: string | null;
   name_en?: string;
+  /** From which a page tells what is open at its own moment. */
+  hours?: Hours;
 }
 
 export interface Reader {
@@ -35,6 +39,7 @@ export interface DeskFacts {
   staff_present: number;
   estimate_minutes: Minutes | null;
   guidance: Guidance[];
+  holidays: Holidays;
   quick_exit_url: string;
   keeper_user_id: string;
   readers: Reader[];

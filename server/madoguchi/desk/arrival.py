@@ -9,7 +9,7 @@ from madoguchi import errors
 from madoguchi.core.desk import case_room, cases, channels, guidance, queue, readers
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.estimate import Estimate
-from madoguchi.core.desk.guidance import Guidance
+from madoguchi.core.desk.guidance import Guidance, Holidays
 from madoguchi.core.desk.queue import Counsellor, MyPlace
 from madoguchi.core.desk.readers import Reader
 from madoguchi.storage import cases as stored
@@ -33,6 +33,7 @@ class Desk(msgspec.Struct, frozen=True):
     staff_present: int
     estimate_minutes: Estimate | None
     guidance: list[Guidance]
+    holidays: Holidays
     quick_exit_url: str
     keeper_user_id: str
     readers: list[Reader]
@@ -110,6 +111,7 @@ async def get_desk(call: Call) -> Desk:
         staff_present=board.staff_present,
         estimate_minutes=board.estimate(len(board.waiting) + 1) if closed is None else None,
         guidance=await guidance.list_guidance(tx, at),
+        holidays=guidance.holidays(at),
         quick_exit_url=ctx.settings.quick_exit_url,
         keeper_user_id=case_room.keeper_id(ctx),
         readers=await readers.list_readers(tx),

@@ -1,7 +1,8 @@
-"""The guidance page `/guidance/`, as the administrator keeps it, with what is open now.
+"""The guidance page `/guidance/`, as the administrator keeps it, with what is open now; and the same as data.
 
 It is the last thing to go: without a database it shows what it knew last, and after a start without one, the list that
-came with the build (client-web/tools/guidance-page.ts). No script, no API.
+came with the build (client-web/tools/guidance-page.ts). It needs no script and no API. Where a script runs, that reads
+the data, and tells from the hours what is open at the moment of looking, also when the page has been kept for days.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from html import escape
 from time import monotonic
 
 import asyncpg
+import msgspec
 import structlog
 from aiohttp import web
 
@@ -17,32 +19,36 @@ from madoguchi.context import Context
 from madoguchi.core.desk import guidance
 from madoguchi.core.desk.guidance import Guidance
 from madoguchi.storage.guidance import Hotline
-from madoguchi.web.static import Static
+from madoguchi.web.static import ASK_EVERY_TIME, Static
 
 log = structlog.get_logger()
 
 PATH = "/guidance/"
+DATA_PATH = "/guidance/guidance.json"
 _LOOK_AGAIN_S = 10.0
 _PATIENCE_S = 2.0
 _BEGIN, _END = "<!--entries-->", "<!--/entries-->"
 
 
 class GuidancePage:
-    """Answers for `/guidance/`, and hands everything else on to the files of the build."""
+    """Answers for `/guidance/` and its data, and hands everything else on to the files of the build."""
 
     def __init__(self, ctx: Context, static: Static) -> None:
         self._ctx = ctx
         self._static = static
         self._hotlines: list[Hotline] = []
+        self._known_at = ctx.clock.now()
         self._looked_at = float("-inf")
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.method in ("GET", "HEAD") and request.path == PATH:
+        if request.method in ("GET", "HEAD") and request.path in (PATH, DATA_PATH) and (lines := await self._latest()):
+            now = self._ctx.clock.now()
+            if request.path == DATA_PATH:
+                told = guidance.list_of(lines, now, self._known_at)
+                return self._static.made(msgspec.json.encode(told), "application/json")
             built = self._static.text("guidance/index.html")
-            hotlines = await self._latest()
-            if built is not None and hotlines and _BEGIN in built:
-                html = with_entries(built, hotlines, self._ctx.clock.now())
-                return self._static.page(200, html, {"Cache-Control": "no-cache"})
+            if built is not None and _BEGIN in built:
+                return self._static.page(200, with_entries(built, lines, now), {"Cache-Control": ASK_EVERY_TIME})
         return await self._static(request)
 
     async def _latest(self) -> list[Hotline]:
@@ -52,6 +58,7 @@ class GuidancePage:
             try:
                 async with asyncio.timeout(_PATIENCE_S), self._ctx.db.connection() as tx:
                     self._hotlines = await guidance.list_hotlines(tx)
+                    self._known_at = self._ctx.clock.now()
             except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("guidance is shown as it was", error=type(error).__name__)
         return self._hotlines
@@ -67,14 +74,15 @@ def with_entries(built: str, hotlines: list[Hotline], at: datetime) -> str:
 
 def _row(entry: Guidance) -> str:
     now = {
-        True: '<p class="now">いま 話せます <span lang="en">open now</span></p>',
-        False: '<p>いまは 時間外です <span lang="en">closed now</span></p>',
+        True: '<p class="state now">いま 話せます <span lang="en">open now</span></p>',
+        False: '<p class="state">いまは 時間外です <span lang="en">closed now</span></p>',
         None: "",
     }[entry.open_now]
     english = f'<br><span lang="en">{escape(entry.name_en)}</span>' if entry.name_en else ""
     call = escape(entry.phone.replace("-", "").replace(" ", ""))
     return (
-        f"    <li>\n      <div><h2>{escape(entry.name)}</h2><p>{escape(entry.name_easy)}{english}</p>\n"
+        f'    <li data-id="{escape(entry.id)}">\n'
+        f"      <div><h2>{escape(entry.name)}</h2><p>{escape(entry.name_easy)}{english}</p>\n"
         f"        <p>{escape(entry.hours_text)}</p>{now}</div>\n"
         f'      <a class="call" href="tel:{call}">{escape(entry.phone)}</a>\n    </li>'
     )

@@ -7,11 +7,12 @@ from typing import Protocol
 
 from aiohttp import web
 
-# Only our own script, no inline code; WebAssembly for the encryption; one Trusted Types policy (Svelte's).
+# Only our own script, no inline code; WebAssembly for the encryption; Trusted Types: Svelte's policy, and one that lets
+# a single address be a service worker.
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob:; "
-    "font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types svelte-trusted-html"
+    "font-src 'self'; connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types svelte-trusted-html madoguchi-worker"
 )
 SAFETY = {
     "Content-Security-Policy": POLICY,
@@ -135,6 +136,11 @@ class Static:
     def _headers_of(self, name: str, file: Path) -> dict[str, str]:
         caching = A_YEAR if name.startswith("/assets/") else ASK_EVERY_TIME
         return {**self._safety, "Content-Type": TYPES[file.suffix], "Cache-Control": caching, "Vary": "Accept-Encoding"}
+
+    def made(self, body: bytes, content_type: str, etag: str | None = None) -> web.Response:
+        """What is made here and asked for every time, with the headers of all pages."""
+        headers = {**self._safety, "Cache-Control": ASK_EVERY_TIME, "Content-Type": content_type}
+        return web.Response(body=body, headers=headers | ({"ETag": etag} if etag else {}))
 
     def page(self, status: int, html: str, headers: dict[str, str] | None = None) -> web.Response:
         """A page that is made here, with the headers of all pages."""

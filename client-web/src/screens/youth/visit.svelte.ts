@@ -1,5 +1,6 @@
 // The young person's visit: from the start screen through waiting and talking to the end.
 import { Desk, DeskError, type DeskFacts, type MyCase, type OpenedCase } from "../../desk/api";
+import type { GuidanceList } from "../../guidance/list";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
 import { Conversation } from "../conversation/conversation.svelte";
 import { STORE_PREFIX, type Traces, type Visit } from "./traces";
@@ -19,6 +20,8 @@ export interface Surroundings {
   /** Only one tab may use a device. Gives false while another one holds it (unless `steal`). */
   hold: (name: string, steal: boolean, lost: () => void) => Promise<boolean>;
   pause: (ms: number) => Promise<void>;
+  /** The guidance without the desk's API: as the server or this browser still has it. */
+  guidance: () => Promise<GuidanceList | null>;
   /** The return phrase with its list of words: loaded when somebody asks for it. */
   phrase: () => Promise<Pick<typeof import("./phrase"), "newPhrase" | "keysOf" | "wordsOf" | "unknownIn">>;
 }
@@ -30,6 +33,7 @@ export class Youth {
   stage = $state<Stage>("start");
   facts = $state.raw<DeskFacts | null>(null);
   factsFailed = $state(false);
+  guidance = $state.raw<GuidanceList | null>(null);
   trouble = $state<Trouble>(null);
   mine = $state.raw<MyCase | null>(null);
   conversation = $state.raw<Conversation | null>(null);
@@ -74,11 +78,14 @@ export class Youth {
   /** Asks how the desk stands; again and again while the start screen is shown. */
   async look(): Promise<void> {
     try {
-      this.facts = await this.around.desk.facts();
+      const facts = await this.around.desk.facts();
+      this.facts = facts;
+      this.guidance = { made_at: Date.now(), holidays: facts.holidays, guidance: facts.guidance };
       this.factsFailed = false;
       if (this.conversation) this.conversation.silent = [this.facts.keeper_user_id];
     } catch {
       this.factsFailed = true;
+      this.guidance ??= await this.around.guidance();
     }
   }
 

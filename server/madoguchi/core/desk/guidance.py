@@ -1,6 +1,6 @@
 """Guidance 案内 as people see it: with what is open now. Every answer that says no carries the part that is."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated
 
 import msgspec
@@ -13,12 +13,17 @@ from madoguchi.storage import audit, stream
 from madoguchi.storage import guidance as stored
 from madoguchi.storage.db import Tx
 
+# For so long a page that can't reach the desk knows which days are public holidays.
+HOLIDAYS_AHEAD = timedelta(days=366)
 # After this long a number or its hours should be looked at again (domain: "Guidance").
 CHECK_AFTER = timedelta(days=90)
 
 
 class Guidance(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One way out. open_now is None where the hours can't be known here; checked_on is `YYYY-MM-DD` or None."""
+    """One way out. open_now is None where the hours can't be known here; checked_on is `YYYY-MM-DD` or None.
+
+    hours: from which a page tells what is open at its own moment, also without a connection.
+    """
 
     id: str
     name: str
@@ -29,6 +34,26 @@ class Guidance(msgspec.Struct, frozen=True, omit_defaults=True):
     checked_on: str | None
     url: str | None = None
     name_en: str = ""
+    hours: Hours | None = None
+
+
+class Holidays(msgspec.Struct, frozen=True):
+    """The public holidays among the days from `first` to `last`, which are included."""
+
+    first: date = msgspec.field(name="from")
+    last: date = msgspec.field(name="to")
+    days: tuple[date, ...]
+
+
+class GuidanceList(msgspec.Struct, frozen=True):
+    """All guidance with what a page needs to tell, later and by itself, what is open.
+
+    made_at: when it was last known to be so, in milliseconds.
+    """
+
+    made_at: int
+    holidays: Holidays
+    guidance: list[Guidance]
 
 
 Line = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]*$")]
@@ -69,6 +94,18 @@ async def list_hotlines(tx: Tx) -> list[stored.Hotline]:
 async def list_guidance(tx: Tx, at: datetime) -> list[Guidance]:
     """All guidance, in the administrator's order, as of a moment."""
     return [seen(hotline, at) for hotline in await stored.list_guidance(tx)]
+
+
+def list_of(hotlines: list[stored.Hotline], at: datetime, read_at: datetime) -> GuidanceList:
+    """What a page keeps for when it can't reach the desk. read_at: when the entries were read."""
+    return GuidanceList(round(read_at.timestamp() * 1000), holidays(at), [seen(hotline, at) for hotline in hotlines])
+
+
+def holidays(at: datetime) -> Holidays:
+    """The public holidays of the coming year; from the day before, whose hours may go past midnight."""
+    today = at.astimezone(hours.TOKYO).date()
+    first, last = today - timedelta(1), today + HOLIDAYS_AHEAD
+    return Holidays(first, last, hours.public_holidays(first, last))
 
 
 async def open_now(tx: Tx, at: datetime) -> list[Guidance]:
@@ -143,6 +180,7 @@ async def confirm(tx: Tx, guidance_id: str, by: str, at: datetime) -> str:
 
 def seen(hotline: stored.Hotline, at: datetime) -> Guidance:
     """One entry as of a moment."""
+    times = None if hotline.hours is None else hours.parse(hotline.hours)
     return Guidance(
         id=hotline.id,
         name=hotline.name,
@@ -151,8 +189,9 @@ def seen(hotline: stored.Hotline, at: datetime) -> Guidance:
         phone=hotline.phone,
         url=hotline.url,
         hours_text=hotline.hours_text,
-        open_now=None if hotline.hours is None else hours.parse(hotline.hours).open_at(at),
+        open_now=None if times is None else times.open_at(at),
         checked_on=hotline.checked_on.isoformat() if hotline.checked_on else None,
+        hours=times,
     )
 
 

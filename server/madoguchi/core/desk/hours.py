@@ -133,3 +133,10 @@ def _holidays_of(year: int) -> frozenset[date]:
 def is_public_holiday(day: date) -> bool:
     """Whether a day is one of Japan's public holidays (国民の祝日, substitute and bridging days included)."""
     return day in _holidays_of(day.year)
+
+
+@lru_cache(maxsize=4)
+def public_holidays(first: date, last: date) -> tuple[date, ...]:
+    """Japan's public holidays from one day to another, both included."""
+    every = (first + timedelta(ahead) for ahead in range((last - first).days + 1))
+    return tuple(day for day in every if is_public_holiday(day))

@@ -1,0 +1,43 @@
+// The only script of the guidance page, which works without it: what is open now, by the hours and the clock here, and
+// how old the list is if it was kept. Built by tools/guidance-page.ts.
+import { ageOf, fetchList, type GuidanceList, isOpen } from "./list";
+
+const AGAIN_MS = 30_000;
+const OPEN = ["いま 話せます", "open now"] as const;
+const CLOSED = ["いまは 時間外です", "closed now"] as const;
+
+function told([japanese, english]: readonly [string, string]): Node[] {
+  const other = Object.assign(document.createElement("span"), { lang: "en", textContent: english });
+  return [document.createTextNode(japanese + " "), other];
+}
+
+function show(list: GuidanceList | null): void {
+  const now = Date.now();
+  const entries = new Map(list?.guidance.map((entry) => [entry.id, entry]));
+  const rows = [...document.querySelectorAll<HTMLElement>("li[data-id]")].map((row) => {
+    const entry = entries.get(row.dataset["id"] ?? "");
+    const open = entry ? isOpen(entry, list, now) : null;
+    // What the server said may have been said long ago.
+    row.querySelector(".state")?.remove();
+    if (open !== null) {
+      const state = Object.assign(document.createElement("p"), { className: open ? "state now" : "state" });
+      state.append(...told(open ? OPEN : CLOSED));
+      row.querySelector("div")?.append(state);
+    }
+    return { row, open };
+  });
+  const sorted = [...rows.filter(({ open }) => open), ...rows.filter(({ open }) => !open)];
+  if (sorted.some(({ row }, index) => row !== rows[index]?.row))
+    document.querySelector("ul")?.append(...sorted.map(({ row }) => row));
+
+  const [age, english] = [ageOf(list, now, "ja-JP"), ageOf(list, now, "en-GB")];
+  const line = document.getElementById("age");
+  if (line && age !== null && english !== null)
+    line.replaceChildren(...told([`${age}の 一覧です。`, `This list was made ${english}.`]));
+  line?.toggleAttribute("hidden", age === null);
+}
+
+void fetchList().then((list) => {
+  show(list);
+  setInterval(() => show(list), AGAIN_MS);
+});
