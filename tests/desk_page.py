@@ -24,6 +24,8 @@ WORDS = {
     "user": set(COLUMNS) - {"anybody"},
     "young_person": {"young person"},
     "keeper": {"keeper"},
+    "bridge": set(),
+    "ghost": set(),
 }
 
 

@@ -13,17 +13,19 @@ import click
 import msgspec
 from nacl.public import PublicKey, SealedBox
 
+from madoguchi import errors
 from madoguchi.cli_staff import in_transaction, operator
 from madoguchi.config import Settings
 from madoguchi.context import Context
 from madoguchi.core.desk import channels as rules
+from madoguchi.core.desk import suspension
 from madoguchi.flags import with_settings
 from madoguchi.storage import channels as stored
 from madoguchi.storage.channels import Channel, Mode
 from madoguchi.storage.db import Tx
 from madoguchi.up import runfile
 
-_MODES = ["contact_point", "relay", "draining", "notice_only", "closed"]
+_MODES = ["contact_point", "relay", "draining", "notice_only", "closed", "emergency"]
 
 
 @click.group()
@@ -99,9 +101,16 @@ def list_channels(settings: Settings, changes: bool) -> None:
 @click.option("--reason", help="Why; kept with the change.")
 @click.option("--secret", help="A new channel secret: `-` reads it from standard input.")
 @click.option("--token", help="A new channel access token, given along with --secret.")
+@click.option("--sign", is_flag=True, help="Close it although somebody would be left; takes two people.")
 @with_settings
 def set_channel(
-    settings: Settings, channel_id: str, mode: Mode | None, reason: str | None, secret: str | None, token: str | None
+    settings: Settings,
+    channel_id: str,
+    mode: Mode | None,
+    reason: str | None,
+    secret: str | None,
+    token: str | None,
+    sign: bool,
 ) -> None:
     """Switch a channel's mode, or renew its secrets. Every change is kept with who, when and why."""
     if mode is None and secret is None:
@@ -116,11 +125,44 @@ def set_channel(
 
     async def act(ctx: Context, tx: Tx) -> Channel | None:
         found = await rules.renew_secrets(ctx, tx, channel_id, sealed, by=operator()) if sealed else None
-        return await rules.switch(ctx, tx, channel_id, mode, reason, by=operator()) if mode else found
+        if mode is None:
+            return found
+        try:
+            done = await suspension.switch(ctx, tx, channel_id, mode, reason, by=operator(), sign=sign)
+        except errors.PeopleLeft as left:
+            raise click.ClickException(
+                f"{left.fields['nowhere']} people would be left with nowhere to go (`madoguchi channel people "
+                f"{channel_id}`). With --sign it is closed once an administrator signs as well, within an hour."
+            ) from None
+        return await stored.get_channel(tx, channel_id) if done else None
 
     changed = in_transaction(settings, act)
-    assert changed is not None
+    if changed is None:
+        click.echo(f"channel {channel_id}: signed; it closes when an administrator signs as well, within an hour.")
+        return
     click.echo(f"channel {changed.id}: {changed.mode}" + (", secrets renewed" if sealed else ""))
+
+
+@channel.command()
+@click.argument("channel_id")
+@with_settings
+def people(settings: Settings, channel_id: str) -> None:
+    """Show who is on a channel and where each stands on the way to the page, those in danger first."""
+
+    async def act(ctx: Context, tx: Tx) -> suspension.Suspension:
+        return await suspension.get(ctx, tx, channel_id)
+
+    found = in_transaction(settings, act)
+    for person in found.people:
+        kept = f"kept until {person.kept_until:%F %H:%M}" if person.kept_until and person.kept_signed else ""
+        click.echo("\t".join((person.case_id, person.risk, person.state, person.standing or "-", kept)).rstrip())
+    click.echo(f"{channel_id}: {found.channel.mode}, {len(found.people)} people, {found.nowhere} with nowhere to go")
+    if found.closing:
+        click.echo(f"closing signed by {found.closing.asked_by}, waits for a second administrator")
+    if found.planned:
+        click.echo(
+            f"planned: {found.planned.mode} at {found.planned.at:%F %H:%M} {found.planned.refused or ''}".rstrip()
+        )
 
 
 def webhook_url(settings: Settings, found: Channel) -> str:

@@ -134,6 +134,22 @@ class AlreadyTaken(Conflict):
     """A colleague has accepted the case; `by` says who (`user_id`, `name`)."""
 
 
+class LinkSpent(Refused):
+    """A link or code that opens nothing any more; `reason`: `used`, `expired`, `ended` (the case), `locked`."""
+
+
+class WrongPassphrase(Refused):
+    """A passphrase is asked for and was not given, or is another; `tries_left` says how many more are looked at."""
+
+
+class HasMoved(Conflict):
+    """Whoever is on the app goes on elsewhere; `case_id` says in which case."""
+
+
+class PeopleLeft(Conflict):
+    """Somebody would be left with nowhere to go; `nowhere` says how many. Two administrators may sign for it."""
+
+
 class CapacityFull(Conflict):
     """The counsellor looks after as many cases as their capacity allows."""
 

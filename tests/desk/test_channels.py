@@ -145,7 +145,7 @@ async def test_an_administrator_switches_a_channel_and_sees_whom_it_touches(desk
 
     before = await seen()
     assert (before["running"], before["mode"]) == (1, "relay")
-    assert before["modes"] == ["contact_point", "relay", "draining", "notice_only", "closed"]
+    assert before["modes"] == ["contact_point", "relay", "draining", "notice_only", "closed", "emergency"]
     path = f"{DESK}/channels/{channel_id}/mode"
     told = await admin.put(path, {"mode": "draining", "reason": "年度末の切り替え"})
     assert next(one for one in told["channels"] if one["id"] == channel_id)["mode"] == "draining"

@@ -116,13 +116,6 @@ class ChannelSeen(msgspec.Struct, frozen=True):
     changes: list[Change]
 
 
-class SwitchMode(msgspec.Struct):
-    """reason: why; it is kept with who and when."""
-
-    mode: Mode
-    reason: Annotated[str, Meta(min_length=1, max_length=1000)]
-
-
 class Channels(msgspec.Struct, frozen=True):
     channels: list[ChannelSeen]
 
@@ -259,12 +252,6 @@ async def list_channels(call: Call) -> Channels:
             for channel in await stored_channels.list_channels(call.tx)
         ]
     )
-
-
-async def put_channel_mode(call: Call, channel_id: str, body: SwitchMode) -> Channels:
-    """Switches a channel's mode, within two seconds for everybody on it. Gives all channels as they then stand."""
-    await channels.switch(call.ctx, call.tx, channel_id, body.mode, body.reason, by=call.session.user_id)
-    return await list_channels(call)
 
 
 async def get_status(call: Call) -> Status:

@@ -9,10 +9,22 @@ from madoguchi.desk import (
     document,
     invitations,
     keeper,
+    moving,
     supervision,
     survey,
+    suspending,
 )
-from madoguchi.desk.permissions import ADMINISTRATOR, KEEPER, MEMBER, OVERSEER, STAFF, SUPERVISOR, YOUNG_PERSON
+from madoguchi.desk.permissions import (
+    ADMINISTRATOR,
+    BRIDGE,
+    GHOST,
+    KEEPER,
+    MEMBER,
+    OVERSEER,
+    STAFF,
+    SUPERVISOR,
+    YOUNG_PERSON,
+)
 from madoguchi.web.endpoint import ANYONE, DELETE, GET, OPTIONAL, POST, PUT, USER, Row
 
 DESK = "/_madoguchi/desk/v1"
@@ -23,10 +35,17 @@ CHAPTERS: dict[str, list[Row]] = {
         POST(DESK + "/cases", arrival.open_case, who=OPTIONAL, limit="arrive"),
         GET(DESK + "/cases/mine", arrival.get_my_case, who=USER, tx=False),
         POST(DESK + "/cases/mine/leave", arrival.leave_my_case, who=USER),
+        PUT(DESK + "/cases/mine/news", moving.put_news, who=USER),
         POST(DESK + "/cases/mine/survey", survey.post_survey, who=YOUNG_PERSON),
         PUT(DESK + "/return_key", coming_back.put_return_key, who=YOUNG_PERSON),
         DELETE(DESK + "/return_key", coming_back.delete_return_key, who=YOUNG_PERSON),
         POST(DESK + "/return", coming_back.come_back, who=ANYONE, limit="login"),
+    ],
+    "Moving": [
+        POST(DESK + "/cases/{case_id}/move", moving.offer_move, who=STAFF),
+        POST(DESK + "/move/look", moving.look_at_move, who=ANYONE, limit="move"),
+        POST(DESK + "/move", moving.confirm_move, who=OPTIONAL, limit="move", tx=False),
+        POST(DESK + "/move/decline", moving.decline_move, who=ANYONE, limit="move"),
     ],
     "Counselling": [
         GET(DESK + "/me", counselling.get_me, who=MEMBER),
@@ -45,6 +64,9 @@ CHAPTERS: dict[str, list[Row]] = {
         GET(DESK + "/board", supervision.get_board, who=SUPERVISOR),
         PUT(DESK + "/intake", supervision.put_intake, who=SUPERVISOR),
         POST(DESK + "/cases/{case_id}/join", counselling.join_case, who=SUPERVISOR),
+        PUT(DESK + "/cases/{case_id}/keeping", suspending.keep_case, who=SUPERVISOR),
+        POST(DESK + "/cases/{case_id}/keeping/sign", suspending.sign_keeping, who=SUPERVISOR),
+        DELETE(DESK + "/cases/{case_id}/keeping", suspending.end_keeping, who=SUPERVISOR),
         GET(DESK + "/survey", survey.get_survey, who=SUPERVISOR),
         GET(DESK + "/reports", supervision.list_reports, who=SUPERVISOR),
     ],
@@ -55,7 +77,11 @@ CHAPTERS: dict[str, list[Row]] = {
         POST(DESK + "/staff/{user_id}/password", administration.reset_password, who=ADMINISTRATOR),
         POST(DESK + "/staff/{user_id}/disable", administration.disable_staff, who=ADMINISTRATOR),
         GET(DESK + "/channels", administration.list_channels, who=ADMINISTRATOR),
-        PUT(DESK + "/channels/{channel_id}/mode", administration.put_channel_mode, who=ADMINISTRATOR),
+        PUT(DESK + "/channels/{channel_id}/mode", suspending.put_channel_mode, who=ADMINISTRATOR),
+        GET(DESK + "/channels/{channel_id}/suspension", suspending.get_suspension, who=ADMINISTRATOR),
+        DELETE(DESK + "/channels/{channel_id}/closing", suspending.withdraw_signature, who=ADMINISTRATOR),
+        PUT(DESK + "/channels/{channel_id}/plan", suspending.plan_switch, who=ADMINISTRATOR),
+        DELETE(DESK + "/channels/{channel_id}/plan", suspending.cancel_switch, who=ADMINISTRATOR),
         GET(DESK + "/audit", auditing.list_audit_log, who=OVERSEER),
         GET(DESK + "/status", administration.get_status, who=ADMINISTRATOR),
         GET(DESK + "/settings", administration.get_settings, who=ADMINISTRATOR),
@@ -66,6 +92,11 @@ CHAPTERS: dict[str, list[Row]] = {
         DELETE(DESK + "/guidance/{guidance_id}", administration.delete_guidance, who=ADMINISTRATOR),
         POST(DESK + "/guidance/{guidance_id}/confirm", administration.confirm_guidance, who=ADMINISTRATOR),
         POST(DESK + "/admin/redeem", administration.redeem_admin_link, who=ANYONE, limit="redeem"),
+    ],
+    "The bridges": [
+        GET(DESK + "/bridge/errands", moving.list_errands, who=BRIDGE, tx=False),
+        POST(DESK + "/bridge/cases/{case_id}/ticket", moving.make_ticket, who=GHOST),
+        POST(DESK + "/bridge/cases/{case_id}/told", moving.post_told, who=GHOST),
     ],
     "The keeper": [
         GET(DESK + "/keeper/invitations", invitations.list_invitations, who=KEEPER, tx=False),

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from madoguchi import errors
-from madoguchi.core.desk import case_room, cases, channels, guidance, queue, readers
+from madoguchi.core.desk import case_room, cases, channels, guidance, moves, queue, readers
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.estimate import Estimate
 from madoguchi.core.desk.guidance import Guidance, Holidays
@@ -130,6 +130,8 @@ async def open_case(call: Call, body: OpenCase) -> OpenedCase:
         raise errors.MissingParam("A bridge says for whom, by user_id.")
     if body.channel == "matrix" and session is None:
         raise errors.MissingToken("Who comes by Matrix has an account.")
+    if bridged and session is not None:
+        await moves.check_not_moved(call.tx, session.user_id)
     arrived = await cases.arrive(
         call.ctx,
         call.tx,

@@ -30,8 +30,9 @@ class WaitingCase(msgspec.Struct, frozen=True):
 class OwnCase(msgspec.Struct, frozen=True):
     """user_id: of the young person, or of the ghost that stands for them; ghost: the young person is on an app.
 
-    handing_over: given to a colleague who has not come in yet; helping: called in, or joined; a colleague looks after
-    it.
+    move: where the person stands on the way from their app to the page: `asked`, `notified`, `opened`, `moved`,
+    `declined`, `unreachable`, or None; came_by: the app that they moved from. handing_over: given to a colleague who
+    has not come in yet; helping: called in, or joined; a colleague looks after it.
     """
 
     case_id: str
@@ -45,6 +46,8 @@ class OwnCase(msgspec.Struct, frozen=True):
     handing_over: bool
     risk: Risk
     helping: bool
+    move: str | None
+    came_by: str | None
 
 
 class Queue(msgspec.Struct, frozen=True):
@@ -243,4 +246,6 @@ def _own(charge: stored.Charge) -> OwnCase:
         handing_over=charge.until is not None,
         risk=charge.risk,
         helping=charge.part == "helper",
+        move=charge.move,
+        came_by=charge.came_by,
     )

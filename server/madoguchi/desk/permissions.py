@@ -64,6 +64,19 @@ async def KEEPER(call: Call) -> None:
         raise errors.NotAllowed("Only the keeper may do this.")
 
 
+async def BRIDGE(call: Call) -> None:
+    """An application service, by its token."""
+    if call.session.appservice is None:
+        raise errors.NotAllowed("Only the desk's bridges may do this.")
+
+
+async def GHOST(call: Call) -> None:
+    """An application service that names the ghost for whom it speaks, by `user_id`."""
+    await BRIDGE(call)
+    if "user_id" not in call.query:
+        raise errors.MissingParam("A bridge says for whom, by user_id.")
+
+
 async def caller(call: Call, tx: Tx) -> Staff:
     """The member of staff who calls."""
     return await staff.member(tx, call.session.user_id)

@@ -11,11 +11,20 @@ from madoguchi.storage.db import Tx
 State = Literal["arriving", "waiting", "talking", "resting", "closed", "purged"]
 Step = Literal[
     "arrived", "accepted", "handed_over", "returned", "called_in", "joined", "stepped_out", "risk", "left", "closed",
-    "purged",
+    "purged", "move_offered", "move_declined", "moved", "kept",
 ]  # fmt: skip
 Risk = Literal["none", "watch", "high", "urgent"]
 Part = Literal["counsellor", "helper"]
 _RUNNING = "('arriving', 'waiting', 'talking', 'resting')"
+# Where the person of `moves m` stands on the way from an app; NULL where nobody has offered them anything.
+STANDING = """
+    CASE WHEN m.moved_at IS NOT NULL THEN 'moved'
+         WHEN m.declined_at IS NOT NULL THEN 'declined'
+         WHEN m.opened_at IS NOT NULL THEN 'opened'
+         WHEN m.unreachable_at IS NOT NULL THEN 'unreachable'
+         WHEN m.notified_at IS NOT NULL THEN 'notified'
+         WHEN m.case_id IS NOT NULL THEN 'asked' END
+"""
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -43,6 +52,7 @@ class Case(msgspec.Struct, frozen=True):
 class Charge(msgspec.Struct, frozen=True):
     """A case in a counsellor's hands.
 
+    move: where the person stands on the way from an app (storage/moves.py); came_by: the kind of channel before that
     part: whether they look after it, or help in it; until: set once it has been handed over, while the successor is on
     the way
     """
@@ -57,6 +67,8 @@ class Charge(msgspec.Struct, frozen=True):
     until: datetime | None
     risk: Risk
     part: Part
+    move: str | None
+    came_by: str | None
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -360,8 +372,10 @@ async def list_charges(tx: Tx, user_id: str) -> list[Charge]:
         f"""
         SELECT c.id AS case_id, c.room_id, c.user_id, h.kind AS channel, h.mode, c.state,
                cs.since AS accepted_at, cs.until,
-               c.risk, cs.part
+               c.risk, cs.part, {STANDING} AS move,
+               CASE WHEN m.moved_at IS NOT NULL THEN (SELECT kind FROM channels WHERE id = m.channel_id) END AS came_by
         FROM case_staff cs JOIN cases c ON c.id = cs.case_id JOIN channels h ON h.id = c.channel_id
+        LEFT JOIN moves m ON m.case_id = c.id
         WHERE cs.user_id = $1 AND c.state IN {_RUNNING}
           AND (cs.until IS NULL OR (cs.succeeded_by IS NOT NULL AND NOT EXISTS (
                  SELECT 1 FROM case_staff later
@@ -396,7 +410,7 @@ async def list_recent_waits(tx: Tx, since: datetime, most: int) -> list[PastWait
 
 
 async def list_invitations(tx: Tx) -> list[Seat]:
-    """Staff who look after an open case and are neither invited to its room nor in it."""
+    """Staff who look after an open case and are neither invited to its room nor in it; and whoever has moved there."""
     rows = await tx.fetch(
         f"""
         SELECT c.id AS case_id, c.room_id, cs.user_id
@@ -406,13 +420,26 @@ async def list_invitations(tx: Tx) -> list[Seat]:
         ORDER BY cs.since, c.id
         """
     )
+    moved = await tx.fetch(
+        f"""
+        SELECT c.id AS case_id, c.room_id, c.user_id
+        FROM moves v JOIN cases c ON c.id = v.case_id
+        LEFT JOIN memberships m ON m.room_id = c.room_id AND m.user_id = c.user_id
+        WHERE v.moved_at IS NOT NULL AND c.user_id <> v.ghost AND c.state IN {_RUNNING}
+          AND coalesce(m.membership, 'leave') = 'leave'
+        ORDER BY v.moved_at, c.id
+        """
+    )
+    rows = [*moved, *rows]
     return [Seat(**row) for row in rows]
 
 
 async def list_removals(tx: Tx) -> list[Seat]:
-    """Staff in the room of a case, or invited to it, who no longer look after it.
+    """Staff in the room of a case, or invited to it, who no longer look after it; and those as whom its person came
+    before they moved.
 
-    Somebody who has handed a case over stays until one who looks after it now is in the room.
+    Somebody who has handed a case over stays until one who looks after it now is in the room, and a ghost until the
+    person is.
     """
     rows = await tx.fetch(
         """
@@ -429,4 +456,16 @@ async def list_removals(tx: Tx) -> list[Seat]:
         ORDER BY c.id, cs.user_id
         """
     )
+    moved = await tx.fetch(
+        """
+        SELECT c.id AS case_id, c.room_id, p.user_id
+        FROM past_persons p JOIN cases c ON c.id = p.case_id
+        JOIN memberships m ON m.room_id = c.room_id AND m.user_id = p.user_id AND m.membership IN ('invite', 'join')
+        WHERE p.user_id <> c.user_id AND c.state <> 'purged' AND (c.state = 'closed' OR EXISTS (
+            SELECT 1 FROM memberships n
+            WHERE n.room_id = c.room_id AND n.user_id = c.user_id AND n.membership = 'join'))
+        ORDER BY c.id, p.user_id
+        """
+    )
+    rows = [*rows, *moved]
     return [Seat(**row) for row in rows]

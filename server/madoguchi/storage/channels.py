@@ -7,7 +7,7 @@ import msgspec
 
 from madoguchi.storage.db import Tx
 
-Mode = Literal["open", "contact_point", "relay", "draining", "notice_only", "closed"]
+Mode = Literal["open", "contact_point", "relay", "draining", "notice_only", "closed", "emergency"]
 
 
 class Channel(msgspec.Struct, frozen=True):

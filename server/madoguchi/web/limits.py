@@ -40,6 +40,8 @@ LIMITS: dict[str, Limit] = {
     # What anybody may look at without a token: a classroom opens the page at once, and comes back.
     "look": Limit(200, 10.0, by_address=True),
     "redeem": Limit(10, 0.05, by_address=True),
+    # Links and codes tried, by address: nobody guesses, and a class that moves together is let in.
+    "move": Limit(60, 0.2, by_address=True),
     "message": Limit(100, 10.0),
     "upload": Limit(40, 2.0),
     # Each may have to be made; a list of rooms asks for many at once.

@@ -18,7 +18,7 @@ from madoguchi.context import Context
 from madoguchi.storage import jobs as stored
 from madoguchi.storage.db import Tx
 from madoguchi.storage.jobs import Job
-from madoguchi.work import auditing, checks, retention
+from madoguchi.work import auditing, channels, checks, retention
 from madoguchi.work.schedule import SCHEDULE, Entry
 
 log = structlog.get_logger()
@@ -42,6 +42,8 @@ KINDS: dict[str, Work] = {
     "tidy_side_rooms": retention.tidy_side_rooms,
     "sign_audit_log": auditing.sign_audit_log,
     "check_audit_log": checks.check_audit_log,
+    "switch_planned": channels.switch_planned,
+    "forget_move_links": retention.forget_move_links,
     "check_events": checks.check_events,
     "check_vault": checks.check_vault,
 }

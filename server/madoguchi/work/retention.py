@@ -12,7 +12,7 @@ from madoguchi.core.desk import purge, side_room
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.cases import ARRIVAL_REPEATED_WITHIN
 from madoguchi.ids import CaseID
-from madoguchi.storage import cases, jobs, purging, sliding_states, staff, to_device
+from madoguchi.storage import cases, jobs, moves, purging, sliding_states, staff, to_device
 from madoguchi.storage import retention as stored
 from madoguchi.storage.db import Tx
 
@@ -43,6 +43,11 @@ async def forget_sliding_states(ctx: Context, tx: Tx, body: dict[str, Any]) -> N
 async def forget_arrivals(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
     """Keys under which an arrival can no longer be repeated."""
     _tell("arrivals", await cases.delete_arrivals(tx, ctx.clock.now() - ARRIVAL_REPEATED_WITHIN))
+
+
+async def forget_move_links(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """Links to a move that ran out. They are kept a while: somebody is told so, rather than that it never was one."""
+    _tell("move links", await moves.delete_old_links(tx, ctx.clock.now() - ADMIN_LINKS))
 
 
 async def forget_interactive_auth(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:

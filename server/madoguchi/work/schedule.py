@@ -37,10 +37,12 @@ Entry = Every | Daily
 
 SCHEDULE: Sequence[Entry] = [
     # when          what
+    Every("1m",     "switch_planned"),
     Every("10m",    "forget_arrivals"),
     Every("10m",    "forget_interactive_auth"),
     Every("10m",    "forget_login_tokens"),
     Every("1h",     "forget_admin_links"),
+    Every("1h",     "forget_move_links"),
     Every("1h",     "forget_reserved_media"),
     Every("1h",     "remove_files"),
     Every("1h",     "tidy_side_rooms"),

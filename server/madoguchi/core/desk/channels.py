@@ -19,7 +19,7 @@ _TAKES_CASES = ("open", "contact_point", "relay")
 def modes_of(kind: str) -> tuple[Mode, ...]:
     """The modes that a channel of a kind may be in."""
     return ("open", "draining", "notice_only", "closed") if kind in OWN else (
-        "contact_point", "relay", "draining", "notice_only", "closed",
+        "contact_point", "relay", "draining", "notice_only", "closed", "emergency",
     )  # fmt: skip
 
 

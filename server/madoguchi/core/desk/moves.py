@@ -1,0 +1,261 @@
+"""Moving 引っ越し: a running case goes on in the sealed room of the web page, with its counsellor and its history.
+
+The bridge brings the offer: a link and a code that open this one case, once. Looking at the page spends nothing, only
+the person's own word does. The person gets an account of their own; the keeper lets it in with the history, and then
+takes the ghost out. The app carries nothing but neutral notices from then on.
+
+A link lies in an app whose company can read it: whoever opens it first is let in. So it runs out after three days, it
+works once, and on a phone that others use person and counsellor can agree on a passphrase. If somebody else was faster,
+the person's own link says so, and the counsellor sees the case's new badge.
+"""
+
+import asyncio
+import hashlib
+import secrets
+import unicodedata
+from datetime import datetime, timedelta
+
+import msgspec
+
+from madoguchi import errors
+from madoguchi.context import Context
+from madoguchi.core.chat import accounts, sessions
+from madoguchi.core.chat.sessions import Started
+from madoguchi.core.desk import cases
+from madoguchi.ids import CaseID, UserID
+from madoguchi.storage import accounts as stored_accounts
+from madoguchi.storage import audit, stream
+from madoguchi.storage import cases as stored_cases
+from madoguchi.storage import moves as stored
+from madoguchi.storage import staff as stored_staff
+from madoguchi.storage.cases import Case
+from madoguchi.storage.db import Tx
+from madoguchi.storage.moves import Link, Move
+from madoguchi.storage.staff import Staff
+from madoguchi.storage.stream import Note
+
+LINK_FOR = timedelta(days=3)
+MOST_WRONG_PASSPHRASES = 5
+# No letters that are taken for others, in any case.
+CODE_LETTERS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
+CODE_LENGTH = 8
+NEWS_AFTER = timedelta(minutes=1)
+NEWS_EVERY = timedelta(hours=1)
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """A link and its code, for the bridge to bring. Both open the same, once; neither is stored."""
+
+    url: str
+    code: str
+    expires_at: int
+
+
+class Moving(msgspec.Struct, frozen=True):
+    """What somebody with a link may know before they use it."""
+
+    passphrase: bool
+    expires_at: int
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """session, password: of the account that was made for the person; None for somebody who has one."""
+
+    case: Case
+    session: Started | None
+    password: str | None
+
+
+async def offer(ctx: Context, tx: Tx, case_id: CaseID, by: Staff, passphrase: str | None) -> Case:
+    """Lets the bridge offer a move to the person of a case. Again: another offer, with this passphrase or none.
+
+    Raises NotAllowed for a case that is not theirs, Conflict for one that has ended or came by no app, NotFound.
+    """
+    case, _ = await cases.lock_of(tx, case_id, by)
+    if not case.running:
+        raise errors.Conflict("This case has ended.")
+    if not await _is_on_an_app(tx, case.user_id):
+        raise errors.Conflict("Nobody has to move: no app stands in between.")
+    hashed = await accounts.hash_password(_plain(passphrase)) if passphrase else None
+    await stored.put_move(tx, case_id, case.channel_id, case.user_id, ctx.clock.now(), by.user_id, hashed)
+    await stored_cases.insert_step(tx, case_id, ctx.clock.now(), "move_offered", by.user_id)
+    await stream.publish(tx, Note("desk", "queue"))
+    return case
+
+
+async def offer_all(ctx: Context, tx: Tx, channel_id: str, by: str) -> int:
+    """Lets the bridge offer a move to everybody on a channel who has not been offered one. Gives how many."""
+    at = ctx.clock.now()
+    offered = await stored.put_moves_of_channel(tx, channel_id, at, by)
+    for case_id in offered:
+        await stored_cases.insert_step(tx, case_id, at, "move_offered", by)
+    return len(offered)
+
+
+async def ticket(ctx: Context, tx: Tx, case_id: CaseID, ghost: UserID) -> Ticket:
+    """A link and a code for the person whom a ghost stands for, or stood for before they moved.
+
+    Raises NotFound for a case that is not theirs, Conflict for one that has ended.
+    """
+    case = await stored_cases.lock_case(tx, case_id)
+    move = await stored.lock_move(tx, case_id)
+    if case is None or ghost not in (case.user_id, move.ghost if move else None):
+        raise errors.NotFound("There is no such case.")
+    if not case.running:
+        raise errors.Conflict("This case has ended.")
+    at = ctx.clock.now()
+    if move is None:
+        await stored.put_move(tx, case_id, case.channel_id, ghost, at, ghost, None)
+    token, expires_at = secrets.token_urlsafe(32), at + LINK_FOR
+    while True:
+        code = "".join(secrets.choice(CODE_LETTERS) for _ in range(CODE_LENGTH))
+        if await stored.insert_link(tx, _token_hash(token), await _code_hash(code), case_id, at, expires_at):
+            break
+    url = f"{ctx.settings.base_url}/#move={token}"
+    return Ticket(url, f"{code[:4]}-{code[4:]}", _ms(expires_at))
+
+
+async def told(ctx: Context, tx: Tx, case_id: CaseID, ghost: UserID, what: str) -> None:
+    """What became of an offer on its way: `queued` by the bridge, `notified` by the app, or the person `unreachable`;
+    and that the app was told of `news`. Raises NotFound."""
+    move = await stored.lock_move(tx, case_id)
+    if move is None or move.ghost != ghost:
+        raise errors.NotFound("There is no such case.")
+    update = {
+        "queued": stored.update_queued,
+        "notified": stored.update_notified,
+        "unreachable": stored.update_unreachable,
+        "news": stored.update_news,
+    }[what]
+    await update(tx, case_id, ctx.clock.now())
+    await stream.publish(tx, Note("desk", "queue"))
+
+
+async def look(ctx: Context, tx: Tx, token: str | None, code: str | None) -> Moving:
+    """What a link leads to. Spends nothing; the desk sees that it was opened. Raises what `confirm` raises of links."""
+    link, move, _ = await _open(ctx, tx, token, code)
+    await stored.update_opened(tx, move.case_id, ctx.clock.now())
+    await stream.publish(tx, Note("desk", "queue"))
+    return Moving(move.passphrase_hash is not None, _ms(link.expires_at))
+
+
+async def decline(ctx: Context, tx: Tx, token: str | None, code: str | None) -> None:
+    """The person would rather stay where they are. The link goes on working. Raises what `confirm` raises of links."""
+    _, move, _ = await _open(ctx, tx, token, code)
+    if move.moved_at is None:
+        at = ctx.clock.now()
+        await stored.update_declined(tx, move.case_id, at)
+        await stored_cases.insert_step(tx, move.case_id, at, "move_declined", move.ghost)
+    await stream.publish(tx, Note("desk", "queue"))
+
+
+async def check_passphrase(ctx: Context, tx: Tx, token: str | None, code: str | None, passphrase: str | None) -> int:
+    """How many tries are left after a wrong passphrase, which is counted; -1 where it is right or none is asked for.
+
+    Raises what `confirm` raises of links.
+    """
+    _, move, _ = await _open(ctx, tx, token, code)
+    if move.passphrase_hash is None or (
+        passphrase is not None and await accounts.verify(move.passphrase_hash, _plain(passphrase))
+    ):
+        return -1
+    if passphrase is None:
+        return MOST_WRONG_PASSPHRASES - move.wrong_passphrases
+    return max(0, MOST_WRONG_PASSPHRASES - await stored.update_wrong_passphrase(tx, move.case_id))
+
+
+async def confirm(
+    ctx: Context, tx: Tx, token: str | None, code: str | None, into: UserID | None, *, with_password: bool
+) -> Moved:
+    """Moves the case of a link, whose passphrase has been checked, to a new account, or to `into`.
+
+    Raises NotAllowed for a link that opens nothing and for staff, LinkSpent for one that has been used, has run out,
+    had too many wrong passphrases, or whose case has ended; Conflict for somebody who has a case of their own already.
+    """
+    if into is not None:
+        await stored_cases.lock_person(tx, into)
+        if await stored_staff.get_staff(tx, into) is not None:
+            raise errors.NotAllowed("Staff don't come to their own desk.")
+        if await _is_on_an_app(tx, into):
+            raise errors.NotAllowed("Whom a bridge stands for stays on their app.")
+        if await stored_cases.get_running_case(tx, into) is not None:
+            raise errors.Conflict("You have a case of your own already.")
+    _, move, case = await _open(ctx, tx, token, code)
+    at = ctx.clock.now()
+    password = secrets.token_urlsafe(24) if with_password and into is None else None
+    started = None
+    channel_id = "matrix"
+    if into is None:
+        into = await accounts.create(ctx, tx, None, password=password, kind="youth", password_is_random=True)
+        started = await sessions.start(ctx, tx, into)
+        channel_id = "web"
+    await stored.update_person(tx, case.id, into, channel_id, at)
+    await stored.update_moved(tx, case.id, at)
+    await stored_cases.insert_step(tx, case.id, at, "moved", move.ghost, into)
+    await cases.tell(ctx, tx, case.id)
+    await audit.append(tx, at, into, "case.moved", case.id, before=move.channel_id, after=channel_id)
+    return Moved(await cases.existing(tx, case.id), started, password)
+
+
+async def want_news(tx: Tx, user_id: UserID, wanted: bool) -> None:
+    """Whether the app that somebody came from may say that there is news. Raises NotFound for who came by none."""
+    case = await stored_cases.get_latest_case(tx, user_id)
+    if case is None or not await stored.update_news_wanted(tx, case.id, wanted):
+        raise errors.NotFound("You have not come from an app.")
+
+
+async def check_not_moved(tx: Tx, ghost: UserID) -> None:
+    """Raises HasMoved where whoever the ghost stands for goes on elsewhere."""
+    case_id = await stored.get_moved_case(tx, ghost)
+    if case_id is not None:
+        raise errors.HasMoved("This conversation goes on elsewhere.", case_id=case_id)
+
+
+async def _open(ctx: Context, tx: Tx, token: str | None, code: str | None) -> tuple[Link, Move, Case]:
+    """The link, its move and its case, both held until the end of the transaction."""
+    if (token is None) == (code is None):
+        raise errors.Invalid("Either a token or a code.")
+    link = await stored.get_link(
+        tx,
+        token_hash=_token_hash(token) if token is not None else None,
+        code_hash=await _code_hash(code) if code is not None else None,
+    )
+    if link is None:
+        raise errors.NotAllowed("This link opens nothing here.")
+    case = await stored_cases.lock_case(tx, link.case_id)
+    move = await stored.lock_move(tx, link.case_id)
+    # Read again, for somebody may have used it while this waited.
+    link = await stored.get_link(tx, token_hash=link.token_hash)
+    if case is None or move is None or link is None or not case.running:
+        raise errors.LinkSpent("This conversation has ended.", reason="ended")
+    if link.used_at is not None:
+        raise errors.LinkSpent("This link has been used.", reason="used")
+    if link.expires_at <= ctx.clock.now():
+        raise errors.LinkSpent("This link has run out.", reason="expired")
+    if move.wrong_passphrases >= MOST_WRONG_PASSPHRASES:
+        raise errors.LinkSpent("Too many wrong passphrases.", reason="locked")
+    return link, move, case
+
+
+async def _is_on_an_app(tx: Tx, user_id: UserID) -> bool:
+    account = await stored_accounts.get_account(tx, user_id)
+    return account is not None and account.kind in ("ghost", "appservice")
+
+
+def _token_hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+async def _code_hash(code: str) -> bytes:
+    """A code has only 40 bits: each guess at a stolen table costs as much as this."""
+    plain = "".join(letter for letter in code.upper() if letter in CODE_LETTERS)
+    return await asyncio.to_thread(hashlib.pbkdf2_hmac, "sha256", plain.encode(), b"madoguchi move code", 100_000)
+
+
+def _plain(passphrase: str) -> str:
+    """However it is typed: width, case and spaces say nothing."""
+    return "".join(unicodedata.normalize("NFKC", passphrase).casefold().split())
+
+
+def _ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)

@@ -1,0 +1,147 @@
+"""Moving 引っ越し: the offer of a counsellor, the person's own word, and what the bridges bring."""
+
+from time import monotonic
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from madoguchi import errors
+from madoguchi.core.desk import moves
+from madoguchi.core.desk.moves import Moving, Ticket
+from madoguchi.desk.arrival import OpenedCase, WaitQuery
+from madoguchi.desk.counselling import Changed
+from madoguchi.desk.permissions import caller
+from madoguchi.storage import moves as stored
+from madoguchi.storage import stream
+from madoguchi.storage.moves import Errand
+from madoguchi.web.endpoint import Call
+
+# News become due by time alone.
+LOOK_AGAIN_S = 2.0
+
+Passphrase = Annotated[str, Meta(min_length=1, max_length=100)]
+
+
+class Offer(msgspec.Struct):
+    """passphrase: agreed between person and counsellor, for a phone that others use as well."""
+
+    passphrase: Passphrase | None = None
+
+
+class MoveLink(msgspec.Struct):
+    """Either the token of a link, or the short code that was given with it."""
+
+    token: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    code: Annotated[str, Meta(min_length=1, max_length=40)] | None = None
+
+
+class ConfirmMove(MoveLink):
+    passphrase: Passphrase | None = None
+    with_password: bool = False
+
+
+class Declined(msgspec.Struct, frozen=True):
+    """declined: the person stays where they are; the link goes on working."""
+
+    declined: bool = True
+
+
+class News(msgspec.Struct):
+    """wanted: whether the app that the caller came from may say that there is news."""
+
+    wanted: bool
+
+
+class Errands(msgspec.Struct, frozen=True):
+    """What is to be brought to people on apps, those in danger first."""
+
+    pos: int
+    errands: list[Errand]
+
+
+class Told(msgspec.Struct):
+    """queued: the bridge has the offer and will not forget it; notified: the app has taken it; unreachable: the app
+    says that the person can't be reached; news: the app was told that there is news."""
+
+    what: Literal["queued", "notified", "unreachable", "news"]
+
+
+class Noted(msgspec.Struct, frozen=True):
+    case_id: str
+
+
+async def offer_move(call: Call, case_id: str, body: Offer) -> Changed:
+    """Offers the person of a case on an app to go on in the sealed room, by a link that the bridge brings."""
+    case = await moves.offer(call.ctx, call.tx, case_id, await caller(call, call.tx), body.passphrase)
+    return Changed(case.id, case.room_id, case.state)
+
+
+async def look_at_move(call: Call, body: MoveLink) -> Moving:
+    """What a link leads to, and whether it asks for a passphrase. Looking spends nothing."""
+    return await moves.look(call.ctx, call.tx, body.token, body.code)
+
+
+async def confirm_move(call: Call, body: ConfirmMove) -> OpenedCase:
+    """Goes on with the case of a link: as somebody new, or with a session as oneself. The link is spent by it."""
+    ctx, session = call.ctx, call.caller
+    if session is not None:
+        session.must_not_be_suspended()
+        if session.appservice is not None:
+            raise errors.NotAllowed("Whom a bridge stands for stays on their app.")
+    # A transaction of its own: a wrong passphrase stays counted when the answer is a refusal.
+    async with ctx.db.transaction() as tx:
+        left = await moves.check_passphrase(ctx, tx, body.token, body.code, body.passphrase)
+    if left >= 0:
+        raise errors.WrongPassphrase("This link asks for another passphrase.", tries_left=left)
+    async with ctx.db.transaction() as tx:
+        into = session.user_id if session is not None else None
+        moved = await moves.confirm(ctx, tx, body.token, body.code, into, with_password=body.with_password)
+    case, started = moved.case, moved.session
+    if started is None:
+        return OpenedCase(case.id, case.room_id, case.user_id)
+    return OpenedCase(case.id, case.room_id, case.user_id, started.device_id, started.access_token, moved.password)
+
+
+async def decline_move(call: Call, body: MoveLink) -> Declined:
+    """The person of a link would rather stay on their app."""
+    await moves.decline(call.ctx, call.tx, body.token, body.code)
+    return Declined()
+
+
+async def put_news(call: Call, body: News) -> News:
+    """Whether the app that the caller came from may still say that there is news."""
+    await moves.want_news(call.tx, call.session.user_id, body.wanted)
+    return body
+
+
+async def list_errands(call: Call, query: WaitQuery) -> Errands:
+    """What the caller's ghosts are to be brought; with `after` as soon as there is something.
+
+    The answer follows from how things stand: what is not reported as done stands in the next one too.
+    """
+    appservice = call.session.appservice or ""
+    until = monotonic() + (query.seconds if query.after is not None else 0)
+    while True:
+        ctx = call.ctx
+        async with ctx.db.transaction() as tx:
+            now = ctx.clock.now()
+            pos = await stream.position(tx)
+            errands = await stored.list_errands(
+                tx, appservice, round((now - moves.NEWS_AFTER).timestamp() * 1000), now - moves.NEWS_EVERY
+            )
+        left = until - monotonic()
+        if errands or left <= 0:
+            return Errands(pos, errands)
+        await ctx.hub.wait_for_desk(pos, min(left, LOOK_AGAIN_S))
+
+
+async def make_ticket(call: Call, case_id: str) -> Ticket:
+    """A link and a code for the person whom the calling ghost stands for, or stood for before they moved."""
+    return await moves.ticket(call.ctx, call.tx, case_id, call.session.user_id)
+
+
+async def post_told(call: Call, case_id: str, body: Told) -> Noted:
+    """What became of an errand, said as the ghost whom it was for."""
+    await moves.told(call.ctx, call.tx, case_id, call.session.user_id, body.what)
+    return Noted(case_id)
