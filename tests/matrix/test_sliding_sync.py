@@ -457,7 +457,7 @@ async def test_the_stable_path_has_its_own_names(mio: Person, ken: Person) -> No
     told = window.of(room)
     assert told["membership"] == "join"
     assert told["lists"] == ["all"]
-    assert len(told["timeline_events"]) == 2
+    assert len(told["timeline"]) == 2
     assert {event["type"] for event in told["required_state"]} == {"m.room.name", "m.room.member"}
     assert window.of(invited)["membership"] == "invite"
     assert window.of(invited)["lists"] == ["all", "invited"]

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.cast import V3, Cast, Json, Person, a_cast, refused, register, segment
+from tests.cast import V3, Cast, Json, a_cast, refused, segment
 from tests.house import House
+from tests.matrix.kept import kept
 
 VISIBILITIES = ["joined", "invited", "shared", "world_readable"]
 STEPS = st.sampled_from(["say", "say", "say", "invite", "come", "go", "kick", *VISIBILITIES])
-KEPT: dict[str, Person] = {}
 
 
 class Model:
@@ -43,12 +43,6 @@ class Model:
 async def cast(house: House) -> AsyncIterator[Cast]:
     async for cast in a_cast(house.base_url):
         yield cast
-
-
-async def kept(cast: Cast, name: str) -> Person:
-    if name not in KEPT:
-        KEPT[name] = await register(cast.line, name)
-    return KEPT[name].through(cast.line)
 
 
 def bodies(events: list[Json]) -> list[str]:

@@ -34,7 +34,7 @@ class Room:
         self.invite = told.get("invite_state", told.get("stripped_state"))
         for event in told.get("required_state", ()):
             self.state[event["type"], event["state_key"]] = event
-        events = told.get("timeline", told.get("timeline_events", []))
+        events = told.get("timeline", [])
         if told.get("limited") or told.get("unstable_expanded_timeline") or told.get("expanded_timeline"):
             self.timeline = []
         self.timeline += events

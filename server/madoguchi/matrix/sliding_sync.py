@@ -1,17 +1,27 @@
 """Sliding sync (MSC4186), under its unstable path as Element X speaks it, and under its stable one."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
 from madoguchi import errors
 from madoguchi.core.chat.sliding.answer import sliding_sync as chat_sliding_sync
-from madoguchi.core.chat.sliding.asked import Config, Extension, Filters, List, Required, SlidingAsked
+from madoguchi.core.chat.sliding.asked import (
+    MEMBER,
+    MOST_TIMELINE,
+    Config,
+    Extension,
+    Filters,
+    List,
+    Required,
+    SlidingAsked,
+)
 from madoguchi.web.endpoint import Call
 from madoguchi.web.reading import token_of
 
 Json = dict[str, Any]
 Presence = Literal["offline", "online", "unavailable"]
+PRESENCES: tuple[Presence, ...] = get_args(Presence)
 
 
 class SlidingQuery(msgspec.Struct):
@@ -32,8 +42,10 @@ class UnstableConfig(msgspec.Struct):
             for type_, key in self.required_state
             if key != "$LAZY"
         )
-        lazy = any(type_ == "m.room.member" and key == "$LAZY" for type_, key in self.required_state)
-        return Config(self.timeline_limit, (Required(include, (), lazy),))
+        lazy = any(type_ == MEMBER and key == "$LAZY" for type_, key in self.required_state)
+        # Where all members are asked for as well, these clients mean all, as Synapse does.
+        lazy = lazy and not Required(include).everybody
+        return Config(min(self.timeline_limit, MOST_TIMELINE), (Required(include, (), lazy),))
 
 
 class UnstableFilters(msgspec.Struct):
@@ -99,7 +111,7 @@ class StableConfig(msgspec.Struct):
         asked = self.required_state
         include = tuple((element.type, element.state_key) for element in asked.include)
         exclude = tuple((element.type, element.state_key) for element in asked.exclude)
-        return Config(self.timeline_limit, (Required(include, exclude, asked.lazy_members),))
+        return Config(min(self.timeline_limit, MOST_TIMELINE), (Required(include, exclude, asked.lazy_members),))
 
 
 class StableFilters(msgspec.Struct):
@@ -130,7 +142,7 @@ class StableBody(msgspec.Struct):
     conn_id: str | None = None
     pos: str | None = None
     timeout: int = 0
-    set_presence: Presence = "online"
+    set_presence: str = "online"
     lists: dict[str, StableList] | None = None
     room_subscriptions: dict[str, StableConfig] | None = None
     extensions: Json | None = None
@@ -161,7 +173,10 @@ async def sliding_sync_unstable(call: Call, query: SlidingQuery, body: UnstableB
 
 async def sliding_sync(call: Call, body: StableBody) -> Json:
     """POST /v4/sync. Holds no connection while it waits."""
-    return await _answer(call, body, body.pos, body.timeout, body.set_presence, stable=True)
+    presence = next((each for each in PRESENCES if each == body.set_presence), None)
+    if presence is None:
+        raise errors.Invalid("set_presence is online, offline or unavailable.")
+    return await _answer(call, body, body.pos, body.timeout, presence, stable=True)
 
 
 async def _answer(

@@ -45,6 +45,14 @@ async def set_account_data(tx: Tx, user_id: str, room_id: str | None, kind: str,
     )
 
 
+async def list_of_rooms(tx: Tx, user_id: str, kind: str) -> list[tuple[str, bytes]]:
+    """(room id, content) of one kind of data, for each room that the user has such of."""
+    rows = await tx.fetch(
+        "SELECT room_id, content FROM account_data WHERE user_id = $1 AND room_id <> '' AND type = $2", user_id, kind
+    )
+    return [(row["room_id"], row["content"]) for row in rows]
+
+
 async def list_account_data(tx: Tx, user_id: str, after: int, upto: int) -> list[AccountData]:
     """What changed in (after, upto], push rules among it; with after=0 all there is, default push rules included."""
     rows = await tx.fetch(

@@ -94,6 +94,22 @@ async def list_receipts(tx: Tx, room_ids: Sequence[str], after: int, upto: int) 
     return [Receipt(**row) for row in rows]
 
 
+async def list_receipts_at(
+    tx: Tx, room_ids: Sequence[str], user_id: str, event_ids: Sequence[str], upto: int
+) -> list[Receipt]:
+    """Of the receipts of these rooms: the user's own, and those at these events. Private ones among them."""
+    rows = await tx.fetch(
+        """SELECT room_id, user_id, receipt_type, event_id, nullif(thread_id, '') AS thread_id, ts, pos
+             FROM receipts WHERE room_id = ANY($1::text[]) AND pos <= $4
+              AND (user_id = $2 OR event_id = ANY($3::text[])) ORDER BY pos""",
+        room_ids,
+        user_id,
+        event_ids,
+        upto,
+    )
+    return [Receipt(**row) for row in rows]
+
+
 async def list_read(tx: Tx, user_id: str, room_ids: Sequence[str]) -> dict[str, dict[str, int]]:
     """How far the user has read: by room and thread ('' for all threads, 'main' outside threads), the position of the
     newest event that a receipt, public or private, points at."""

@@ -98,12 +98,14 @@ async def list_memberships(tx: Tx, user_id: UserID) -> list[Membership]:
 
 
 class Fact(msgspec.Struct, frozen=True):
-    """A room as somebody's list of rooms knows it. own: position of their membership; removed: by somebody else, after
-    they had been in; head: position of its newest event; type: of its create event."""
+    """A room as somebody's list of rooms knows it. own: position of their membership; sender: who set it; was_in: they
+    are or were joined; removed: somebody else ended it; head: position of its newest event; type: of its create
+    event."""
 
     room_id: RoomID
     membership: str
     own: int
+    sender: UserID
     was_in: bool
     removed: bool
     head: int
@@ -115,7 +117,7 @@ async def list_facts(tx: Tx, user_id: UserID) -> list[Fact]:
     """The rooms of `list_memberships`, as a list of rooms knows them."""
     rows = await tx.fetch(
         """
-        SELECT m.room_id, m.membership, m.pos,
+        SELECT m.room_id, m.membership, m.pos, m.sender,
                m.membership = 'join' OR EXISTS (
                    SELECT 1 FROM events e WHERE e.room_id = m.room_id AND e.type = 'm.room.member'
                       AND e.state_key = m.user_id AND e.body::json #>> '{content,membership}' = 'join'),

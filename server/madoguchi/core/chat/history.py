@@ -80,7 +80,8 @@ async def sight(tx: Tx, seat: Seat) -> Sight:
     visibility, membership, began = "shared", "leave", 0
     spans: list[Span] = []
     for mark in [*marks, None]:
-        end = mark.pos - 1 if mark is not None else FOREVER
+        # A change of the visibility is seen under what held before it, too.
+        end = FOREVER if mark is None else mark.pos if mark.type != "m.room.member" else mark.pos - 1
         if visibility == "world_readable" or membership == "join":
             spans.append(Span(began, end))
         elif visibility == "shared" and began <= last_shared:

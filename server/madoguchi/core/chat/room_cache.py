@@ -54,10 +54,10 @@ class Room:
         "version",
     )
 
-    def __init__(self, stored: stored_rooms.Room) -> None:
-        self.room_id = stored.room_id
-        self.version = stored.version
-        self.kind = stored.kind
+    def __init__(self, stored: "stored_rooms.Room | Room") -> None:
+        self.room_id: RoomID = stored.room_id
+        self.version: str = stored.version
+        self.kind: str = stored.kind
         self.state_pos = 0
         self.state: dict[tuple[str, str], Event] = {}
         self.members: dict[UserID, str] = {}
@@ -97,6 +97,13 @@ class Room:
     def joined(self) -> list[UserID]:
         """The joined members."""
         return [user for user, membership in self.members.items() if membership == "join"]
+
+    def as_of(self, state: Iterable[Event]) -> "Room":
+        """The same room with this state and no events: as somebody knows it who has left."""
+        past = Room(self)
+        for event in state:
+            past.apply_state(event)
+        return past
 
     def apply_state(self, event: Event) -> None:
         """Makes a state event current."""

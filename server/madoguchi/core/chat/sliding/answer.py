@@ -10,19 +10,21 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from madoguchi import errors
 from madoguchi.core.chat.inbox import Inbox
 from madoguchi.core.chat.sliding import extensions
 from madoguchi.core.chat.sliding.asked import Config, SlidingAsked
 from madoguchi.core.chat.sliding.extensions import Starts
-from madoguchi.core.chat.sliding.room import Part, build
+from madoguchi.core.chat.sliding.room import Part, Told, build
 from madoguchi.core.chat.sliding.sent import Connection, SentRoom
 from madoguchi.core.chat.sliding.windows import Known, Look, known_rooms, look
 from madoguchi.core.chat.sync import device
 from madoguchi.core.chat.sync.answer import LONGEST_SECONDS
 from madoguchi.core.chat.sync.asked import Asked, Reader, news_of
+from madoguchi.core.chat.tokens import maybe
 from madoguchi.ids import DeviceID, RoomID, UserID
-from madoguchi.storage import stream
 
 if TYPE_CHECKING:
     from madoguchi.context import Context
@@ -31,34 +33,55 @@ if TYPE_CHECKING:
 async def sliding_sync(ctx: "Context", user_id: UserID, device_id: DeviceID, request: SlidingAsked) -> dict[str, Any]:
     """The answer to a request; waits up to its timeout for news. Raises Invalid, UnknownPosition."""
     request.check()
-    connection, since = await ctx.sliding.open(ctx, user_id, device_id, request.conn_id, request.pos)
-    if not await ctx.hub.reach(max(ctx.db.committed, since or 0)):
-        async with ctx.db.connection() as tx:
-            if since is not None and since > await stream.position(tx):
-                # A position of another time, say from before a backup was played back.
-                raise errors.UnknownPosition("This position is not known here. Begin anew.")
-    asked = Asked(user_id=user_id, device_id=device_id, since=since)
-    inbox = ctx.hub.inbox(user_id)
-    loop = asyncio.get_running_loop()
-    end = loop.time() + min(max(request.timeout, 0), LONGEST_SECONDS)
-    while True:
-        # Watch before reading: what comes between the two would otherwise sleep until the timeout.
-        waiter = inbox.register()
-        try:
-            must = asked.since is None or ctx.hub.closed or loop.time() >= end
-            answer, upto, says = await _answer(ctx, asked, request, connection, inbox)
-            if must or says:
-                answer["pos"] = await ctx.sliding.save(ctx, connection, upto)
-                return answer
-            asked.since = upto
-            alarm = ctx.hub.alarms.set(waiter, end)
+    with ctx.sliding.turn(user_id, device_id, request.conn_id) as turn:
+        connection, since = await ctx.sliding.open(ctx, user_id, device_id, request.conn_id, request.pos)
+        if not await ctx.hub.arrives(since or 0):
+            # A position of another time, say from before a backup was played back.
+            raise errors.UnknownPosition("This position is not known here. Begin anew.")
+        request = await _without_future(ctx, request)
+        asked = Asked(user_id=user_id, device_id=device_id, since=since)
+        inbox = ctx.hub.inbox(user_id)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + min(max(request.timeout, 0), LONGEST_SECONDS)
+        while True:
+            # Watch before reading: what comes between the two would otherwise sleep until the timeout.
+            turn.waiter = waiter = inbox.register()
             try:
-                await waiter
+                must = asked.since is None or ctx.hub.closed or loop.time() >= end
+                answer, upto, says = await _answer(ctx, asked, request, connection, inbox)
+                if turn.over:
+                    return _nothing(request)
+                if must or says:
+                    answer["pos"] = await ctx.sliding.save(ctx, connection, upto)
+                    return answer
+                asked.since = upto
+                alarm = ctx.hub.alarms.set(waiter, end)
+                try:
+                    await waiter
+                finally:
+                    ctx.hub.alarms.cancel(waiter, alarm)
+                if turn.over:
+                    return _nothing(request)
             finally:
-                ctx.hub.alarms.cancel(waiter, alarm)
-        finally:
-            waiter.cancel()
-            inbox.unregister(waiter)
+                waiter.cancel()
+                inbox.unregister(waiter)
+
+
+async def _without_future(ctx: "Context", request: SlidingAsked) -> SlidingAsked:
+    """The request without a token for messages to the device that is of another time, like a `pos`: what it would
+    confirm has not arrived."""
+    extension = request.extensions.get("to_device")
+    if extension is None or await ctx.hub.arrives(maybe(extension.since) or 0):
+        return request
+    extensions = {**request.extensions, "to_device": msgspec.structs.replace(extension, since=None)}
+    return msgspec.structs.replace(request, extensions=extensions)
+
+
+def _nothing(request: SlidingAsked) -> dict[str, Any]:
+    """The answer to a request that its client has given up for another. It takes the connection nowhere."""
+    if request.pos is None:
+        raise errors.UnknownPosition("Another request has begun this connection anew.")
+    return {"pos": request.pos, "lists": {}, "rooms": {}, "extensions": {}}
 
 
 async def _answer(
@@ -74,24 +97,28 @@ async def _answer(
         known = await known_rooms(ctx, reader, asked, inbox, upto)
         seen = await look(ctx, reader, asked, request, connection.sent, known)
         starts = _starts(asked, connection, known, seen)
-        receipts = await extensions.news_of_receipts(reader, asked, news, upto, starts)
-        read = {each.room_id for each in receipts if each.user_id == asked.user_id}
-        rooms = await _rooms(ctx, reader, asked, request, connection, inbox, known, seen, read, upto)
+        owed = extensions.owed(connection.sent, starts)
+        live = await extensions.live_receipts(reader, asked, news, upto, owed)
+        read = {each.room_id for each in live if each.user_id == asked.user_id}
+        told = await _rooms(ctx, reader, asked, request, connection, inbox, known, seen, read, upto)
+        rooms = {room_id: each.result for room_id, each in told.items() if each.result is not None}
         answer: dict[str, Any] = {"lists": {name: {"count": count} for name, count in seen.counts.items()}}
         answer["rooms"] = rooms
         answer["extensions"] = parts = {}
         says = bool(rooms)
+        scopes: dict[str, set[RoomID]] = {}
         for name, extension in request.extensions.items():
-            of = extensions.scope(request, seen, extension, starts)
+            of = scopes[name] = extensions.scope(request, seen, extension, starts)
             match name:
                 case "to_device":
                     part, spoke = await extensions.to_device(reader, asked, inbox, news, upto, extension)
                 case "e2ee":
                     part, spoke = await extensions.e2ee(ctx, reader, asked, inbox, news, upto)
                 case "account_data":
-                    part, spoke = await extensions.account_data(reader, asked, news, upto, starts, of)
+                    part, spoke = await extensions.account_data(reader, asked, news, upto, connection.sent, owed, of)
                 case "receipts":
-                    part, spoke = extensions.receipts(receipts, of)
+                    first = await extensions.first_receipts(ctx, reader, asked, upto, owed, told, connection.sent, of)
+                    part, spoke = extensions.receipts([*live, *first], of)
                 case "typing":
                     part, spoke = extensions.typing(ctx, asked, news, starts, of)
                 case _:
@@ -99,6 +126,7 @@ async def _answer(
                     continue
             parts[name] = part
             says = says or spoke
+        extensions.settle(asked, connection.sent, owed, scopes)
         # A session of the user's has ended: perhaps this one, so the client has to show its token again.
         return answer, upto, says or "session" in news.kinds
 
@@ -109,8 +137,8 @@ def _starts(asked: Asked, connection: Connection, known: Known, seen: Look) -> S
     for room_id in seen.wanted:
         if known.facts[room_id].membership == "join":
             sent = connection.sent.rooms.get(room_id)
-            # Invitations are no rooms yet: who has just come in gets all.
-            fresh = sent is None or sent.required < 0 or (asked.since or 0) < known.facts[room_id].own
+            # Invitations, and rooms one has left, are no rooms yet: who has just come in gets all.
+            fresh = sent is None or sent.required < 0 or sent.left or (asked.since or 0) < known.facts[room_id].own
             starts[room_id] = None if fresh or sent is None else asked.since if sent.behind is None else sent.behind
     return starts
 
@@ -126,7 +154,7 @@ async def _rooms(
     seen: Look,
     read: set[RoomID],
     upto: int,
-) -> dict[RoomID, Any]:
+) -> dict[RoomID, Told]:
     """What is new in the shown rooms; carries on what the connection has been sent."""
     sent = connection.sent
     # Who looks away is told no longer, and of everything since then when they look again.
@@ -135,7 +163,7 @@ async def _rooms(
             room_sent.behind = asked.since
     due = [room_id for room_id in seen.wanted if _is_due(asked, connection, known, seen, room_id, read)]
     loaded = await ctx.rooms.get_many(due)
-    told: dict[RoomID, Any] = {}
+    told: dict[RoomID, Told] = {}
     for room_id in due:
         room = loaded.get(room_id)
         if room is None:
@@ -154,14 +182,12 @@ async def _rooms(
             read=room_id in read,
             stable=request.stable,
         )
-        result, after = await build(reader, asked, inbox, part)
-        if result is not None:
-            if request.stable and room_id in seen.lists:
-                result["lists"] = seen.lists[room_id]
-            told[room_id] = result
-        if after.required >= 0:
-            after.required = sent.place_of(config.required)
-        sent.rooms[room_id] = after
+        each = told[room_id] = await build(reader, asked, inbox, part)
+        if each.result is not None and request.stable and room_id in seen.lists:
+            each.result["lists"] = seen.lists[room_id]
+        if each.sent.required >= 0:
+            each.sent.required = sent.place_of(config.required)
+        sent.rooms[room_id] = each.sent
     for room_id in seen.wanted:
         if room_id in sent.rooms:
             sent.rooms[room_id].behind = None
@@ -174,13 +200,11 @@ def _is_due(asked: Asked, connection: Connection, known: Known, seen: Look, room
     before: SentRoom | None = connection.sent.rooms.get(room_id)
     if before is None or fact.own != before.own:
         return True
+    if before.required < 0:
+        return False
+    if config.limit > before.limit or config.required != connection.sent.required[before.required]:
+        return True
     if fact.membership != "join":
         return False
     knows = asked.since if before.behind is None else before.behind
-    return (
-        fact.head > (knows or 0)
-        or config.limit > before.limit
-        or config.required != connection.sent.required[before.required]
-        or (room_id in (known.direct or ())) != before.dm
-        or room_id in read
-    )
+    return fact.head > (knows or 0) or (room_id in (known.direct or ())) != before.dm or room_id in read

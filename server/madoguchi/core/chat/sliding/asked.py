@@ -1,5 +1,6 @@
 """What a sliding sync request asks for, in one shape for the unstable and the stable path (MSC4186, "Request Body")."""
 
+import re
 from functools import lru_cache
 
 import msgspec
@@ -9,15 +10,21 @@ from madoguchi.core.chat.filters import Filter, RoomEventFilter, RoomFilter
 from madoguchi.ids import RoomID, UserID
 
 MOST_LISTS = 100
+MOST_SUBSCRIPTIONS = 100
 MOST_TIMELINE = 200
 ME = "$ME"
+MEMBER = "m.room.member"
+_OPAQUE = re.compile(r"[0-9A-Za-z._~-]{1,255}")
 
 # (type, state key) of state events; None in a place means any.
 Element = tuple[str | None, str | None]
 
 
 class Required(msgspec.Struct, frozen=True, array_like=True):
-    """Which state to send: what `include` matches and `exclude` does not. lazy: members as they speak."""
+    """Which state to send: what `include` matches and `exclude` does not.
+
+    lazy: members as they speak; besides them only those whom `include` names by their state key.
+    """
 
     include: tuple[Element, ...] = ()
     exclude: tuple[Element, ...] = ()
@@ -25,16 +32,30 @@ class Required(msgspec.Struct, frozen=True, array_like=True):
 
     def wants(self, type_: str, state_key: str, user_id: UserID) -> bool:
         """Whether a state event is asked for by itself. `$ME` in a state key is the user who asks."""
-        return _matches(self.include, type_, state_key, user_id) and not _matches(
+        named = self.lazy and type_ == MEMBER
+        return _matches(self.include, type_, state_key, user_id, named) and not _matches(
             self.exclude, type_, state_key, user_id
         )
 
+    @property
+    def everybody(self) -> bool:
+        """Whether all members are asked for."""
+        of_members = (None, MEMBER)
+        return (
+            not self.lazy
+            and any(type_ in of_members and key is None for type_, key in self.include)
+            and not any(type_ in of_members for type_, _ in self.exclude)
+        )
 
-def _matches(elements: tuple[Element, ...], type_: str, state_key: str, user_id: UserID) -> bool:
+
+def _matches(elements: tuple[Element, ...], type_: str, state_key: str, user_id: UserID, named: bool = False) -> bool:
     for wanted_type, wanted_key in elements:
         if wanted_type is not None and wanted_type != type_:
             continue
-        if wanted_key is None or wanted_key == state_key or (wanted_key == ME and state_key == user_id):
+        if wanted_key is None:
+            if not named:
+                return True
+        elif wanted_key == state_key or (wanted_key == ME and state_key == user_id):
             return True
     return False
 
@@ -50,7 +71,8 @@ class Config(msgspec.Struct, frozen=True):
 
     @property
     def lazy(self) -> bool:
-        return any(required.lazy for required in self.required)
+        """Whether members are to be sent as they speak, and not all of them anyway."""
+        return any(each.lazy for each in self.required) and not any(each.everybody for each in self.required)
 
     def joined(self, other: "Config") -> "Config":
         """Both together ("Combining room configs")."""
@@ -106,6 +128,11 @@ class SlidingAsked(msgspec.Struct, frozen=True, kw_only=True):
         """Raises Invalid for what is too much or can't be."""
         if len(self.lists) > MOST_LISTS:
             raise errors.Invalid(f"There can be {MOST_LISTS} lists at most.")
+        if self.stable:
+            if len(self.subscriptions) > MOST_SUBSCRIPTIONS:
+                raise errors.Invalid(f"There can be {MOST_SUBSCRIPTIONS} subscriptions at most.")
+            if not all(_OPAQUE.fullmatch(name) for name in self.lists):
+                raise errors.Invalid("The name of a list has letters, digits and ._~- only.")
         if len(self.conn_id) > 64 or "\0" in self.conn_id:
             raise errors.Invalid("A conn_id has 64 characters at most.")
         for each in self.lists.values():

@@ -1,6 +1,6 @@
 """What an answer of sliding sync has beside rooms, each part only if it is asked for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -8,17 +8,19 @@ import msgspec
 from madoguchi.core.chat.inbox import Inbox
 from madoguchi.core.chat.room_cache import content_of
 from madoguchi.core.chat.sliding.asked import Extension, SlidingAsked
+from madoguchi.core.chat.sliding.room import Told
+from madoguchi.core.chat.sliding.sent import Sent
 from madoguchi.core.chat.sliding.windows import Look
 from madoguchi.core.chat.sync import device
 from madoguchi.core.chat.sync.asked import Asked, News, Reader
 from madoguchi.core.chat.sync.rooms import receipt_content
 from madoguchi.core.chat.sync.timeline import changed_state
 from madoguchi.core.chat.tokens import maybe, token
-from madoguchi.ids import RoomID, UserID
+from madoguchi.ids import EventID, RoomID, UserID
 from madoguchi.storage import account_data as stored_account_data
 from madoguchi.storage import rooms as stored_rooms
 from madoguchi.storage.account_data import AccountData
-from madoguchi.storage.receipts import Receipt, list_receipts
+from madoguchi.storage.receipts import Receipt, list_receipts, list_receipts_at
 
 if TYPE_CHECKING:
     from madoguchi.context import Context
@@ -86,19 +88,54 @@ async def _come_and_gone(
     return came - {asked.user_id}, went - {asked.user_id}
 
 
+class Owed(msgspec.Struct, frozen=True):
+    """For each shown room that the user is in, from which position on account data and receipts are to be told; None
+    for all there are. Behind what is told of the room, where the extension was not asked for then."""
+
+    data: Starts
+    receipts: Starts
+
+
+def owed(sent: Sent, starts: Starts) -> Owed:
+    """What the extensions owe of each room."""
+    found = Owed({}, {})
+    for room_id, start in starts.items():
+        before = sent.rooms.get(room_id)
+        for positions, behind in (
+            (found.data, before.data if before is not None else None),
+            (found.receipts, before.receipts if before is not None else None),
+        ):
+            positions[room_id] = start if start is None or behind is None else (min(start, behind) or None)
+    return found
+
+
+def settle(asked: Asked, sent: Sent, owes: Owed, scopes: dict[str, set[RoomID]]) -> None:
+    """Writes down which rooms an extension has not spoken of, and since when."""
+    if "account_data" in scopes:
+        sent.data = None
+    elif sent.data is None:
+        sent.data = asked.since or 0
+    for room_id in owes.data:
+        room = sent.rooms.get(room_id)
+        if room is not None:
+            room.data = None if room_id in scopes.get("account_data", ()) else owes.data[room_id] or 0
+            room.receipts = None if room_id in scopes.get("receipts", ()) else owes.receipts[room_id] or 0
+
+
 async def account_data(
-    reader: Reader, asked: Asked, news: News, upto: int, starts: Starts, rooms: set[RoomID]
+    reader: Reader, asked: Asked, news: News, upto: int, sent: Sent, owes: Owed, rooms: set[RoomID]
 ) -> tuple[dict[str, Any], bool]:
     """(the part, whether it says anything): of the account since the last answer; of a room since it was shown."""
     since = asked.since or 0
-    after = min((starts[room_id] or 0 for room_id in rooms), default=since)
+    since = since if sent.data is None else min(since, sent.data)
+    after = min((owes.data[room_id] or 0 for room_id in rooms), default=since)
     found: list[AccountData] = []
-    if after < since or not since or news.has("account_data"):
+    if min(after, since) < (asked.since or 0) or not since or news.has("account_data"):
         found = await stored_account_data.list_account_data(await reader(), asked.user_id, min(after, since), upto)
     top = [each for each in found if each.room_id is None and (each.pos > since or not since)]
     by_room: dict[RoomID, list[msgspec.Raw]] = {}
     for each in found:
-        if each.room_id in rooms and each.pos > (starts[each.room_id] or 0):
+        if each.room_id in rooms and each.pos > (owes.data[each.room_id] or 0):
             by_room.setdefault(each.room_id, []).append(_typed(each))
     return {"global": [_typed(each) for each in top], "rooms": by_room}, bool(top or by_room)
 
@@ -107,19 +144,52 @@ def _typed(data: AccountData) -> msgspec.Raw:
     return msgspec.Raw(b'{"type":' + _encode(data.type) + b',"content":' + data.content + b"}")
 
 
-async def news_of_receipts(reader: Reader, asked: Asked, news: News, upto: int, starts: Starts) -> list[Receipt]:
-    """Receipts that the user may see, since each room was shown; their own private ones among them."""
+async def live_receipts(reader: Reader, asked: Asked, news: News, upto: int, owes: Owed) -> list[Receipt]:
+    """The receipts that have moved in rooms whose receipts the client has; the user's own private ones among them."""
     since = asked.since or 0
-    fresh = sorted(room_id for room_id, start in starts.items() if start is None or start < since)
-    live = sorted(room_id for room_id in starts if room_id not in fresh and (news.all or room_id in news.receipts))
-    found: list[Receipt] = []
-    if fresh:
-        after = min(starts[room_id] or 0 for room_id in fresh)
-        told = await list_receipts(await reader(), fresh, after, upto)
-        found += [each for each in told if each.pos > (starts[each.room_id] or 0)]
-    if live:
-        found += await list_receipts(await reader(), live, since, upto)
-    return [each for each in found if each.receipt_type != "m.read.private" or each.user_id == asked.user_id]
+    starts = {
+        room_id: start
+        for room_id, start in owes.receipts.items()
+        if start is not None and (start < since or news.all or room_id in news.receipts)
+    }
+    if not starts:
+        return []
+    found = await list_receipts(await reader(), sorted(starts), min(starts.values()), upto)
+    return [each for each in found if each.pos > starts[each.room_id] and _may_see(asked, each)]
+
+
+async def first_receipts(
+    ctx: "Context",
+    reader: Reader,
+    asked: Asked,
+    upto: int,
+    owes: Owed,
+    told: Mapping[RoomID, Told],
+    sent: Sent,
+    rooms: set[RoomID],
+) -> list[Receipt]:
+    """Where a timeline begins: the receipts at its events, and the user's own (MSC3960)."""
+    event_ids: set[EventID] = set()
+    fresh: list[RoomID] = []
+    for room_id in sorted(rooms):
+        shown = told[room_id].shown if room_id in told else None
+        if shown is None and owes.receipts[room_id] is None:
+            # Asked for late: the timeline has been sent before.
+            room = await ctx.rooms.get(room_id)
+            known = sent.rooms.get(room_id)
+            newest = list(room.ring)[-known.limit :] if room is not None and known is not None and known.limit else []
+            shown = frozenset(event.event_id for event in newest)
+        if shown is not None:
+            fresh.append(room_id)
+            event_ids |= shown
+    if not fresh:
+        return []
+    found = await list_receipts_at(await reader(), fresh, asked.user_id, sorted(event_ids), upto)
+    return [each for each in found if _may_see(asked, each)]
+
+
+def _may_see(asked: Asked, receipt: Receipt) -> bool:
+    return receipt.receipt_type != "m.read.private" or receipt.user_id == asked.user_id
 
 
 def receipts(found: list[Receipt], rooms: set[RoomID]) -> tuple[dict[str, Any], bool]:

@@ -20,14 +20,17 @@ if TYPE_CHECKING:
     from madoguchi.context import Context
 
 _objects = msgspec.json.Decoder(dict[str, Any])
+_NONE: frozenset[str] = frozenset()
 
 
 class Known(msgspec.Struct):
-    """The user's rooms as of a position of their inbox, and which are direct messages (None: not read yet)."""
+    """The user's rooms as of a position of their inbox, which are direct messages, and their tags (None: not read
+    yet)."""
 
     upto: int
     facts: dict[RoomID, Fact]
     direct: frozenset[RoomID] | None = None
+    tags: dict[RoomID, frozenset[str]] | None = None
 
 
 class Look(msgspec.Struct):
@@ -41,7 +44,8 @@ class Look(msgspec.Struct):
 
 async def known_rooms(ctx: "Context", reader: Reader, asked: Asked, inbox: Inbox, upto: int) -> Known:
     """The user's rooms, up to date."""
-    known: Known | None = inbox.memo.get("windows")
+    # Who begins anew has all looked up: what they have forgotten in the meantime is announced to nobody.
+    known: Known | None = inbox.memo.get("windows") if asked.since is not None else None
     news = inbox.since(known.upto) if known is not None else None
     if known is None or news is None:
         known = inbox.memo["windows"] = Known(
@@ -52,7 +56,7 @@ async def known_rooms(ctx: "Context", reader: Reader, asked: Asked, inbox: Inbox
         for room in (await ctx.rooms.get_many(touched)).values():
             _carry_on(known, room, asked.user_id)
         if any(kind == "account_data" for _, kind, _ in news):
-            known.direct = None
+            known.direct = known.tags = None
     known.upto = max(known.upto, upto)
     if known.direct is None:
         raw = await account_data.get_account_data(await reader(), asked.user_id, None, "m.direct")
@@ -71,6 +75,7 @@ def _carry_on(known: Known, room: Room, user_id: UserID) -> None:
         room_id=room.room_id,
         membership=membership,
         own=own.pos,
+        sender=own.sender,
         was_in=membership == "join" or (before is not None and (before.was_in or before.membership == "join")),
         removed=membership == "ban" or (membership == "leave" and own.sender != user_id),
         head=room.head,
@@ -84,7 +89,8 @@ async def look(ctx: "Context", reader: Reader, asked: Asked, request: SlidingAsk
     seen = [
         fact
         for fact in known.facts.values()
-        if fact.membership in ("join", "invite", "knock")
+        if fact.membership in ("join", "knock")
+        or (fact.membership == "invite" and fact.sender not in asked.ignored)
         # Who left knows it; who was removed may not. Both are told once, where the room had been shown.
         or fact.room_id in sent.rooms
         or (fact.removed and fact.was_in)
@@ -105,19 +111,26 @@ async def look(ctx: "Context", reader: Reader, asked: Asked, request: SlidingAsk
         found.counts[name] = place
     mine = {fact.room_id for fact in seen}
     for room_id, config in request.subscriptions.items():
-        if room_id in mine:
+        own = known.facts.get(room_id)
+        # Whom a room is shown for the asking: those who were in it, up to the moment when they left.
+        if room_id in mine or (own is not None and own.was_in):
             known_config = found.wanted.get(room_id)
             found.wanted[room_id] = config if known_config is None else known_config.joined(config)
     return found
 
 
+async def _tags(reader: Reader, user_id: UserID) -> dict[RoomID, frozenset[str]]:
+    tags: dict[RoomID, frozenset[str]] = {}
+    for room_id, content in await account_data.list_of_rooms(await reader(), user_id, "m.tag"):
+        found = _objects.decode(content).get("tags")
+        tags[room_id] = frozenset(found) if isinstance(found, dict) else frozenset()
+    return tags
+
+
 async def _filter(ctx: "Context", reader: Reader, asked: Asked, wants: Filters, known: Known) -> Any:
-    tags: dict[RoomID, set[str]] = {}
-    if wants.tags is not None or wants.not_tags is not None:
-        for data in await account_data.list_account_data(await reader(), asked.user_id, 0, 2**62):
-            if data.room_id is not None and data.type == "m.tag":
-                found = _objects.decode(data.content).get("tags")
-                tags[data.room_id] = set(found) if isinstance(found, dict) else set()
+    if (wants.tags is not None or wants.not_tags is not None) and known.tags is None:
+        known.tags = await _tags(reader, asked.user_id)
+    tags = known.tags or {}
     inside: set[RoomID] | None = None
     if wants.spaces is not None:
         joined = [
@@ -140,8 +153,8 @@ async def _filter(ctx: "Context", reader: Reader, asked: Asked, wants: Filters, 
             or (wants.is_invited is not None and (fact.membership == "invite") != wants.is_invited)
             or (wants.room_types is not None and fact.type not in wants.room_types)
             or (wants.not_room_types is not None and fact.type in wants.not_room_types)
-            or (wants.tags is not None and not tags.get(fact.room_id, set()) & set(wants.tags))
-            or (wants.not_tags is not None and tags.get(fact.room_id, set()) & set(wants.not_tags))
+            or (wants.tags is not None and tags.get(fact.room_id, _NONE).isdisjoint(wants.tags))
+            or (wants.not_tags is not None and not tags.get(fact.room_id, _NONE).isdisjoint(wants.not_tags))
             or (inside is not None and fact.room_id not in inside)
         )
 

@@ -19,7 +19,7 @@ from madoguchi.core.chat.sync import rooms as rooms_of
 from madoguchi.core.chat.sync.asked import Asked, News, Reader, news_of
 from madoguchi.core.chat.tokens import token
 from madoguchi.ids import RoomID
-from madoguchi.storage import account_data, receipts, stream
+from madoguchi.storage import account_data, receipts
 from madoguchi.storage import rooms as stored_rooms
 
 if TYPE_CHECKING:
@@ -34,11 +34,8 @@ _FEW_ROOMS = 32
 async def sync(ctx: "Context", asked: Asked, timeout: float) -> dict[str, Any]:
     """The answer to a sync request; waits up to `timeout` seconds for news."""
     hub = ctx.hub
-    if not await hub.reach(max(ctx.db.committed, asked.since or 0)):
-        async with ctx.db.connection() as connection:
-            if asked.since is not None and asked.since > await stream.position(connection):
-                # A position of another time, say from before a backup was played back: begin anew.
-                asked.since = None
+    if not await hub.arrives(asked.since or 0):
+        asked.since = None
     inbox = hub.inbox(asked.user_id)
     loop = asyncio.get_running_loop()
     end = loop.time() + min(timeout, LONGEST_SECONDS)

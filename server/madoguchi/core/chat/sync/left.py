@@ -7,9 +7,10 @@ import msgspec
 from madoguchi.core.access import Seat
 from madoguchi.core.chat import history
 from madoguchi.core.chat.events import render
+from madoguchi.core.chat.history import Sight
 from madoguchi.core.chat.room_cache import Room, content_of
 from madoguchi.core.chat.sync.asked import Asked, Reader
-from madoguchi.core.chat.sync.timeline import passes
+from madoguchi.core.chat.sync.timeline import Timeline, passes
 from madoguchi.core.chat.tokens import token
 from madoguchi.ids import RoomID, UserID
 from madoguchi.storage import events as stored_events
@@ -17,10 +18,10 @@ from madoguchi.storage.db import Tx
 from madoguchi.storage.events import Event
 
 
-async def left_room(reader: Reader, asked: Asked, room: Room, own: Event) -> tuple[dict[str, Any], set[UserID]]:
-    """The room's section, and whose devices the user has perhaps no more reason to watch. `own`: the user's leaving."""
+async def left_timeline(reader: Reader, asked: Asked, room_id: RoomID, own: Event) -> Timeline:
+    """The newest events before, and with, the user's leaving `own`, as many as the filter wants."""
     tx = await reader()
-    seat = Seat(room.room_id, asked.user_id, "leave", own.pos)
+    seat = Seat(room_id, asked.user_id, "leave", own.pos)
     seen = await history.sight(tx, seat)
     wants = asked.filter.room.timeline
     page = await history.read_page(
@@ -29,20 +30,39 @@ async def left_room(reader: Reader, asked: Asked, room: Room, own: Event) -> tup
     shown = list(reversed(page.events)) if wants.most else []
     # Who has never been in has nothing earlier to ask for.
     limited = seen.until > 0 and (page.end is not None or len(shown) < len(page.events))
-    start = shown[0].pos - 1 if shown else own.pos
+    return Timeline(shown, [], shown[0].pos - 1 if shown else own.pos, limited, seen)
+
+
+async def known_state(reader: Reader, room_id: RoomID, seen: Sight, after: int | None, at: int) -> list[Event]:
+    """The room's state at a position, or what of it has changed after another one, as somebody knows it who has left.
+
+    Members know the state whatever the visibility of the history, up to their leaving; beyond that what they may see.
+    Somebody who was never in knows only their own coming and going.
+    """
+    tx = await reader()
+    end = min(at, seen.until)
+    if after is None:
+        found = await stored_events.list_state_at(tx, room_id, end)
+    else:
+        found = await stored_events.list_state_between(tx, room_id, after, end + 1)
+    if at > end:
+        later = await stored_events.list_state_between(tx, room_id, max(after or 0, end), at + 1)
+        found += [event for event in later if seen.has(event.pos)]
+    return list({(event.type, event.state_key): event for event in found}.values())
+
+
+async def left_room(reader: Reader, asked: Asked, room: Room, own: Event) -> tuple[dict[str, Any], set[UserID]]:
+    """The room's section, and whose devices the user has perhaps no more reason to watch. `own`: the user's leaving."""
+    timeline = await left_timeline(reader, asked, room.room_id, own)
+    tx = await reader()
     was_in = asked.since is not None and await _was_joined(tx, room.room_id, asked.user_id, asked.since)
-    at = own.pos if asked.state_after else start
+    at = own.pos if asked.state_after else timeline.start
     state: list[Event] = []
     if asked.since is None or asked.full_state:
-        state = await stored_events.list_state_at(tx, room.room_id, at)
-    elif was_in and (limited or asked.state_after):
-        state = await stored_events.list_state_between(tx, room.room_id, asked.since, at + 1)
-    # Members know the state whatever the visibility of the history; somebody never in knows only their own coming.
-    state = [
-        event
-        for event in state
-        if (event.pos <= seen.until or seen.has(event.pos)) and passes(asked.filter.room.state, event)
-    ]
+        state = await known_state(reader, room.room_id, timeline.seen, None, at)
+    elif was_in and (timeline.limited or asked.state_after):
+        state = await known_state(reader, room.room_id, timeline.seen, asked.since, at)
+    state = [event for event in state if passes(asked.filter.room.state, event)]
     went: set[UserID] = set()
     if was_in:
         for event in await stored_events.list_state_at(tx, room.room_id, own.pos, "m.room.member"):
@@ -51,9 +71,9 @@ async def left_room(reader: Reader, asked: Asked, room: Room, own: Event) -> tup
     device = (asked.user_id, asked.device_id)
     section = {
         "timeline": {
-            "events": [msgspec.Raw(render(event, device=device, room_id=False)) for event in shown],
-            "limited": limited,
-            "prev_batch": token(start),
+            "events": [msgspec.Raw(render(event, device=device, room_id=False)) for event in timeline.events],
+            "limited": timeline.limited,
+            "prev_batch": token(timeline.start),
         },
         "state_after" if asked.state_after else "state": {
             "events": [msgspec.Raw(render(event, room_id=False)) for event in state]
