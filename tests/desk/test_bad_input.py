@@ -33,6 +33,11 @@ WORDS += [
     "sealed",
     "key_id",
     "web",
+    "topics",
+    "grade",
+    "follow_up",
+    "note_event",
+    "verdict",
 ]
 nearly = st.dictionaries(st.sampled_from(WORDS), anything | st.sampled_from(["web", "line", "matrix", "counsellor"]))
 BODIES = [row for row in ROWS if row.method in ("POST", "PUT")]

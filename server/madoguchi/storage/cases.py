@@ -247,6 +247,12 @@ async def delete_arrivals(tx: Tx, before: datetime) -> int:
     return int(done.rpartition(" ")[2])
 
 
+async def get_closed_by(tx: Tx, case_id: str) -> str | None:
+    """Who ended a case; None while it runs."""
+    by: str | None = await tx.fetchval("SELECT closed_by FROM cases WHERE id = $1", case_id)
+    return by
+
+
 # Who looks after a case
 
 

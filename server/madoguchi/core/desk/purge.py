@@ -3,7 +3,7 @@
 It happens in two steps. First everything but two things is destroyed at once: the room's creation and the fact that
 each member has left, which say nothing and from which every client learns that the room is gone. A month later these go
 as well, and with them the account of an anonymous person who has no other case. The case itself stays as figures: when
-it came, by which channel, how long it took, in whose hands it was.
+it came, by which channel, how long it took, in whose hands it was, and the codes of its record.
 """
 
 from datetime import timedelta
@@ -17,7 +17,7 @@ from madoguchi.core.chat import accounts, membership
 from madoguchi.core.desk import case_room
 from madoguchi.ids import CaseID, RoomID
 from madoguchi.storage import accounts as stored_accounts
-from madoguchi.storage import audit, side_rooms
+from madoguchi.storage import audit, records, side_rooms
 from madoguchi.storage import cases as stored_cases
 from madoguchi.storage import purging as stored
 from madoguchi.storage import rooms as stored_rooms
@@ -56,6 +56,7 @@ async def purge(ctx: Context, tx: Tx, case_id: CaseID, by: str, reason: str | No
         purged = await _destroy(ctx, tx, room_id, purged)
     at = ctx.clock.now()
     await stored.update_purged(tx, case_id, at)
+    await records.update_purged(tx, case_id)
     await stored_cases.insert_step(tx, case_id, at, "purged", by, reason=reason)
     figures = {"events": purged.events, "keys": purged.keys, "files": purged.files}
     await audit.append(tx, at, by, "case.purged", case_id, reason=reason, **figures)
