@@ -62,7 +62,8 @@ async def sealed(desk: Desk, room: str, mark: str) -> Json:
 
 
 async def talks(desk: Desk, ken: Person, mark: str, mio: Person | None = None) -> tuple[Person, Json, str]:
-    """A whole case, closed: (the young person, the case, the file that they sent). Everything in it holds `mark`."""
+    """A whole case, closed: (the young person, the case, the file that they sent). Everything in it holds `mark`, as
+    does all in its side room (`side_room_id` of the case)."""
     if mio is None:
         mio, opened = await desk.arrives(with_password=True)
     else:
@@ -79,6 +80,12 @@ async def talks(desk: Desk, ken: Person, mark: str, mio: Person | None = None) -
     await mio.post(f"{V3}/rooms/{segment(room)}/report/{segment(first)}", {"reason": f"p{mark}"})
     file = await uploads(mio, f"file{mark}".encode())
     await sealed(desk, room, f"v{mark}")
+    side = opened["side_room_id"] = (await ken.post(f"{DESK}/cases/{opened['case_id']}/side_room"))["room_id"]
+    await invites(await desk.keeper())
+    await ken.joins(side)
+    await ken.sends(side, "m.room.encrypted", ENCRYPTED | {"ciphertext": f"s{mark}"})
+    await uploads(ken, f"side{mark}".encode(), **{"jp.madoguchi.room_id": side})
+    await sealed(desk, side, f"w{mark}")
     await ken.post(f"{DESK}/cases/{opened['case_id']}/close")
     return mio, opened, file
 
@@ -90,28 +97,29 @@ async def test_nothing_of_a_purged_case_is_left_and_clients_learn_it_quietly(des
     version = await begun(mio)
     await mio.put(session(room, "s"), key(mark="MARKONE"), version=version)
     before = {person: (await person.sync())["next_batch"] for person in (mio, ken)}
-    assert b"MARKONE" in everything(desk) and b"fileMARKONE" in files(desk)
+    assert b"MARKONE" in everything(desk) and {b"fileMARKONE", b"sideMARKONE"} <= files(desk)
 
     told = await desk.run("case", "purge", case, "--reason", "本人の希望", "--yes")
     await works(ctx, seconds=0)
-    assert "1 sealed keys, 1 files" in told
+    assert "2 sealed keys, 2 files" in told
     assert b"MARKONE" not in everything(desk)
-    assert b"fileMARKONE" not in files(desk)
+    assert files(desk).isdisjoint({b"fileMARKONE", b"sideMARKONE"})
     steps = desk.workers.postgres.psql(
         f"SELECT step, reason FROM case_steps WHERE case_id = '{case}' ORDER BY id DESC LIMIT 1", "madoguchi"
     )
     assert steps.strip() == "purged|本人の希望"
 
-    for person in (mio, ken):
+    side = opened["side_room_id"]
+    for person, place in ((mio, room), (ken, room), (ken, side)):
         told = await person.sync(since=before[person])
-        assert room not in told["rooms"].get("join", {})
-        left = told["rooms"]["leave"][room]
+        assert place not in told["rooms"].get("join", {})
+        left = told["rooms"]["leave"][place]
         shown = [*left["timeline"]["events"], *left.get("state", {}).get("events", [])]
         assert {event["type"] for event in shown} <= {"m.room.member", "m.room.create"}
         assert "MARKONE" not in json.dumps(told)
-        assert room not in (await person.sync()).get("rooms", {}).get("join", {})
-        await refused(person.reads(room), 403)
-        await refused(person.sends(room, "m.room.encrypted", ENCRYPTED | {"ciphertext": "x"}), 403)
+        assert place not in (await person.sync()).get("rooms", {}).get("join", {})
+        await refused(person.reads(place), 403)
+        await refused(person.sends(place, "m.room.encrypted", ENCRYPTED | {"ciphertext": "x"}), 403)
     status, _, _ = await raw(mio, f"{V1}/media/download/{file}")
     assert status == 404
     await refused(mio.get(session(room, "s"), version=version), 404)
@@ -120,6 +128,7 @@ async def test_nothing_of_a_purged_case_is_left_and_clients_learn_it_quietly(des
 
     # Nothing comes back, and twice does no more.
     await sealed(desk, room, "vMARKONE")
+    await sealed(desk, side, "wMARKONE")
     assert "0 events, 0 sealed keys, 0 files" in await desk.run("case", "purge", case, "--reason", "x", "--yes")
     assert b"MARKONE" not in everything(desk)
 
@@ -191,6 +200,7 @@ async def test_when_its_time_is_over_a_case_is_purged_and_a_month_later_forgotte
     await works(ctx, days=31)
     assert state(opened["case_id"]) == state(first["case_id"]) == "purged|t"
     assert opened["room_id"] not in everything(desk).decode().replace(f"\t{opened['room_id']}\t{mio.user_id}", "")
+    assert everything(desk).decode().count(opened["side_room_id"]) == 1
     # Who has no other case has no account either; who has, goes on.
     await refused(mio.get(f"{V3}/account/whoami"), 401)
     assert state(newer["case_id"]) == "waiting|f"

@@ -58,7 +58,10 @@ class CounsellorClient:
 
     async def accepts(self, case_id: str) -> str:
         """Takes the case, is invited by the keeper, joins; gives the room id."""
-        room_id = str((await self.device.call("POST", f"{DESK}/cases/{case_id}/accept", {}))["room_id"])
+        return await self._comes_into(f"{DESK}/cases/{case_id}/accept")
+
+    async def _comes_into(self, by_asking: str) -> str:
+        room_id = str((await self.device.call("POST", by_asking, {}))["room_id"])
         ends = time.monotonic() + 20
         while room_id not in self.device.invited_rooms and room_id not in self.device.rooms:
             assert time.monotonic() < ends, "the keeper did not invite"
@@ -68,6 +71,10 @@ class CounsellorClient:
             assert time.monotonic() < ends, "the room did not come"
             await asyncio.sleep(0.05)
         return room_id
+
+    async def opens_the_side_room(self, case_id: str) -> str:
+        """Where the staff of the case talk among themselves; is invited by the keeper, joins, gives the room id."""
+        return await self._comes_into(f"{DESK}/cases/{case_id}/side_room")
 
     async def closes(self, case_id: str) -> None:
         await self.device.call("POST", f"{DESK}/cases/{case_id}/close", {})

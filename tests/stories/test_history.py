@@ -89,14 +89,14 @@ class Stage:
         assert told.returncode == 0, told.stderr
         return told.stdout
 
-    async def sealed(self, young: Young, sessions: int) -> None:
+    async def sealed(self, room_id: str, sessions: int) -> None:
         """Wait until so many of the room's sessions are in the vault."""
         connection: asyncpg.Connection[Any] = await asyncpg.connect(self.house.database_url)
         try:
             question = "SELECT count(*) FROM vault_keys WHERE room_id = $1"
 
             async def enough() -> bool:
-                return bool(await connection.fetchval(question, young.room_id) >= sessions)
+                return bool(await connection.fetchval(question, room_id) >= sessions)
 
             await until(enough)
         finally:
@@ -139,23 +139,36 @@ async def test_the_next_counsellor_reads_the_conversation_from_its_start(stage: 
     room = await ken.accepts(mio.case_id)
     await ken.says(room, answered)
     await mio.says(went_on)
+    # What the colleague has to know is said beside the case, encrypted.
+    side = await ken.opens_the_side_room(mio.case_id)
+    summary = word("夜になるとつらくなる人です")
+    await ken.says(side, summary)
     body = {"to": sato.user_id, "reason": "end of shift"}
     await ken.device.call("POST", f"{DESK}/cases/{mio.case_id}/hand_over", body)
 
     async def invited() -> bool:
-        return room in sato.device.invited_rooms
+        return {room, side} <= sato.device.invited_rooms.keys()
 
     await until(invited)
-    await sato.device.call("POST", f"/_matrix/client/v3/rooms/{room}/join", {})
-    await sato.reads_history(room)
+    for place in (side, room):
+        await sato.device.call("POST", f"/_matrix/client/v3/rooms/{place}/join", {})
+        await sato.reads_history(place)
+    await sato.sees(side, summary)
     for text in (asked, answered, went_on):
         await sato.sees(room, text)
 
     async def ken_has_gone() -> bool:
-        return room not in ken.device.rooms
+        return not {room, side} & ken.device.rooms.keys()
 
     await until(ken_has_gone)
+    await stage.sealed(room, 3)
+    await stage.sealed(side, 1)
+    await mio.device.sync_once(0)
+    assert set(mio.device.rooms) == {room}
     await sato.closes(mio.case_id)
+    conversation, beside = stage.opens(mio.case_id).split(f"room {side} (the staff's own)")
+    assert asked in conversation and summary not in conversation
+    assert f"相談員 健: {summary}" in beside
 
 
 async def test_a_keeper_killed_while_people_write_loses_nothing(stage: Stage) -> None:
@@ -169,7 +182,7 @@ async def test_a_keeper_killed_while_people_write_loses_nothing(stage: Stage) ->
             # It may be dead already; the supervisor takes its time with one that dies often.
             with contextlib.suppress(AssertionError):
                 stage.house.process("keeper").kill()
-    await stage.sealed(mio, len(said))
+    await stage.sealed(mio.room_id, len(said))
     transcript = stage.opens(mio.case_id)
     assert [text for text in said if text not in transcript] == []
     ken = await stage.counsellor(0)
@@ -190,7 +203,7 @@ async def test_a_keeper_that_was_away_for_long_misses_nothing(stage: Stage) -> N
         mio.begins_a_new_session()
         await mio.says(text)
     keeper.resume()
-    await stage.sealed(mio, len(said))
+    await stage.sealed(mio.room_id, len(said))
     transcript = stage.opens(mio.case_id)
     assert [text for text in said if text not in transcript] == []
     # Nothing that anybody has said in this house by now is missing in the vault.
@@ -220,7 +233,7 @@ async def test_the_vault_opens_a_case_for_its_holders_only(stage: Stage) -> None
     mio = await stage.mio()
     text = word("眠れない")
     await mio.says(text)
-    await stage.sealed(mio, 1)
+    await stage.sealed(mio.room_id, 1)
     transcript = stage.opens(mio.case_id)
     assert re.search(rf"^\d\d:\d\d:\d\d  相談者: {text}$", transcript, re.MULTILINE)
     assert ", 0 unreadable." in transcript
@@ -246,7 +259,7 @@ async def test_of_a_purged_case_nobody_keeps_a_key(stage: Stage) -> None:
     await mio.says(word("忘れてほしい"))
     room = await ken.accepts(mio.case_id)
     await ken.says(room, word("わかりました"))
-    await stage.sealed(mio, 2)
+    await stage.sealed(mio.room_id, 2)
     await ken.closes(mio.case_id)
     assert stage.kept_keys(room) == 4
     # The keeper is not there just then, and dies before it can hear of it.
@@ -278,7 +291,7 @@ async def test_what_was_said_before_there_was_a_vault_is_in_it(tmp_path: Path) -
                 assert made.returncode == 0, made.stderr
                 assert sheet.stat().st_mode & 0o077 == 0
                 shares = [line for line in sheet.read_text().splitlines() if not line.startswith("#")]
-                await stage.sealed(mio, 1)
+                await stage.sealed(mio.room_id, 1)
                 told = stage.vault("open", mio.case_id, "--key", "-", key="\n".join(shares[1:]))
                 assert text in told.stdout, told.stderr
                 few = stage.vault("open", mio.case_id, "--key", "-", key=shares[0])

@@ -32,7 +32,8 @@ class OwnCase(msgspec.Struct, frozen=True):
 
     move: where the person stands on the way from their app to the page: `asked`, `notified`, `opened`, `moved`,
     `declined`, `unreachable`, or None; came_by: the app that they moved from. handing_over: given to a colleague who
-    has not come in yet; helping: called in, or joined; a colleague looks after it.
+    has not come in yet; helping: called in, or joined; a colleague looks after it; side_room_id: where its staff talk
+    among themselves, once somebody has needed that.
     """
 
     case_id: str
@@ -48,6 +49,7 @@ class OwnCase(msgspec.Struct, frozen=True):
     helping: bool
     move: str | None
     came_by: str | None
+    side_room_id: str | None
 
 
 class Queue(msgspec.Struct, frozen=True):
@@ -248,4 +250,5 @@ def _own(charge: stored.Charge) -> OwnCase:
         helping=charge.part == "helper",
         move=charge.move,
         came_by=charge.came_by,
+        side_room_id=charge.side_room_id,
     )

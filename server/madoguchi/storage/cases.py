@@ -69,6 +69,7 @@ class Charge(msgspec.Struct, frozen=True):
     part: Part
     move: str | None
     came_by: str | None
+    side_room_id: str | None
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -379,7 +380,8 @@ async def list_charges(tx: Tx, user_id: str) -> list[Charge]:
         SELECT c.id AS case_id, c.room_id, c.user_id, h.kind AS channel, h.mode, c.state,
                cs.since AS accepted_at, cs.until,
                c.risk, cs.part, {STANDING} AS move,
-               CASE WHEN m.moved_at IS NOT NULL THEN (SELECT kind FROM channels WHERE id = m.channel_id) END AS came_by
+               CASE WHEN m.moved_at IS NOT NULL THEN (SELECT kind FROM channels WHERE id = m.channel_id) END AS came_by,
+               c.side_room_id
         FROM case_staff cs JOIN cases c ON c.id = cs.case_id JOIN channels h ON h.id = c.channel_id
         LEFT JOIN moves m ON m.case_id = c.id
         WHERE cs.user_id = $1 AND c.state IN {_RUNNING}
@@ -444,8 +446,8 @@ async def list_removals(tx: Tx) -> list[Seat]:
     """Staff in the room of a case, or invited to it, who no longer look after it; and those as whom its person came
     before they moved.
 
-    Somebody who has handed a case over stays until one who looks after it now is in the room, and a ghost until the
-    person is.
+    Somebody who has handed a case over stays until whoever looks after it now is in the room (helpers are not enough),
+    and a ghost until the person is.
     """
     rows = await tx.fetch(
         """
@@ -458,7 +460,7 @@ async def list_removals(tx: Tx) -> list[Seat]:
           AND (cs.succeeded_by IS NULL OR c.state = 'closed' OR EXISTS (
                  SELECT 1 FROM case_staff now JOIN memberships n
                  ON n.room_id = c.room_id AND n.user_id = now.user_id AND n.membership = 'join'
-                 WHERE now.case_id = cs.case_id AND now.until IS NULL))
+                 WHERE now.case_id = cs.case_id AND now.until IS NULL AND now.part = 'counsellor'))
         ORDER BY c.id, cs.user_id
         """
     )

@@ -8,11 +8,15 @@ from madoguchi.ids import CaseID, RoomID, UserID
 from madoguchi.storage.cases import Seat
 from madoguchi.storage.db import Tx
 
-# Whoever has the case, and whoever leads the shift. Somebody who is no longer either is taken out.
+# Whoever has the case, and whoever leads the shift. Somebody who is no longer either is taken out; who has handed the
+# case over, when they leave its room: until then they may tell their successor the rest.
 _MAY = """
     s.disabled_at IS NULL AND p.until IS NULL AND (
         s.role IN ('supervisor', 'administrator') OR EXISTS (
-            SELECT 1 FROM case_staff h WHERE h.case_id = p.case_id AND h.user_id = p.user_id AND h.until IS NULL))
+            SELECT 1 FROM case_staff h WHERE h.case_id = p.case_id AND h.user_id = p.user_id
+               AND (h.until IS NULL OR (h.succeeded_by IS NOT NULL AND c.state <> 'closed' AND EXISTS (
+                    SELECT 1 FROM memberships o
+                     WHERE o.room_id = c.room_id AND o.user_id = p.user_id AND o.membership = 'join')))))
 """
 _SEATS = f"""
     SELECT c.id AS case_id, c.side_room_id AS room_id, p.user_id, {_MAY} AS may,
@@ -60,6 +64,21 @@ async def insert_seat(tx: Tx, case_id: CaseID, user_id: UserID, at: datetime) ->
         at,
     )
     return done == "INSERT 0 1"
+
+
+async def insert_seat_beside(tx: Tx, case_id: CaseID, user_id: UserID, at: datetime) -> None:
+    """Lets somebody who comes into a case into its side room too, if there is one."""
+    await tx.execute(
+        """
+        INSERT INTO side_seats (case_id, user_id, since)
+        SELECT id, $2, $3 FROM cases WHERE id = $1 AND side_room_id IS NOT NULL
+        ON CONFLICT (case_id, user_id) DO UPDATE SET since = excluded.since, until = NULL
+         WHERE side_seats.until IS NOT NULL
+        """,
+        case_id,
+        user_id,
+        at,
+    )
 
 
 async def update_seat_ended(tx: Tx, case_id: CaseID, user_id: UserID, at: datetime) -> None:

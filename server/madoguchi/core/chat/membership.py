@@ -20,6 +20,8 @@ from madoguchi.storage.events import Event, Membership
 if TYPE_CHECKING:
     from madoguchi.context import Context
 
+# Whom a side room may hold, whoever invites: never a young person, nor anybody whom a bridge stands for.
+_AMONG_STAFF = ("staff", "keeper")
 VOUCHER = "join_authorised_via_users_server"
 RESTRICTED = ("restricted", "knock_restricted")
 
@@ -43,8 +45,11 @@ async def change(
     content = await _vouched(tx, stands, target, content)
     stands.check(sender, "m.room.member", target, content)
     to = str(content["membership"])
-    if to == "invite" and await accounts.get_account(tx, target) is None:
+    account = await accounts.get_account(tx, target) if to in ("invite", "join") else None
+    if to == "invite" and account is None:
         raise errors.NotFound("There is no such user here.")
+    if stands.room.kind == "side" and account is not None and account.kind not in _AMONG_STAFF:
+        raise errors.NotAllowed("Only staff come into this room.")
     if stands.room.kind != "plain":
         # State is never encrypted: who came or went, and the name they go by everywhere; no reason, no words.
         content = await events.member_content(tx, target, to)

@@ -14,6 +14,7 @@ CASE_STATE = "jp.madoguchi.case"
 SIDE_STATE = "jp.madoguchi.side_room"
 NAME = "相談"
 SIDE_NAME = "職員だけの部屋"
+SIDE_TOPIC = "相談者には見えません / The young person can't see this"
 # From version 12 on a creator's power has no number; here the keeper's is stated like everybody else's.
 ROOM_VERSION = "11"
 _KEEPER, _COUNSELLOR, _YOUNG_PERSON = 100, 50, 0
@@ -89,7 +90,9 @@ async def open_side_room(ctx: Context, tx: Tx, case_id: CaseID) -> RoomID:
     keeper = keeper_id(ctx)
     powers = power_levels(keeper, [])
     wanted = CreateRoom(
-        name=SIDE_NAME,
+        # With what the console calls the case by: many of these stand in the list of another client.
+        name=f"{SIDE_NAME} {case_id[-4:].upper()}",
+        topic=SIDE_TOPIC,
         preset="private_chat",
         room_version=ROOM_VERSION,
         # All are equal here, and nobody but the keeper brings anybody in.

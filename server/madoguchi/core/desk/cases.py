@@ -20,8 +20,8 @@ from madoguchi.core.desk.settings import DeskSettings
 from madoguchi.ids import CaseID, RoomID, UserID
 from madoguchi.storage import accounts as stored_accounts
 from madoguchi.storage import cases as stored
+from madoguchi.storage import side_rooms, stream
 from madoguchi.storage import staff as stored_staff
-from madoguchi.storage import stream
 from madoguchi.storage.cases import Case
 from madoguchi.storage.channels import Channel
 from madoguchi.storage.db import Tx
@@ -145,6 +145,7 @@ async def accept(ctx: Context, tx: Tx, case_id: CaseID, by: UserID) -> Case:
     if not await stored.update_accepted(tx, case_id, at):
         raise errors.Conflict("This case has ended.")
     await stored.insert_counsellor(tx, case_id, by, at)
+    await side_rooms.insert_seat_beside(tx, case_id, by, at)
     await stored.insert_step(tx, case_id, at, "accepted", by)
     await case_room.say_powers(ctx, tx, case.room_id, [by])
     await tell(ctx, tx, case_id)
@@ -178,6 +179,7 @@ async def hand_over(ctx: Context, tx: Tx, case_id: CaseID, by: Staff, to: UserID
         await stored.update_part(tx, case_id, to, "counsellor")
     else:
         await stored.insert_counsellor(tx, case_id, to, at)
+    await side_rooms.insert_seat_beside(tx, case_id, to, at)
     await stored.insert_step(tx, case_id, at, "handed_over", by.user_id, to, reason.strip())
     # Whoever hands over goes on talking until the colleague is there, so both have the power.
     await case_room.say_powers(ctx, tx, case.room_id, sorted({*holders, to}))

@@ -1,7 +1,8 @@
 """The side room of a case: the staff's own encrypted room, where nothing can reach the young person by accident.
 
-It is made when somebody first needs it. The keeper is in it and brings in whom the desk sends, with what was written
-there before, so it works from any client and any device. Whoever has the case may come in, and whoever leads the shift.
+It is made when somebody first needs it, for all who have the case then; who comes into the case later comes into it
+too, and who leaves the case leaves it. The keeper is in it and brings in whom the desk sends, with what was written
+there before, so it works from any client and any device. Whoever leads the shift may come in as well, to advise.
 """
 
 from datetime import timedelta
@@ -30,6 +31,9 @@ async def enter(ctx: Context, tx: Tx, case_id: CaseID, by: Staff) -> RoomID:
     if room_id is None:
         room_id = await case_room.open_side_room(ctx, tx, case.id)
         await stored.update_room_of(tx, case.id, room_id)
+        for holder in holders:
+            if holder != by.user_id:
+                await stored.insert_seat(tx, case.id, holder, at)
     if await stored.insert_seat(tx, case.id, by.user_id, at):
         await stream.publish(tx, Note("desk", "side"))
         if by.user_id not in holders:

@@ -8,6 +8,7 @@ from madoguchi.context import Context
 from madoguchi.core.desk import case_room, cases
 from madoguchi.ids import CaseID, UserID
 from madoguchi.storage import cases as stored
+from madoguchi.storage import side_rooms
 from madoguchi.storage import staff as stored_staff
 from madoguchi.storage.cases import Case, Risk
 from madoguchi.storage.db import Tx
@@ -68,6 +69,7 @@ async def _add(
         raise errors.Conflict("Nobody looks after this case now.")
     at = ctx.clock.now()
     await stored.insert_counsellor(tx, case.id, who, at, "helper")
+    await side_rooms.insert_seat_beside(tx, case.id, who, at)
     await stored.insert_step(tx, case.id, at, step, by, None if who == by else who)
     await case_room.say_powers(ctx, tx, case.room_id, [*holders, who])
     await cases.tell(ctx, tx, case.id)
