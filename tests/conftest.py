@@ -9,6 +9,7 @@ import pytest
 
 from tests import conformance
 from tests.cast import Cast, Person, a_cast
+from tests.clients import ROOT, Shown
 from tests.house import House, Workers
 
 JUDGE = pytest.StashKey[conformance.Judge]()
@@ -84,6 +85,16 @@ def workers() -> Iterator[Workers]:
             yield workers
         finally:
             workers.stop()
+
+
+@pytest.fixture
+def shows(request: pytest.FixtureRequest) -> Iterator[Shown]:
+    """For a test that plays a Matrix client: what it shows of it (clients.py)."""
+    shown = Shown(f"{request.path.relative_to(ROOT)}::{request.function.__name__}")
+    failed = request.session.testsfailed
+    yield shown
+    if request.session.testsfailed == failed:
+        shown.agrees()
 
 
 @pytest.fixture

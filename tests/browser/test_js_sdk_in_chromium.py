@@ -9,6 +9,7 @@ from pathlib import Path
 from playwright.async_api import Browser, Route
 
 from tests.cast import Cast
+from tests.clients import Shown
 from tests.house import House
 from tests.matrix.test_js_sdk import ROOT, node
 
@@ -26,7 +27,9 @@ def bundle(into: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
 
-async def test_two_people_and_their_devices(house: House, cast: Cast, browser: Browser, tmp_path: Path) -> None:
+async def test_two_people_and_their_devices(
+    house: House, cast: Cast, browser: Browser, tmp_path: Path, shows: Shown
+) -> None:
     await asyncio.to_thread(bundle, tmp_path)
     accounts = {name: (await cast.person(name)) for name in ("mio", "ken", "sato")}
     told = {name: person.login | {"password": person.password} for name, person in accounts.items()}
@@ -59,6 +62,7 @@ async def test_two_people_and_their_devices(house: House, cast: Cast, browser: B
         said: list[str] = []
         while not said or not (said[-1] == "done" or said[-1].startswith("FAILED")):
             said.append(await asyncio.wait_for(acts.get(), 120))
-        assert (len(said), said[-1]) == (10, "done"), said
+        assert said[-1] == "done", said
+        shows.reported(*said[:-1])
     finally:
         await context.close()

@@ -1,7 +1,7 @@
 // Two people, a third, and their devices in matrix-js-sdk (Rust cryptography, nothing stored): the whole of encryption.
 // In Node the server is argv[2], and argv[3] JSON {mio, ken, sato, password…} of fresh accounts; in a browser both stand
-// in `globalThis.stage`, with `say`, which is called for each act and at the end with "done" or "FAILED …". Run by
-// test_js_sdk.py in Node, and in Chromium by tests/browser/test_js_sdk_in_chromium.py.
+// in `globalThis.stage`, with `say`, which is called after each step (the words of tests/clients.py) and at the end with
+// "done" or "FAILED …". Run by test_js_sdk.py in Node, and in Chromium by tests/browser/test_js_sdk_in_chromium.py.
 
 // Node 20 lacks it.
 Promise.withResolvers ??= () => {
@@ -32,9 +32,8 @@ async function until(what, holds, ms = 30_000) {
   }
 }
 
-async function fetched(token, method, path, body) {
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  const answer = await fetch(baseUrl + path, { method, headers, body: body && JSON.stringify(body) });
+async function fetched(token, path) {
+  const answer = await fetch(baseUrl + path, { headers: { Authorization: `Bearer ${token}` } });
   return answer.json();
 }
 
@@ -91,7 +90,7 @@ class Device {
 
   /** The same account on a new device. */
   async again() {
-    const login = await fetched(null, "POST", "/_matrix/client/v3/login", passwordOf(this.account));
+    const login = await createClient({ baseUrl }).loginRequest(passwordOf(this.account));
     return Device.start({ ...login, password: this.account.password }, this.recovery);
   }
 
@@ -143,7 +142,6 @@ async function play() {
     await device.isSignedByItsOwner();
     await device.keepsSecrets();
   }
-  say("both are cross-signed and keep their secrets");
 
   const { room_id: room } = await mio.client.createRoom({
     preset: "private_chat",
@@ -158,10 +156,11 @@ async function play() {
   await ken.reads(room, "hello from Mio");
   await ken.client.sendTextMessage(room, "hello from Ken");
   await mio.reads(room, "hello from Ken");
-  say("they read each other");
+  say("encrypted room, both directions");
 
   await ken.client.sendTyping(room, true, 20_000);
   await until("typing", () => mio.client.getRoom(room).getMember(ken.account.user_id).typing);
+  say("typing");
   await mio.client.sendTextMessage(room, "second");
   const second = await ken.reads(room, "second");
   await until("an unread message", () => ken.client.getRoom(room).getUnreadNotificationCount() === 1);
@@ -169,7 +168,7 @@ async function play() {
   const readers = () => mio.client.getRoom(room).getUsersReadUpTo(mio.client.getRoom(room).findEventById(second.getId()));
   await until("the receipt", () => readers().includes(ken.account.user_id));
   await until("nothing unread", () => ken.client.getRoom(room).getUnreadNotificationCount() === 0);
-  say("typing, receipts and unread counts are seen");
+  say("read receipt");
 
   const picture = crypto.getRandomValues(new Uint8Array(60_000));
   const { data, file } = await sealed(picture);
@@ -181,24 +180,26 @@ async function play() {
   const down = await fetch(ken.client.mxcUrlToHttp(shown.getContent().file.url, undefined, undefined, undefined, false, true, true), { headers });
   const got = await opened(new Uint8Array(await down.arrayBuffer()), shown.getContent().file);
   if ((await hashOf(got)) !== (await hashOf(picture))) throw new Error("another picture came");
-  say("an encrypted picture goes up and comes down");
+  say("encrypted attachment, up and down");
 
   const at = second.getId();
   const corrected = { msgtype: "m.text", body: "* zweite", "m.new_content": { msgtype: "m.text", body: "zweite" } };
   await mio.client.sendMessage(room, { ...corrected, "m.relates_to": { rel_type: "m.replace", event_id: at } });
   const kens = () => ken.client.getRoom(room).findEventById(at);
   await until("the edit", () => kens().getContent().body === "zweite");
+  say("edit");
   const heart = { "m.relates_to": { rel_type: "m.annotation", event_id: at, key: "❤" } };
   const reaction = await ken.client.sendEvent(room, "m.reaction", heart);
   const hearts = () => mio.client.getRoom(room).relations.getChildEventsForEvent(at, "m.annotation", "m.reaction");
   await until("the reaction", () => hearts()?.getSortedAnnotationsByKey()?.some(([key]) => key === "❤"));
+  say("reaction");
   await ken.client.redactEvent(room, reaction.event_id);
   await until("the reaction's end", () => !hearts()?.getSortedAnnotationsByKey()?.some(([, by]) => by.size));
   const { event_id: slip } = await mio.client.sendTextMessage(room, "a slip");
   await ken.reads(room, "a slip");
   await mio.client.redactEvent(room, slip);
   await until("the redaction", () => ken.client.getRoom(room).findEventById(slip).isRedacted());
-  say("an edit, a reaction and redactions are seen");
+  say("redaction");
 
   const sato = await Device.start(accounts.sato, {});
   await sato.isSignedByItsOwner();
@@ -209,26 +210,29 @@ async function play() {
   await sato.client.scrollback(sato.client.getRoom(room), 50);
   await sato.reads(room, "hello from Mio");
   await sato.reads(room, "hello from Ken");
-  say("whoever is invited reads what was said before");
+  say("history for whoever is invited");
 
-  const backedUp = () => fetched(ken.account.access_token, "GET", "/_matrix/client/v3/room_keys/version");
+  const backedUp = () => fetched(ken.account.access_token, "/_matrix/client/v3/room_keys/version");
   await until("the backup", async () => (await backedUp()).count >= 2);
   const phone = await ken.again();
+  say("login by password");
   await phone.isSignedByItsOwner();
   await phone.crypto.loadSessionBackupPrivateKeyFromSecretStorage();
   const { imported } = await phone.crypto.restoreKeyBackup();
   if (imported < 2) throw new Error(`${imported} keys came back`);
   await phone.reads(room, "hello from Mio");
+  say("key backup and restore");
   await until("Mio trusts the phone", () => mio.sees(phone.account));
+  say("cross-signing and secret storage");
   await mio.client.sendTextMessage(room, "to all");
   await Promise.all([ken.reads(room, "to all"), phone.reads(room, "to all")]);
-  say("a new device reads the history from the backup");
+  say("second device");
 
   await ken.client.addPushRule("global", "room", room, { actions: [] });
   await until("the push rule", () => phone.client.getRoomPushRule("global", room));
   await ken.client.setRoomTag(room, "m.favourite", { order: 0.5 });
   await until("the tag", () => phone.client.getRoom(room).tags["m.favourite"]);
-  say("push rules and tags reach the other device");
+  say("push rules and tags");
 
   await phone.crypto.startDehydration({ createNewKey: true });
   const kenOnes = async () => (await mio.crypto.getUserDeviceInfo([ken.account.user_id], true)).get(ken.account.user_id);
@@ -239,7 +243,7 @@ async function play() {
   await later.isSignedByItsOwner();
   await later.crypto.startDehydration();
   await later.reads(room, "while nobody was there");
-  say("what was written while nobody was logged in is read by the next device");
+  say("messages read that were sent while logged out");
 }
 
 play().then(

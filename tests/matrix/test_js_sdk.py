@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.cast import Cast
+from tests.clients import Shown
 from tests.house import House
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +20,7 @@ def node() -> str:
     return shutil.which("node") or str(next(wheel, "node"))
 
 
-async def test_two_people_and_their_devices(house: House, cast: Cast) -> None:
+async def test_two_people_and_their_devices(house: House, cast: Cast, shows: Shown) -> None:
     assert SDK.is_dir(), f"{SDK} is missing: run `make setup`"
     accounts = {name: (await cast.person(name)) for name in ("mio", "ken", "sato")}
     told = {name: person.login | {"password": person.password} for name, person in accounts.items()}
@@ -38,4 +39,5 @@ async def test_two_people_and_their_devices(house: House, cast: Cast) -> None:
             play.kill()
     acts = out.decode().splitlines()
     assert play.returncode == 0, (acts, err.decode()[-2000:])
-    assert (len(acts), acts[-1]) == (10, "done"), acts
+    assert acts[-1] == "done", acts
+    shows.reported(*acts[:-1])

@@ -13,26 +13,17 @@ from typing import Any
 import pytest
 import yaml
 
+from tests import environments
 from tests.cast import DESK, V3, Json, Line, a_cast, refused, segment
-from tests.environments import python_with
+from tests.clients import RECEIPT, TALK, TYPING, Shown
 from tests.house import MADOGUCHI, SERVER_NAME, House, free_port
 from tests.standins.counsellor import CounsellorClient
 from tests.words import word
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = [
-    "mautrix==0.20.8", "python-olm==3.2.16", "unpaddedbase64==2.1.0", "pycryptodome==4.4.0", "aiosqlite==0.22.1",
-    "asyncpg==0.32.0",
-]  # fmt: skip
 BRIDGE = ROOT / "tests" / "standins" / "mautrix_bridge.py"
 SEALED = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "AwgAEnAC", "session_id": "s", "device_id": "D"}
 GHOST = f"@kite_mio:{SERVER_NAME}"
-
-
-@pytest.fixture(scope="session")
-def mautrix() -> Path:
-    """The interpreter of an environment that has the library."""
-    return python_with("mautrix-venv", PACKAGES)
 
 
 class Attached:
@@ -109,9 +100,9 @@ class Attached:
 
 
 @pytest.fixture(scope="module")
-def attached(mautrix: Path) -> Iterator[Attached]:
+def attached() -> Iterator[Attached]:
     with tempfile.TemporaryDirectory(prefix="mado-", dir=os.environ.get("MADOGUCHI_TEST_TMP", "/tmp")) as directory:
-        attached = Attached(Path(directory), mautrix)
+        attached = Attached(Path(directory), environments.mautrix())
         try:
             attached.opens()
             yield attached
@@ -128,7 +119,7 @@ async def bridge(attached: Attached) -> AsyncIterator[Attached]:
         await attached.dies()
 
 
-async def test_an_encrypted_ghost_talks_in_a_case(bridge: Attached, tmp_path: Path) -> None:
+async def test_an_encrypted_ghost_talks_in_a_case(bridge: Attached, tmp_path: Path, shows: Shown) -> None:
     ken = bridge.house.staff[0]
     async for cast in a_cast(bridge.house.base_url):
         # Cases that no ghost is in: of somebody on the web, and of somebody with a client, whose name is in its reach.
@@ -145,16 +136,19 @@ async def test_an_encrypted_ghost_talks_in_a_case(bridge: Attached, tmp_path: Pa
             assert await counsellor.accepts(opened["case_id"]) == room
             await bridge.says("member", ken.user_id)
             first = word("こんにちは")
-            await counsellor.says(room, first)
-            assert (await bridge.says("heard", first))["by"] == ken.user_id
-            answer = await counsellor.sees(room, f"{first} {bridge.told['echo']}")
-            assert answer["sender"] == GHOST
+            with shows(TALK):
+                await counsellor.says(room, first)
+                assert (await bridge.says("heard", first))["by"] == ken.user_id
+                answer = await counsellor.sees(room, f"{first} {bridge.told['echo']}")
+                assert answer["sender"] == GHOST
             # They are told that the counsellor is typing, and that they have read.
             path = f"{V3}/rooms/{segment(room)}"
-            await counsellor.device.call("PUT", f"{path}/typing/{segment(ken.user_id)}", {"typing": True})
-            await bridge.says("typing", [ken.user_id])
-            await counsellor.device.call("POST", f"{path}/receipt/m.read/{segment(answer['event_id'])}", {})
-            await bridge.says("receipt", [answer["event_id"]])
+            with shows(TYPING):
+                await counsellor.device.call("PUT", f"{path}/typing/{segment(ken.user_id)}", {"typing": True})
+                await bridge.says("typing", [ken.user_id])
+            with shows(RECEIPT):
+                await counsellor.device.call("POST", f"{path}/receipt/m.read/{segment(answer['event_id'])}", {})
+                await bridge.says("receipt", [answer["event_id"]])
             # `work` dies, and the conversation goes on.
             bridge.house.kills("work")
             second = word("まだいますか")
