@@ -88,15 +88,29 @@ async def list_channels(db: Connection) -> list[ChannelRow]:
 
 
 async def insert_intake(db: Connection, items: list[Intake]) -> int:
-    """Stores what is new, in the list's order; gives how many that were. Durable once the transaction has committed."""
-    rows = await db.fetch(
+    """Stores what is new, in the list's order, and counts all of it; gives how many were new. Durable once the
+    transaction has committed."""
+    new: int = await db.fetchval(
         """
-        INSERT INTO bridge_intake
-               (channel_id, event_key, person, kind, message_key, happened_at, received_at, sealed)
-        SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[],
-                             $8::bytea[])
-        ON CONFLICT (channel_id, event_key) DO NOTHING
-        RETURNING seq
+        WITH given AS (
+            SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[],
+                                 $7::bigint[], $8::bytea[])
+              WITH ORDINALITY
+                AS given (channel_id, event_key, person, kind, message_key, happened_at, received_at, sealed, place)),
+        new AS (
+            INSERT INTO bridge_intake
+                   (channel_id, event_key, person, kind, message_key, happened_at, received_at, sealed)
+            SELECT channel_id, event_key, person, kind, message_key, happened_at, received_at, sealed
+              FROM given ORDER BY place
+            ON CONFLICT (channel_id, event_key) DO NOTHING
+            RETURNING channel_id),
+        counted AS (
+            INSERT INTO bridge_doors AS door (channel_id, received, repeated)
+            SELECT channel_id, count(*), count(*) - (SELECT count(*) FROM new WHERE new.channel_id = given.channel_id)
+              FROM given GROUP BY channel_id ORDER BY channel_id
+            ON CONFLICT (channel_id) DO UPDATE
+               SET received = door.received + excluded.received, repeated = door.repeated + excluded.repeated)
+        SELECT count(*) FROM new
         """,
         [item.channel_id for item in items],
         [item.event_key for item in items],
@@ -107,7 +121,7 @@ async def insert_intake(db: Connection, items: list[Intake]) -> int:
         [item.received_at for item in items],
         [item.sealed for item in items],
     )
-    return len(rows)
+    return new
 
 
 async def list_people_waiting(db: Connection, now: int) -> list[str]:
@@ -181,17 +195,18 @@ async def is_withdrawn(db: Connection, channel_id: str, message_key: str) -> boo
     return found
 
 
-async def count_intake(db: Connection) -> dict[tuple[str, str], int]:
-    """The nothing-lost ledger: (channel, outcome or "waiting") → events. Every event that came in counts once."""
-    rows = await db.fetch(
-        "SELECT channel_id, coalesce(outcome, 'waiting') AS outcome, count(*) FROM bridge_intake GROUP BY 1, 2"
-    )
-    return {(row["channel_id"], row["outcome"]): row["count"] for row in rows}
-
-
 async def delete_old(db: Connection, before: int) -> None:
-    """Forgets finished events and messages; until then they keep redeliveries from being shown twice."""
-    await db.execute("DELETE FROM bridge_intake WHERE done_at < $1", before)
+    """Forgets finished events and messages; until then they keep redeliveries from being shown twice. How many events
+    there were and what became of them stays."""
+    await db.execute(
+        """
+        WITH gone AS (DELETE FROM bridge_intake WHERE done_at < $1 RETURNING channel_id, outcome)
+        INSERT INTO bridge_forgotten AS known (channel_id, outcome, events)
+        SELECT channel_id, outcome, count(*) FROM gone GROUP BY channel_id, outcome
+        ON CONFLICT (channel_id, outcome) DO UPDATE SET events = known.events + excluded.events
+        """,
+        before,
+    )
     await db.execute("DELETE FROM bridge_outbox WHERE done_at < $1 AND told_at IS NOT NULL", before)
 
 

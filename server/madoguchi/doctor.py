@@ -19,7 +19,7 @@ from madoguchi.core import egress
 from madoguchi.core.chat import registrations
 from madoguchi.core.chat.registrations import AppService
 from madoguchi.migrate import newest_revision
-from madoguchi.storage import appservices, channels, checks, health, stream, vault
+from madoguchi.storage import appservices, bridging, channels, checks, health, stream, vault
 from madoguchi.storage.appservices import Queue
 from madoguchi.storage.db import Tx
 from madoguchi.up import Problem, lock, runfile
@@ -189,6 +189,8 @@ async def _inside_database(tx: Tx, settings: Settings, running: bool) -> AsyncIt
     for check in await checks.list_checks(tx):
         yield _check(check)
     yield await _channels(tx)
+    for ledger in await bridging.list_ledgers(tx):
+        yield _ledger(ledger)
     async for finding in _appservices(tx, settings, running):
         yield finding
 
@@ -217,6 +219,11 @@ async def _vault(tx: Tx) -> Finding:
 def _check(check: checks.Check) -> Finding:
     about, wrong, mend = {
         "vault": ("vault", "sessions that its holders could not open", "`madoguchi vault check` says which and why."),
+        "bridges": (
+            "bridges",
+            "events of apps that are not where the ledger says",
+            "Keep the database and logs/bridges.log as they are now, and report it.",
+        ),
         "events": ("events", "events that are not what was sent", "`madoguchi case check` says which."),
         "audit": (
             "audit log",
@@ -236,6 +243,29 @@ async def _channels(tx: Tx) -> Finding:
         mend = "`madoguchi channel set ID` with the tokens from the app's console."
         return Finding("channels", "bad", f"Without tokens: {', '.join(mute)}.", mend)
     return Finding("channels", "ok", ", ".join(f"{channel.id} ({channel.mode})" for channel in known))
+
+
+def _ledger(ledger: bridging.Ledger) -> Finding:
+    parts = (
+        (ledger.shown, "shown"),
+        (ledger.placeholders, "placeholders"),
+        (ledger.repeated, "repetitions"),
+        (ledger.answered, "answered with the way to the page"),
+        (ledger.noted, "noted"),
+        (ledger.apart, "of groups or the account"),
+        (ledger.destroyed, "destroyed with their case"),
+        (ledger.waiting, "waiting"),
+    )
+    text = f"{ledger.channel_id}: {ledger.received} in = " + " + ".join(
+        f"{count} {what}" for count, what in parts if count
+    )
+    if ledger.missing:
+        mend = "Keep the database and logs/bridges.log as they are now, and report it."
+        return Finding("ledger", "bad", f"{text}; {ledger.missing} are nowhere.", mend)
+    if ledger.waiting_since is not None and _waits_long(datetime.fromtimestamp(ledger.waiting_since / 1000, UTC)):
+        mend = f"Read logs/bridges.log: `bridges` and `serve` must run. {KEPT}"
+        return Finding("ledger", "bad", f"{text}, some for more than {SILENT_AFTER.seconds // 60} minutes.", mend)
+    return Finding("ledger", "ok", text)
 
 
 async def _appservices(tx: Tx, settings: Settings, running: bool) -> AsyncIterator[Finding]:

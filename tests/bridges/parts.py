@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 from hypothesis import HealthCheck, settings
 
+from madoguchi.storage.bridging import Ledger, list_ledgers
 from madoguchi_bridges import store
 from madoguchi_bridges.bridge import Bridge
 from madoguchi_bridges.channels import Channels
@@ -159,14 +160,25 @@ class Bench:
         await self.outbox.put(person, person.room_id or "", event_id, Letter(text, refuse))
 
     async def outcomes(self) -> dict[str, int]:
-        return {outcome: count for (_, outcome), count in (await store.count_intake(self.pool)).items()}
+        """What became of what came in, as it stands in the rows; the ledger must say no other."""
+        rows = await self.pool.fetch(
+            "SELECT coalesce(outcome, 'waiting') AS outcome, count(*) FROM bridge_intake GROUP BY 1"
+        )
+        assert [ledger.missing for ledger in await self.ledgers()] in ([], [0])
+        return {row["outcome"]: row["count"] for row in rows}
+
+    async def ledgers(self) -> list[Ledger]:
+        async with self.pool.acquire() as db, db.transaction():
+            return await list_ledgers(db)  # type: ignore[arg-type]
 
 
 @contextlib.asynccontextmanager
 async def a_bench(database_url: str, key: bytes, tmp_path: Path, mode: str = "relay") -> AsyncIterator[Bench]:
     """An empty bridges database with one LINE channel, its listener running, nothing worked off by itself."""
     pool = await asyncpg.create_pool(database_url, min_size=1, max_size=6)
-    await pool.execute("TRUNCATE bridge_intake, bridge_people, bridge_outbox RESTART IDENTITY")
+    await pool.execute(
+        "TRUNCATE bridge_intake, bridge_people, bridge_outbox, bridge_doors, bridge_forgotten RESTART IDENTITY"
+    )
     await pool.execute("DELETE FROM channel_changes")
     await pool.execute("DELETE FROM channels WHERE kind NOT IN ('web', 'matrix')")
     line = LineStandin()

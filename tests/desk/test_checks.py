@@ -45,6 +45,7 @@ async def examined(ctx: Context, after: timedelta = timedelta(minutes=6)) -> Non
         await checks.check_vault(ctx, tx, {})
         await checks.check_events(ctx, tx, {})
         await checks.check_audit_log(ctx, tx, {})
+        await checks.check_bridges(ctx, tx, {})
 
 
 async def found(desk: Desk) -> dict[str, int]:
@@ -71,9 +72,9 @@ async def test_what_is_missing_in_the_vault_is_named_until_it_is_there(with_vaul
     async with a_context(desk) as ctx:
         # A key and its message come by two roads.
         await examined(ctx, timedelta(minutes=0))
-        assert await found(desk) == {"vault": 0, "events": 0, "audit": 0}
+        assert await found(desk) == {"vault": 0, "events": 0, "audit": 0, "bridges": 0}
         await examined(ctx)
-        assert await found(desk) == {"vault": 1, "events": 0, "audit": 0}
+        assert await found(desk) == {"vault": 1, "events": 0, "audit": 0, "bridges": 0}
         told = await asks(desk, "doctor")
         assert told.returncode == 1 and "1 sessions that its holders could not open" in told.stdout
         desk.workers.postgres.psql(f"UPDATE events SET at = at - 600000 WHERE room_id = '{room}'", "madoguchi")
@@ -83,7 +84,7 @@ async def test_what_is_missing_in_the_vault_is_named_until_it_is_there(with_vaul
         await seals(desk, room, "two")
         assert "can be opened" in (await asks(desk, "vault", "check")).stdout
         await examined(ctx)
-        assert await found(desk) == {"vault": 0, "events": 0, "audit": 0}
+        assert await found(desk) == {"vault": 0, "events": 0, "audit": 0, "bridges": 0}
 
 
 async def test_every_event_can_be_seen_to_be_what_was_sent(desk: Desk) -> None:
@@ -145,3 +146,40 @@ async def test_a_log_that_was_changed_alarms(desk: Desk) -> None:
     async with a_context(desk) as ctx:
         await examined(ctx)
     assert (await found(desk))["audit"] == 0
+
+
+async def test_what_came_from_an_app_and_is_nowhere_is_seen_at_once_and_in_the_night(desk: Desk) -> None:
+    psql, admin = desk.workers.postgres.psql, await desk.administrator()
+    columns = "channel_id, event_key, person, kind, happened_at, received_at, outcome, shown_as"
+
+    async def ledger() -> Json:
+        ledgers = (await admin.get(DESK + "/status"))["ledgers"]
+        return next(each for each in ledgers if each["channel_id"] == "line-x")
+
+    psql("INSERT INTO bridge_doors VALUES ('line-x', 4, 1)", "madoguchi")
+    psql(
+        f"INSERT INTO bridge_intake ({columns}) VALUES ('line-x', 'a', 'p', 'message', 1, 1, 'shown', NULL), "
+        "('line-x', 'b', 'p', 'message', 1, 1, NULL, NULL)",
+        "madoguchi",
+    )
+    try:
+        seen = await ledger()
+        assert (seen["received"], seen["shown"], seen["waiting"], seen["missing"]) == (4, 1, 1, 1)
+        told = (await asks(desk, "doctor")).stdout
+        assert "line-x: 4 in = 1 shown + 1 repetitions + 1 waiting; 1 are nowhere." in told
+        psql("UPDATE bridge_doors SET received = 3", "madoguchi")
+        told = (await asks(desk, "doctor")).stdout
+        assert "line-x: 3 in = 1 shown + 1 repetitions + 1 waiting, some for more than 3 minutes." in told
+        async with a_context(desk) as ctx:
+            await examined(ctx)
+            assert (await found(desk))["bridges"] == 0
+            psql("UPDATE bridge_intake SET shown_as = '$nowhere'", "madoguchi")
+            await examined(ctx)
+        assert (await found(desk))["bridges"] == 2
+        assert "2 events of apps that are not where the ledger says" in (await asks(desk, "doctor")).stdout
+    finally:
+        for table in ("bridge_doors", "bridge_intake"):
+            psql(f"DELETE FROM {table}", "madoguchi")
+    async with a_context(desk) as ctx:
+        await examined(ctx)
+    assert (await found(desk))["bridges"] == 0

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import secrets
 import subprocess
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -79,6 +80,12 @@ async def talks(desk: Desk, ken: Person, mark: str, mio: Person | None = None) -
     await mio.put(f"{V3}/user/{segment(mio.user_id)}/rooms/{segment(room)}/account_data/x.note", {"text": f"n{mark}"})
     await mio.post(f"{V3}/rooms/{segment(room)}/report/{segment(first)}", {"reason": f"p{mark}"})
     file = await uploads(mio, f"file{mark}".encode())
+    of_an_app = "channel_id, event_key, person, kind, message_key, happened_at, received_at, sealed, room_id, shown_as"
+    desk.workers.postgres.psql(
+        f"INSERT INTO bridge_intake ({of_an_app}) VALUES ('x', '{secrets.token_hex(8)}', 'w{mark}', 'message', "
+        f"'m{mark}', 1, 1, 's{mark}', '{room}', '$e{mark}')",
+        "madoguchi",
+    )
     await sealed(desk, room, f"v{mark}")
     side = opened["side_room_id"] = (await ken.post(f"{DESK}/cases/{opened['case_id']}/side_room"))["room_id"]
     await invites(await desk.keeper())
@@ -104,6 +111,10 @@ async def test_nothing_of_a_purged_case_is_left_and_clients_learn_it_quietly(des
     assert "2 sealed keys, 2 files" in told
     assert b"MARKONE" not in everything(desk)
     assert files(desk).isdisjoint({b"fileMARKONE", b"sideMARKONE"})
+    assert b"fileMARKONE" not in files(desk)
+    # What an app may deliver again is still known, and that it was never shown.
+    kept = "SELECT outcome, sealed IS NULL, done_at IS NOT NULL FROM bridge_intake WHERE channel_id = 'x'"
+    assert desk.workers.postgres.psql(kept, "madoguchi").splitlines() == ["destroyed|t|t"]
     steps = desk.workers.postgres.psql(
         f"SELECT step, reason FROM case_steps WHERE case_id = '{case}' ORDER BY id DESC LIMIT 1", "madoguchi"
     )

@@ -95,8 +95,15 @@ class CounsellorClient:
 
     async def conversation(self, room_id: str) -> list[str]:
         """What others said in the room, in the server's order."""
-        page = await self.device.call("GET", f"/_matrix/client/v3/rooms/{room_id}/messages?dir=b&limit=500")
-        known = [self.events.get(event["event_id"]) for event in reversed(page["chunk"])]
+        path, query = f"/_matrix/client/v3/rooms/{room_id}/messages", {"dir": "b", "limit": "500"}
+        found: list[Json] = []
+        while True:
+            page = await self.device.call("GET", path, query=query)
+            found += page["chunk"]
+            if not page.get("end") or not page["chunk"]:
+                break
+            query["from"] = page["end"]
+        known = [self.events.get(event["event_id"]) for event in reversed(found)]
         contents = [entry[2]["content"] for entry in known if entry and entry[1] != self.user_id]
         return [content["body"] for content in contents if "body" in content]
 

@@ -160,13 +160,13 @@ class LineStandin:
             await answer.read()
             return answer.status
 
-    async def delivers_until_taken(self, *events: Json, within_s: float = 30) -> None:
+    async def delivers_until_taken(self, *events: Json, within_s: float = 30, check: bool = True) -> None:
         """As LINE with redelivery on: again and again until the bridge answers 200."""
         ends = time.monotonic() + within_s
         redelivery = False
         while True:
             try:
-                if await self.deliver(*events, redelivery=redelivery) == 200:
+                if await self.deliver(*events, redelivery=redelivery, check=check) == 200:
                     return
             except (aiohttp.ClientError, TimeoutError):
                 pass

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import secrets
 import subprocess
 import tempfile
@@ -18,6 +19,7 @@ from tests.house import MADOGUCHI, House, free_port
 from tests.postgres import dump
 from tests.standins.counsellor import CounsellorClient
 from tests.standins.line import LinePerson, LineStandin
+from tests.stories.event_storm import Storm
 from tests.stories.test_canary import found_in, needles
 from tests.words import SPOKEN, word
 
@@ -213,78 +215,28 @@ async def test_forged_and_misdirected_webhooks_are_refused(setting: Setting, lin
         assert answer.status == 200
 
 
-async def test_kill_9_at_any_moment_loses_nothing_and_doubles_nothing(
+async def test_kill_9_of_anything_at_any_moment_loses_nothing_and_doubles_nothing(
     setting: Setting, line: LineStandin, ken: CounsellorClient
 ) -> None:
     house = setting.house
-    mio, _, room = await in_conversation(line, ken)
-    said = [word(f"言葉{number}") for number in range(30)]
-    events = [mio.said(text) for text in said]
-    for number, event in enumerate(events):
-        event["timestamp"] += number
-
-    async def delivers() -> None:
-        for event in events:
-            await line.delivers_until_taken(event, within_s=60)
-            if secrets.randbelow(3) == 0:
-                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                    await line.deliver(event, redelivery=True)
-            await asyncio.sleep(0.1)
-
-    async def kills() -> None:
-        for verb in ("bridges", "bridges", "serve", "bridges"):
-            await asyncio.sleep(0.7)
-            await asyncio.to_thread(house.kills, verb)
-
-    answers = [word(f"返事{number}") for number in range(5)]
-
-    async def answers_meanwhile() -> None:
-        for answer in answers:
-            for _ in range(60):
-                try:
-                    await ken.says(room, answer)
-                    break
-                except Exception:
-                    await asyncio.sleep(0.3)
-            await asyncio.sleep(0.5)
-
-    await asyncio.gather(delivers(), kills(), answers_meanwhile())
-    await ken.sees(room, said[-1], within_s=60)
-    for text in said:
-        await ken.sees(room, text, within_s=30)
-    assert [body for body in await ken.conversation(room) if body in said] == said
-    for answer in answers:
-        await mio.hears(answer, within_s=60)
-    assert sorted(text for text in mio.phone if text in answers) == sorted(answers)
+    talks = [await in_conversation(line, ken) for _ in range(3)]
+    storm = Storm(house, line, ken, "line", [(mio, room) for mio, _, room in talks], events=300)
+    # The last one in the middle of what is only being worked off.
+    await storm.rages("bridges", "serve", "database", "bridges")
+    await storm.has_lost_nothing_and_doubled_nothing(within_s=60)
+    told = house.run("doctor").stdout
+    assert re.search(r"ok +ledger +line: \d+ in = \d+ shown \+ \d+ placeholders \+ \d+ repetitions", told), told
 
 
-async def test_the_database_s_death_loses_nothing_and_doubles_nothing(
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+async def test_ten_thousand_events_and_not_one_is_lost_or_doubled(
     setting: Setting, line: LineStandin, ken: CounsellorClient
 ) -> None:
-    mio, _, room = await in_conversation(line, ken)
-    said = [word(f"言葉{number}") for number in range(12)]
-
-    async def delivers() -> None:
-        for text in said:
-            await line.delivers_until_taken(mio.said(text), within_s=60)
-            await asyncio.sleep(0.2)
-
-    async def kills() -> None:
-        await asyncio.sleep(1)
-        family = [process for process in setting.house.everybody() if "postgres" in process.name()]
-        (postmaster,) = [process for process in family if _is_first(process)]
-        postmaster.kill()
-
-    await asyncio.gather(delivers(), kills())
-    await ken.sees(room, said[-1], within_s=60)
-    assert [body for body in await ken.conversation(room) if body in said] == said
-    await ken.says(room, answer := word("聞いているよ"))
-    await mio.hears(answer, within_s=60)
-
-
-def _is_first(process: psutil.Process) -> bool:
-    parent = process.parent()
-    return parent is None or "postgres" not in parent.name()
+    talks = [await in_conversation(line, ken) for _ in range(5)]
+    storm = Storm(setting.house, line, ken, "line", [(mio, room) for mio, _, room in talks], events=10_000)
+    await storm.rages(*["bridges", "serve", "bridges", "database", "bridges", "keeper"] * 5)
+    await storm.has_lost_nothing_and_doubled_nothing(within_s=600)
 
 
 async def test_no_word_said_in_these_stories_can_be_found_at_rest(setting: Setting) -> None:

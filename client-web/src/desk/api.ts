@@ -203,7 +203,26 @@ export interface DeskStatus {
   database: string;
   unchecked_guidance: string[];
   /** Daily examinations; `found`: how much is wrong. */
-  checks: { name: "audit" | "events" | "vault"; at: number; found: number }[];
+  checks: { name: "audit" | "bridges" | "events" | "vault"; at: number; found: number }[];
+  /** What came in by the channels to apps, and what became of it. */
+  ledgers: Ledger[];
+}
+
+export interface Ledger {
+  channel_id: string;
+  name: string;
+  received: number;
+  repeated: number;
+  shown: number;
+  placeholders: number;
+  answered: number;
+  noted: number;
+  apart: number;
+  waiting: number;
+  waiting_since: number | null;
+  destroyed: number;
+  /** Came in, and is nowhere: anything but 0 is a fault. */
+  missing: number;
 }
 
 export interface Times {

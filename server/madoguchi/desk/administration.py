@@ -12,10 +12,11 @@ from madoguchi.core.desk import channels, guidance, staff
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.settings import DeskSettings
 from madoguchi.core.desk.staff import Added
+from madoguchi.storage import bridging, checks, health, stream
 from madoguchi.storage import channels as stored_channels
-from madoguchi.storage import checks, health, stream
 from madoguchi.storage import staff as stored_staff
 from madoguchi.storage.channels import Mode
+from madoguchi.storage.db import Tx
 from madoguchi.storage.staff import Role
 from madoguchi.web.endpoint import Call
 
@@ -155,16 +156,39 @@ class NewValue(msgspec.Struct):
 
 
 class CheckSeen(msgspec.Struct, frozen=True):
-    """A daily examination: `vault` (could its holders open everything?), `audit` (is the log whole?). at: milliseconds;
-    found: how much is wrong."""
+    """A daily examination: `vault` (could its holders open everything?), `audit` (is the log whole?), `events` (are
+    they what was sent?), `bridges` (is everything from the apps where the ledger says?). at: milliseconds; found: how
+    much is wrong."""
 
     name: str
     at: int
     found: int
 
 
+class LedgerSeen(msgspec.Struct, frozen=True):
+    """What came in by a channel to an app since it was connected, and what became of it. received: all that the app was
+    told 200 for; repeated: those of them that were known already; answered: not carried, answered with the way to the
+    page; noted: follows, blocks; apart: groups, the account itself; destroyed: with their case; missing: received, and
+    nowhere. waiting_since: milliseconds."""
+
+    channel_id: str
+    name: str
+    received: int
+    repeated: int
+    shown: int
+    placeholders: int
+    answered: int
+    noted: int
+    apart: int
+    waiting: int
+    waiting_since: int | None
+    destroyed: int
+    missing: int
+
+
 class Status(msgspec.Struct, frozen=True):
-    """unchecked_guidance: entries whose number and hours nobody has confirmed in the last 90 days."""
+    """unchecked_guidance: entries whose number and hours nobody has confirmed in the last 90 days; ledgers: of the
+    channels to apps, as they are now."""
 
     open: bool
     staff_present: int
@@ -174,6 +198,7 @@ class Status(msgspec.Struct, frozen=True):
     database: str
     unchecked_guidance: list[str]
     checks: list[CheckSeen]
+    ledgers: list[LedgerSeen]
 
 
 async def list_staff(call: Call) -> StaffList:
@@ -272,6 +297,7 @@ async def get_status(call: Call) -> Status:
         database=await health.get_database_version(tx),
         unchecked_guidance=await guidance.list_unchecked(tx, at),
         checks=[CheckSeen(each.name, _required_ms(each.at), each.found) for each in await checks.list_checks(tx)],
+        ledgers=await _ledgers(tx),
     )
 
 
@@ -323,6 +349,16 @@ async def redeem_admin_link(call: Call, body: Redeem) -> Redeemed:
     """Makes an administrator of whoever has the one-time link."""
     added = await staff.redeem_admin_link(call.ctx, call.tx, body.token, body.localpart, body.name, body.password)
     return Redeemed(added.user_id, added.name, added.role)
+
+
+async def _ledgers(tx: Tx) -> list[LedgerSeen]:
+    names = {channel.id: channel.name for channel in await stored_channels.list_channels(tx)}
+    return [
+        LedgerSeen(
+            name=names.get(found.channel_id, found.channel_id), missing=found.missing, **msgspec.structs.asdict(found)
+        )
+        for found in await bridging.list_ledgers(tx)
+    ]
 
 
 def _by_connections(name: str, connected: dict[str, int]) -> Process:

@@ -61,7 +61,10 @@ async def delete_content(tx: Tx, room_id: RoomID) -> int:
         "DELETE FROM past_persons WHERE case_id IN (SELECT id FROM cases WHERE room_id = $1)",
         "DELETE FROM kept_cases WHERE case_id IN (SELECT id FROM cases WHERE room_id = $1)",
         "DELETE FROM pushes WHERE room_id = $1",
-        "DELETE FROM bridge_intake WHERE room_id = $1",
+        # What stays tells nothing, but keeps a late repetition from being shown again, and the ledger whole.
+        "UPDATE bridge_intake SET sealed = NULL, shown_as = NULL, message_key = NULL, room_id = NULL, person = '', "
+        "happened_at = 0, outcome = coalesce(outcome, 'destroyed'), done_at = coalesce(done_at, received_at) "
+        "WHERE room_id = $1",
         "DELETE FROM bridge_outbox WHERE room_id = $1",
         # The state has moved on: a worker that judges by what it remembers has to look again, and finds nothing.
         "UPDATE rooms SET public = false, state_pos = (SELECT max(pos) FROM events WHERE room_id = $1) "

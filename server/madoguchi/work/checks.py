@@ -7,7 +7,7 @@ import structlog
 from madoguchi.context import Context
 from madoguchi.core.chat import integrity
 from madoguchi.core.desk import auditing
-from madoguchi.storage import checks, vault
+from madoguchi.storage import bridging, checks, vault
 from madoguchi.storage.checks import Check
 from madoguchi.storage.db import Tx
 
@@ -39,3 +39,12 @@ async def check_audit_log(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
     await checks.put(tx, Check("audit", ctx.clock.now(), len(faults)))
     if faults:
         log.warning("the audit log is not whole", faults=faults)
+
+
+async def check_bridges(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """Whether everything that came in from the apps is where the ledger says."""
+    missing = sum(abs(ledger.missing) for ledger in await bridging.list_ledgers(tx))
+    vanished = await bridging.count_vanished(tx)
+    await checks.put(tx, Check("bridges", ctx.clock.now(), missing + vanished))
+    if missing or vanished:
+        log.warning("events of apps are not where the ledger says", missing=missing, vanished=vanished)

@@ -41,6 +41,7 @@ KINDS: dict[str, Work] = {
     "remove_files": retention.remove_files,
     "tidy_side_rooms": retention.tidy_side_rooms,
     "sign_audit_log": auditing.sign_audit_log,
+    "check_bridges": checks.check_bridges,
     "check_audit_log": checks.check_audit_log,
     "switch_planned": channels.switch_planned,
     "forget_move_links": retention.forget_move_links,
