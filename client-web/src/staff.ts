@@ -14,6 +14,10 @@ const desk = new Console({
   desk: new Desk(),
   load: () => JSON.parse(localStorage.getItem(KEPT) ?? "null") as KeptStaff | null,
   save: (kept) => (kept ? localStorage.setItem(KEPT, JSON.stringify(kept)) : localStorage.removeItem(KEPT)),
+  local: {
+    load: (name) => localStorage.getItem(`${KEPT}.${name}`),
+    save: (name, text) => (text === null ? localStorage.removeItem(`${KEPT}.${name}`) : localStorage.setItem(`${KEPT}.${name}`, text)),
+  },
   openChat,
   signIn,
   signOut,

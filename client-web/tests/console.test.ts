@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { OwnCase } from "../src/desk/api";
 import { Conversation } from "../src/screens/conversation/conversation.svelte";
 import { Console, endOf, type ConsoleSurroundings, type KeptStaff } from "../src/screens/counsellor/console.svelte";
-import { FACTS, fakeDesk, FakeChat, KEEPER, once, QUEUE, ROOM, roomWith, SESSION, settled } from "./stand-ins";
+import { FACTS, fakeDesk, FakeChat, KEEPER, memory, once, QUEUE, ROOM, roomWith, said, SESSION, settled } from "./stand-ins";
 
 const ME_HERE = { user_id: "@ken:desk", name: "健", role: "counsellor", capacity: 5, away: false };
 const OWN: OwnCase = {
@@ -13,14 +13,20 @@ const OWN: OwnCase = {
 let kept: KeptStaff | null;
 let chat: FakeChat;
 let around: ConsoleSurroundings;
+let shelf: ReturnType<typeof memory>;
 
 beforeEach(() => {
   kept = null;
+  shelf = memory();
   chat = new FakeChat();
   around = {
     desk: fakeDesk({ "GET /me": { body: ME_HERE }, "GET /desk": { body: FACTS }, "GET /queue": once(QUEUE) }),
     load: () => kept,
     save: (value) => (kept = value),
+    local: {
+      load: (name) => shelf.getItem(name),
+      save: (name, text) => (text === null ? shelf.removeItem(name) : shelf.setItem(name, text)),
+    },
     openChat: async () => chat,
     signIn: vi.fn(async () => SESSION),
     signOut: vi.fn(async () => undefined),
@@ -134,6 +140,41 @@ describe("the queue", () => {
     expect(desk.columns).toEqual(rooms.slice(1));
     desk.open("!a:d");
     expect(desk.columns).toEqual(["!b:d", "!c:d", "!a:d"]);
+  });
+});
+
+describe("the desk's risk words", () => {
+  const WORD = { level: "high", language: "ja", text: "消えたい" } as const;
+  const answers = (): Parameters<typeof fakeDesk>[0] => ({
+    "GET /queue": once({ ...QUEUE, mine: [OWN] }), "GET /risk_words": { body: { revision: "1", words: [WORD] } },
+  });
+  const wordsIn = (desk: Console): string[] =>
+    desk.seats.flatMap((seat) => desk.hintsFor(seat).map(({ word }) => word.text));
+
+  test("suggest, until put aside; a reload remembers that, a sign-out does not", async () => {
+    const desk = await signedIn(answers());
+    chat.shows(roomWith([said("もう消えたい", OWN.user_id)]));
+    expect(wordsIn(desk)).toEqual(["消えたい"]);
+    desk.putAside("c1", WORD);
+    expect(wordsIn(desk)).toEqual([]);
+    await settled();
+    expect([...shelf.data.values()].join()).not.toContain("c1");
+
+    around.desk = fakeDesk({ "GET /me": { body: ME_HERE }, "GET /desk": { body: FACTS }, ...answers() });
+    const reloaded = new Console(around);
+    await reloaded.arrive();
+    await settled();
+    expect(reloaded.seats).toHaveLength(1);
+    expect(wordsIn(reloaded)).toEqual([]);
+    await reloaded.signOut();
+    await settled();
+    expect(shelf.data.size).toBe(0);
+  });
+
+  test("suggest nothing for a case that was given to a colleague", async () => {
+    const desk = await signedIn({ ...answers(), "GET /queue": once({ ...QUEUE, mine: [{ ...OWN, handing_over: true }] }) });
+    chat.shows(roomWith([said("もう消えたい", OWN.user_id)]));
+    expect(wordsIn(desk)).toEqual([]);
   });
 });
 

@@ -126,7 +126,7 @@ export function fakeDesk(answers: Record<string, Answer | ((body: unknown) => An
   return Object.assign(new Desk(fetchNow as typeof fetch), { asked });
 }
 
-export const SESSION: Session = { userId: ME, deviceId: "ONE", accessToken: "t1", storageKey: "k" };
+export const SESSION: Session = { userId: ME, deviceId: "ONE", accessToken: "t1", storageKey: btoa("k".repeat(32)) };
 
 /** Lets everything that is ready run. */
 export const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));

@@ -50,6 +50,7 @@ async def test_from_the_link_to_a_colleague_at_work(house: House, browser: Brows
     await writes_guidance(rika, house)
     await sets_the_hours(rika, house)
     await switches_a_channel(rika)
+    await changes_the_risk_words(rika)
     await every_page_stands(rika)
 
     nao = await Counsellor.signs_in(browser, house, Staff(user_id, password, "直"))
@@ -178,17 +179,46 @@ async def switches_a_channel(rika: Visitor) -> None:
     await page.get_by_role("dialog").get_by_role("button", name="閉じる").click()
 
 
+async def changes_the_risk_words(rika: Visitor) -> None:
+    page = rika.page
+    await page.get_by_role("button", name="危険の言葉").click()
+    watch = page.get_by_role("group", name="気をつける").get_by_label("日本語")
+    before = await watch.input_value()
+    assert "闇バイト" in before.splitlines()
+    # A sentence is tried here, and goes nowhere.
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.post_data or ""))
+    sentence = page.get_by_label("ためす文")
+    await sentence.fill("やみばいとに誘われた")
+    await expect(page.get_by_text("提案は出ません")).to_be_visible()
+    await watch.fill(before + "\n\n ヤミバイト \n死")
+    await expect(page.get_by_role("alert")).to_contain_text("2回あります: 死")
+    assert await rika.violations() == []
+    await watch.fill(before + "\n\n ヤミバイト ")
+    await expect(page.get_by_role("listitem").filter(has_text="ヤミバイト")).to_be_visible()
+    await page.get_by_role("button", name="保存する").click()
+    await expect(page.get_by_role("status").get_by_text("保存しました")).to_be_visible()
+    await expect(watch).to_have_value(before + "\nヤミバイト")
+    assert not any("誘われた" in body for body in asked)
+    await page.reload()
+    await expect(watch).to_have_value(before + "\nヤミバイト")
+    await watch.fill(before)
+    await page.get_by_role("button", name="保存する").click()
+    await expect(page.get_by_role("status").get_by_text("保存しました")).to_be_visible()
+
+
 async def every_page_stands(rika: Visitor) -> None:
     pages = {
         "status": "稼働状況",
         "staff": "職員",
         "channels": "経路",
         "guidance": "案内",
+        "risk_words": "危険の言葉",
         "settings": "設定",
         "audit": "記録",
     }
     english = {"status": "Status", "staff": "Staff", "channels": "Channels", "guidance": "Guidance",
-               "settings": "Settings", "audit": "Audit log"}  # fmt: skip
+               "risk_words": "Risk words", "settings": "Settings", "audit": "Audit log"}  # fmt: skip
     for language, names in (("ja", pages), ("en", english)):
         await rika.page.locator(".frame > header select").select_option(language)
         for size, viewport in (("1280", DESK), ("360", PHONE)):

@@ -4,11 +4,12 @@ import secrets
 
 from playwright.async_api import Browser, Locator, expect
 
-from tests.browser.people import DESK, PICTURES, Counsellor, YoungPerson
+from tests.browser.people import DESK, PHONE, PICTURES, Counsellor, YoungPerson
 from tests.house import SERVER_NAME, House, Staff
 from tests.words import word
 
 TABLET = {"width": 768, "height": 1024}
+WIDTHS = {"360": PHONE, "768": TABLET, "1280": DESK}
 
 
 def a_supervisor(house: House) -> Staff:
@@ -29,9 +30,11 @@ async def test_a_shift_from_risk_to_the_end_of_the_day(house: House, browser: Br
     await ken.accepts(case_id)
     await ken.sees(case_id, asked)
 
+    await a_word_suggests_and_a_human_decides(ken, mio, case_id, asked)
+
     # Risk is set by the counsellor and seen by whoever leads the shift, not by the young person.
     column = ken.column(case_id)
-    await column.get_by_label("危険度").select_option("urgent")
+    await column.get_by_role("combobox", name="危険度").select_option("urgent")
     await expect(ken.entry(case_id).get_by_text("緊急")).to_be_visible()
     await lead.page.get_by_role("button", name="全体").click()
     row = lead.page.locator(f"tr[data-case='{case_id}']")
@@ -64,6 +67,38 @@ async def test_a_shift_from_risk_to_the_end_of_the_day(house: House, browser: Br
     await calls_in_and_gives_back(lead, browser, house, case_id, mio)
     await takes_a_break(lead)
     await pauses(lead, browser, house)
+
+
+async def a_word_suggests_and_a_human_decides(ken: Counsellor, mio: YoungPerson, case_id: str, asked: str) -> None:
+    hints = ken.column(case_id).get_by_role("group", name="危険度の提案")
+    await expect(hints.get_by_role("listitem")).to_contain_text("「消えたい」")
+    await expect(ken.entry(case_id)).to_contain_text("提案: 高い")
+    await mio.says(word("消えたいわけじゃないよ。リスカした"))
+    await hints.get_by_role("button", name="ほか1件").click()
+    await expect(hints.get_by_role("listitem")).to_have_count(2)
+    await stands_everywhere(ken, "suggestion")
+    # It shows the words that it was made of.
+    await hints.get_by_role("button", name="「消えたい」のあるメッセージを見る").click()
+    await expect(ken.column(case_id).locator("li.line:focus")).to_contain_text(asked)
+
+    # A false alarm is put aside for this case, also after a reload.
+    await hints.get_by_role("button", name="「リスカ」の提案を見送る").click()
+    await hints.get_by_role("button", name="もどす").click()
+    await expect(hints.get_by_role("listitem")).to_have_count(2)
+    await hints.get_by_role("button", name="「リスカ」の提案を見送る").click()
+    await expect(hints.get_by_role("listitem")).to_have_count(1)
+    assert await ken.violations() == []
+    await ken.page.reload()
+    await ken.opens(case_id)
+    await expect(hints.get_by_role("listitem")).to_contain_text("「消えたい」")
+    await expect(hints).not_to_contain_text("リスカ")
+    # Neither the word nor the case stands readable in the browser's storage.
+    kept = await ken.page.evaluate("localStorage.getItem('madoguchi.staff.hints')")
+    assert kept and case_id not in kept and "リスカ" not in kept
+
+    await hints.get_by_role("button", name="「高い」にする").click()
+    await expect(ken.column(case_id).get_by_role("combobox", name="危険度")).to_have_value("high")
+    await expect(hints.get_by_role("listitem")).to_have_count(0)
 
 
 async def calls_in_and_gives_back(
@@ -121,10 +156,10 @@ async def pauses(lead: Counsellor, browser: Browser, house: House) -> None:
 
 
 async def stands_everywhere(lead: Counsellor, name: str) -> None:
-    """No violation in both languages, on a desk and on a tablet; with pictures."""
+    """No violation in both languages, on a phone, a tablet and a desk; with pictures."""
     for language in ("en", "ja"):
         await lead.page.locator(".frame > header select").select_option(language)
-        for width, viewport in ((768, TABLET), (1280, DESK)):
+        for width, viewport in WIDTHS.items():
             await lead.page.set_viewport_size(viewport)  # type: ignore[arg-type]
             assert await lead.violations() == []
             await lead.page.screenshot(path=PICTURES / f"{name}-{language}-{width}.png", full_page=True)

@@ -49,6 +49,7 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("GET", "/me"): MEMBER,
     ("PUT", "/me/away"): STAFF,
     ("GET", "/queue"): STAFF,
+    ("GET", "/risk_words"): STAFF,
     ("GET", "/colleagues"): STAFF,
     ("POST", "/cases/{case_id}/accept"): STAFF,
     ("POST", "/cases/{case_id}/hand_over"): STAFF,
@@ -82,6 +83,7 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("PUT", "/guidance/{guidance_id}"): ADMINISTRATOR,
     ("DELETE", "/guidance/{guidance_id}"): ADMINISTRATOR,
     ("POST", "/guidance/{guidance_id}/confirm"): ADMINISTRATOR,
+    ("PUT", "/risk_words"): ADMINISTRATOR,
     ("POST", "/admin/redeem"): ANYONE | {"disabled"},
     ("GET", "/keeper/invitations"): KEEPER,
     ("PUT", "/keeper/vault_keys"): KEEPER,
@@ -111,6 +113,7 @@ BODIES: dict[str, object] = {
     "/cases/{case_id}/keeping": {"reason": "r", "until": 1},
     "/channels/{channel_id}/plan": {"mode": "closed", "reason": "r", "at": 1},
     "/bridge/cases/{case_id}/told": {"what": "news"},
+    "/risk_words": {"revision": "none", "words": []},
     "/admin/redeem": {"token": "wrong", "localpart": "x", "name": "n", "password": "long enough"},
     "/keeper/vault_keys": {"keys": []},
 }

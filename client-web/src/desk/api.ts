@@ -71,6 +71,19 @@ export interface MyCase {
 /** How soon somebody has to look; set by a human. */
 export type Risk = "none" | "watch" | "high" | "urgent";
 
+/** A word or phrase that suggests a risk where it stands in what a young person writes. */
+export interface RiskWord {
+  level: Exclude<Risk, "none">;
+  language: "ja" | "en";
+  text: string;
+}
+
+/** `revision` names this state of the list; a change says which it was made from. */
+export interface RiskWords {
+  revision: string;
+  words: RiskWord[];
+}
+
 export interface WaitingCase {
   case_id: string;
   channel: string;
@@ -366,6 +379,14 @@ export class Desk {
 
   setRisk(caseId: string, risk: Risk): Promise<unknown> {
     return this.call("PUT", `/cases/${encodeURIComponent(caseId)}/risk`, { body: { risk } });
+  }
+
+  riskWords(): Promise<RiskWords> {
+    return this.call("GET", "/risk_words");
+  }
+
+  putRiskWords(list: RiskWords): Promise<RiskWords> {
+    return this.call("PUT", "/risk_words", { body: list });
   }
 
   setAway(away: boolean): Promise<Me> {

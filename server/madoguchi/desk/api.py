@@ -11,6 +11,7 @@ from madoguchi.desk import (
     keeper,
     moving,
     records,
+    risk_words,
     supervision,
     survey,
     suspending,
@@ -52,6 +53,7 @@ CHAPTERS: dict[str, list[Row]] = {
         GET(DESK + "/me", counselling.get_me, who=MEMBER),
         PUT(DESK + "/me/away", counselling.put_away, who=STAFF),
         GET(DESK + "/queue", counselling.get_queue, who=STAFF, tx=False),
+        GET(DESK + "/risk_words", risk_words.get_risk_words, who=STAFF),
         GET(DESK + "/colleagues", counselling.list_colleagues, who=STAFF),
         POST(DESK + "/cases/{case_id}/accept", counselling.accept_case, who=STAFF),
         POST(DESK + "/cases/{case_id}/hand_over", counselling.hand_over_case, who=STAFF),
@@ -97,6 +99,7 @@ CHAPTERS: dict[str, list[Row]] = {
         PUT(DESK + "/guidance/{guidance_id}", administration.put_guidance, who=ADMINISTRATOR),
         DELETE(DESK + "/guidance/{guidance_id}", administration.delete_guidance, who=ADMINISTRATOR),
         POST(DESK + "/guidance/{guidance_id}/confirm", administration.confirm_guidance, who=ADMINISTRATOR),
+        PUT(DESK + "/risk_words", risk_words.put_risk_words, who=ADMINISTRATOR),
         POST(DESK + "/admin/redeem", administration.redeem_admin_link, who=ANYONE, limit="redeem"),
     ],
     "The bridges": [

@@ -1,7 +1,8 @@
 // Administration: the one-time link, staff, channels and how the house is.
 import {
   Desk, DeskError, type AddedStaff, type AuditEntry, type Channel, type DeskSettings, type DeskStatus,
-  type GuidanceEntry, type Me, type Role, type StaffMember, type SurveyMonth, type Wording,
+  type GuidanceEntry, type Me, type RiskWord, type RiskWords, type Role, type StaffMember, type SurveyMonth,
+  type Wording,
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
 import type { Session } from "../../matrix";
@@ -35,6 +36,7 @@ export class Administration {
   settings = $state.raw<DeskSettings | null>(null);
   survey = $state.raw<readonly SurveyMonth[] | null>(null);
   audit = $state.raw<readonly AuditEntry[] | null>(null);
+  riskWords = $state.raw<RiskWords | null>(null);
   added = $state.raw<AddedStaff | null>(null);
   /** A password that was just given to somebody who had lost theirs. */
   replaced = $state.raw<{ user_id: string; password: string } | null>(null);
@@ -146,6 +148,22 @@ export class Administration {
     return this.act(() => this.around.desk.confirmGuidance(id));
   }
 
+  /** Fetches the risk words anew: what somebody changes is made from these. */
+  async readRiskWords(): Promise<boolean> {
+    return this.act(async () => {
+      this.riskWords = await this.around.desk.riskWords();
+    }, false);
+  }
+
+  /** Puts these words in the place of those that were read last. */
+  async saveRiskWords(words: readonly RiskWord[]): Promise<boolean> {
+    const { riskWords } = this;
+    if (!riskWords) return false;
+    return this.act(async () => {
+      this.riskWords = await this.around.desk.putRiskWords({ revision: riskWords.revision, words: [...words] });
+    }, false);
+  }
+
   async switchChannel(id: string, mode: string, reason: string): Promise<boolean> {
     return this.act(() => this.around.desk.switchChannel(id, mode, reason));
   }
@@ -213,6 +231,7 @@ export class Administration {
     this.session = null;
     this.me = null;
     this.staff = this.channels = this.status = this.guidance = this.settings = this.survey = this.audit = null;
+    this.riskWords = null;
     this.added = this.replaced = null;
     this.trouble = trouble;
     this.stage = "signed_out";

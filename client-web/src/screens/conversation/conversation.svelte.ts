@@ -25,6 +25,8 @@ export class Conversation {
   room = $state.raw<Room | null>(null);
   text = $state("");
   loading = $state(false);
+  /** The message that somebody asked to see. */
+  pointed = $state<string | null>(null);
   silent = $state.raw<readonly string[]>([]);
   private readonly person: string | null;
   readonly outbox: Outbox;

@@ -1,15 +1,20 @@
 // The counsellor's console: who waits, the own cases, and the conversations that are open side by side.
 import {
-  Desk, DeskError, type Board, type Colleague, type Me, type OwnCase, type Queue, type Risk,
+  Desk, DeskError, type Board, type Colleague, type Me, type OwnCase, type Queue, type Risk, type RiskWord,
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
 import { Conversation } from "../conversation/conversation.svelte";
 import { signInTrouble } from "../trouble";
+import { type Hint, Hints } from "./hints.svelte";
+import { canSeal, seal, unseal } from "./sealed";
 
 export const STORE_PREFIX = "madoguchi-staff-";
 const POLL_MS = 30_000;
 const COLUMNS = 3;
+// What the desk keeps for its staff changes seldom; a change is here within so many milliseconds.
+const LOOK_UP_MS = 300_000;
+const HINTS = "hints";
 
 /** What stays in this browser between visits. */
 export interface KeptStaff {
@@ -22,6 +27,8 @@ export interface ConsoleSurroundings {
   desk: Desk;
   load: () => KeptStaff | null;
   save: (kept: KeptStaff | null) => void;
+  /** Small things that stay in this browser, by name. */
+  local: { load: (name: string) => string | null; save: (name: string, text: string | null) => void };
   openChat: (options: ChatOptions) => Promise<Chat>;
   signIn: (user: string, password: string, deviceName: string) => Promise<Session>;
   signOut: (session: Session) => Promise<void>;
@@ -72,6 +79,9 @@ export class Console {
   private session: Session | null = null;
   private polling: AbortController | null = null;
   private readonly loaded = new Set<string>();
+  private lookedUp = -Infinity;
+  private keeping = Promise.resolve();
+  private readonly hints = new Hints((aside) => this.keepAside(aside));
 
   readonly unread = $derived(this.seats.reduce((sum, seat) => sum + (seat.ended ? 0 : seat.conversation.unread), 0));
 
@@ -178,6 +188,19 @@ export class Console {
     await this.lookAgain();
   }
 
+  /** What the desk's risk words suggest for a case: nothing once it is no longer one's own. */
+  hintsFor({ case: own, conversation, ended }: Seat): readonly Hint[] {
+    return ended || own.handing_over ? [] : this.hints.of(own, conversation.room?.messages ?? []);
+  }
+
+  putAside(caseId: string, word: RiskWord): void {
+    this.hints.putAside(caseId, word);
+  }
+
+  takeUp(caseId: string, word: RiskWord): void {
+    this.hints.takeUp(caseId, word);
+  }
+
   /** Takes a break, or comes back. Raises DeskError. */
   async setAway(away: boolean): Promise<void> {
     this.me = await this.around.desk.setAway(away);
@@ -239,6 +262,7 @@ export class Console {
       await chat.crossSign(password);
       chat.acceptInvitationsFrom(this.keeper);
       this.connection = chat.connection;
+      await this.restoreAside(session);
       this.stage = "ready";
       void this.follow();
     } catch (error) {
@@ -276,6 +300,9 @@ export class Console {
     this.queue = null;
     this.me = null;
     this.loaded.clear();
+    this.lookedUp = -Infinity;
+    this.hints.keepOnly([]);
+    this.around.local.save(HINTS, null);
     this.trouble = trouble;
     this.stage = "signed_out";
     await chat?.forget().catch(() => undefined);
@@ -325,6 +352,7 @@ export class Console {
         const pos = this.queue?.pos;
         const queue = await this.around.desk.queue(pos, pos === undefined ? undefined : POLL_MS, polling.signal);
         this.take(queue);
+        void this.lookUp();
         failures = 0;
       } catch (error) {
         if (polling.signal.aborted) return;
@@ -338,6 +366,35 @@ export class Console {
     }
   }
 
+  // Without the words nothing is suggested; the next turn of the queue tries again.
+  private async lookUp(): Promise<void> {
+    const before = this.lookedUp;
+    if (Date.now() - before < LOOK_UP_MS) return;
+    this.lookedUp = Date.now();
+    try {
+      this.hints.use((await this.around.desk.riskWords()).words);
+    } catch {
+      this.lookedUp = before;
+    }
+  }
+
+  // Sealed with what the session seals its keys with, and gone with it: whoever has a case next looks for themselves.
+  private keepAside(aside: readonly [string, readonly string[]][]): void {
+    const { session } = this;
+    if (!session || !canSeal()) return;
+    this.keeping = this.keeping
+      .then(() => seal(session.storageKey, HINTS, aside))
+      .then((box) => (this.session === session ? this.around.local.save(HINTS, box) : undefined))
+      .catch(() => undefined);
+  }
+
+  private async restoreAside({ storageKey }: Session): Promise<void> {
+    const box = this.around.local.load(HINTS);
+    if (box === null || !canSeal()) return;
+    // A box of an earlier session opens no more.
+    this.hints.restore(await unseal(storageKey, HINTS, box).catch(() => null));
+  }
+
   private async lookAgain(): Promise<void> {
     try {
       this.take(await this.around.desk.queue());
@@ -349,6 +406,7 @@ export class Console {
   private take(queue: Queue): void {
     if (!this.chat || (this.queue && queue.pos < this.queue.pos)) return;
     this.queue = queue;
+    this.hints.keepOnly(queue.mine.map((own) => own.case_id));
     const running = new Map(queue.mine.map((own) => [own.room_id, own]));
     const seats = this.seats.map((seat): Seat => {
       const own = running.get(seat.case.room_id);
