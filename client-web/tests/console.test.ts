@@ -7,8 +7,9 @@ import { FACTS, fakeDesk, FakeChat, KEEPER, memory, once, QUEUE, ROOM, roomWith,
 const ME_HERE = { user_id: "@ken:desk", name: "健", role: "counsellor", capacity: 5, away: false };
 const OWN: OwnCase = {
   case_id: "c1", room_id: ROOM, user_id: "@person:desk", channel: "web", mode: "open", state: "talking", accepted_at: 0, ghost: false,
-  handing_over: false, risk: "none", helping: false,
+  handing_over: false, risk: "none", helping: false, side_room_id: null,
 };
+const SIDE = "!side:desk";
 
 let kept: KeptStaff | null;
 let chat: FakeChat;
@@ -178,6 +179,56 @@ describe("the desk's risk words", () => {
   });
 });
 
+describe("the staff's own room", () => {
+  const beside = { ...OWN, side_room_id: SIDE };
+  const told = (): ReturnType<typeof roomWith> => roomWith([said("夜になるとつらい人です", "@sato:desk")], { id: SIDE });
+
+  test("is entered on asking, and comes to the seat as a conversation of its own", async () => {
+    const desk = await signedIn({
+      "GET /queue": once({ ...QUEUE, mine: [OWN] }, { ...QUEUE, pos: 2, mine: [beside] }),
+      "POST /cases/c1/side_room": { body: { case_id: "c1", room_id: SIDE } },
+    });
+    expect(desk.seats[0]?.side).toBeNull();
+    await desk.enterSide("c1");
+    const side = desk.seats[0]?.side;
+    expect(side?.roomId).toBe(SIDE);
+    chat.shows(told());
+    chat.shows(told());
+    expect(chat.loads).toEqual([SIDE]);
+    expect([side?.unread, desk.seats[0]?.conversation.unread, desk.unread]).toEqual([1, 0, 1]);
+  });
+
+  test("what is written in it goes there and nowhere else", async () => {
+    const desk = await signedIn({ "GET /queue": once({ ...QUEUE, mine: [beside] }) });
+    chat.shows(roomWith([]));
+    chat.shows(told());
+    const [seat] = desk.seats;
+    if (!seat?.side) throw new Error("no side room");
+    const sentTo: string[] = [];
+    chat.send = async (roomId) => {
+      sentTo.push(roomId);
+      return "$x";
+    };
+    seat.side.text = "どうしましょうか";
+    seat.side.send();
+    await settled();
+    expect(sentTo).toEqual([SIDE]);
+    expect(seat.conversation.drafts).toEqual([]);
+  });
+
+  test("whoever advises sees that room and no other, until its column is closed", async () => {
+    const desk = await signedIn({ "POST /cases/c9/side_room": { body: { case_id: "c9", room_id: SIDE } } });
+    await desk.advise("c9");
+    await desk.advise("c9");
+    expect(desk.advice.map(({ caseId }) => caseId)).toEqual(["c9"]);
+    expect([desk.columns, desk.active, desk.seats]).toEqual([[SIDE], SIDE, []]);
+    chat.shows(told());
+    expect(chat.loads).toEqual([SIDE]);
+    desk.put(SIDE);
+    expect(desk.advice).toEqual([]);
+  });
+});
+
 describe("the end of a shift", () => {
   const answers = (): Parameters<typeof fakeDesk>[0] => ({
     "GET /queue": once({ ...QUEUE, mine: [OWN, { ...OWN, case_id: "c2", room_id: "!two:desk", handing_over: true }] }),
@@ -206,7 +257,7 @@ describe("what became of a case that is no longer one's own", () => {
     const conversation = new Conversation({ roomId: ROOM });
     chat.rooms.set(ROOM, roomWith([], { caseState, membership }));
     conversation.attach(chat);
-    return endOf({ case: { ...OWN, ...own }, conversation, ended: true, heir });
+    return endOf({ case: { ...OWN, ...own }, conversation, ended: true, heir, side: null });
   };
 
   test.each([

@@ -43,7 +43,11 @@ async def test_a_shift_from_risk_to_the_end_of_the_day(house: House, browser: Br
     assert "緊急" not in await mio.page.locator("body").inner_text()
     await stands_everywhere(lead, "shift")
 
+    await lead.page.set_viewport_size(DESK)
+    await the_staff_among_themselves(ken, lead, mio, case_id)
+
     # The supervisor comes in openly and reads from the beginning.
+    await lead.page.get_by_role("button", name="全体").click()
     await row.get_by_role("button", name="入る").click()
     await lead.sees(case_id, asked)
     await expect(mio.page.get_by_text("主任さんが入りました")).to_be_visible()
@@ -99,6 +103,47 @@ async def a_word_suggests_and_a_human_decides(ken: Counsellor, mio: YoungPerson,
     await hints.get_by_role("button", name="「高い」にする").click()
     await expect(ken.column(case_id).get_by_role("combobox", name="危険度")).to_have_value("high")
     await expect(hints.get_by_role("listitem")).to_have_count(0)
+
+
+async def the_staff_among_themselves(ken: Counsellor, lead: Counsellor, mio: YoungPerson, case_id: str) -> None:
+    """A supervisor advises in the room of the staff, which the young person can't see, and nobody takes for theirs."""
+    await lead.page.locator(f"tr[data-case='{case_id}']").get_by_role("button", name="助言する").click()
+    advising = lead.page.locator("section[data-side]")
+    advice = word("まず今夜の安全を一緒に確かめましょう")
+    await advising.get_by_label("職員に書く").fill(advice)
+    await advising.get_by_role("button", name="職員に送る").click()
+    await expect(lead.page.locator("li.line", has_text=advice).locator("time")).to_be_visible()
+    assert await lead.violations() == []
+    await lead.picture("advising-1280")
+
+    column = ken.column(case_id)
+    await expect(column.get_by_text("読んでいないメッセージが1件あります")).to_be_visible()
+    await column.get_by_role("button", name="開く").click()
+    side = column.locator("section[data-side]")
+    await expect(side.get_by_text(advice)).to_be_visible()
+    await expect(side.get_by_text("相談者には見えません", exact=True)).to_be_visible()
+    # Side by side on a desk: each has its own line, its own words and its own key.
+    asked = word("家族に連絡してもいいですか")
+    await side.get_by_label("職員に書く").fill(asked)
+    await expect(side.get_by_text("Enterで職員だけに送ります")).to_be_visible()
+    await expect(column.get_by_label("メッセージを書く")).to_have_value("")
+    await ken.page.keyboard.press("Enter")
+    await expect(side.locator("li.line.mine", has_text=asked).locator("time")).to_be_visible()
+    await expect(advising.get_by_text(asked)).to_be_visible()
+    for language in ("en", "ja"):
+        await ken.page.locator(".frame > header select").select_option(language)
+        for width, viewport in ((360, PHONE), (1280, DESK)):
+            await ken.page.set_viewport_size(viewport)  # type: ignore[arg-type]
+            # On a phone the one room stands in the place of the other.
+            await expect(column.locator("textarea")).to_have_count(1 if width == 360 else 2)
+            assert await ken.violations() == []
+            await side.scroll_into_view_if_needed()
+            await ken.picture(f"side-room-{language}-{width}")
+    shown = await mio.page.locator("body").inner_text()
+    assert asked not in shown and advice not in shown and "職員だけ" not in shown
+    await side.get_by_role("button", name="閉じる").click()
+    await lead.page.locator("section[data-side]").get_by_role("button", name="閉じる").click()
+    await expect(advising).to_have_count(0)
 
 
 async def calls_in_and_gives_back(

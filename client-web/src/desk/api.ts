@@ -111,6 +111,8 @@ export interface OwnCase {
   risk: Risk;
   /** Called in, or joined; a colleague looks after it. */
   helping: boolean;
+  /** Where its staff talk among themselves, once somebody has needed that. */
+  side_room_id: string | null;
 }
 
 export interface Queue {
@@ -367,6 +369,11 @@ export class Desk {
 
   callIn(caseId: string, to: string): Promise<unknown> {
     return this.call("POST", `/cases/${encodeURIComponent(caseId)}/call_in`, { body: { to } });
+  }
+
+  /** Comes into the staff's own room of a case; the keeper then invites. */
+  enterSideRoom(caseId: string): Promise<{ room_id: string }> {
+    return this.call("POST", `/cases/${encodeURIComponent(caseId)}/side_room`, { body: {} });
   }
 
   join(caseId: string): Promise<{ room_id: string }> {

@@ -50,6 +50,14 @@ export interface Seat {
   ended: boolean;
   /** To whom it was handed over from here. */
   heir: string | null;
+  /** Where its staff talk among themselves; null while nobody has needed that. */
+  side: Conversation | null;
+}
+
+/** A case that one advises on without being in it. */
+export interface Advice {
+  caseId: string;
+  conversation: Conversation;
 }
 
 /** What became of a case that is no longer one's own; null while the room has not told yet. */
@@ -69,6 +77,7 @@ export class Console {
   keeper = $state<string | null>(null);
   queue = $state.raw<Queue | null>(null);
   seats = $state.raw<readonly Seat[]>([]);
+  advice = $state.raw<readonly Advice[]>([]);
   /** Rooms of the open columns, left to right. */
   columns = $state.raw<readonly string[]>([]);
   active = $state<string | null>(null);
@@ -83,7 +92,9 @@ export class Console {
   private keeping = Promise.resolve();
   private readonly hints = new Hints((aside) => this.keepAside(aside));
 
-  readonly unread = $derived(this.seats.reduce((sum, seat) => sum + (seat.ended ? 0 : seat.conversation.unread), 0));
+  readonly unread = $derived(
+    this.seats.reduce((sum, { ended, conversation, side }) => sum + (ended ? 0 : conversation.unread + (side?.unread ?? 0)), 0),
+  );
 
   constructor(private readonly around: ConsoleSurroundings) {}
 
@@ -149,6 +160,28 @@ export class Console {
     if (this.active === roomId) this.active = this.columns[0] ?? null;
     const seat = this.seats.find(({ case: own }) => own.room_id === roomId);
     if (seat?.ended) this.leaveSeat(seat);
+    this.advice = this.advice.filter(({ conversation }) => {
+      if (conversation.roomId === roomId) conversation.detach();
+      return conversation.roomId !== roomId;
+    });
+  }
+
+  /** Comes into the room where the staff of an own case talk among themselves. Raises DeskError. */
+  async enterSide(caseId: string): Promise<void> {
+    await this.around.desk.enterSideRoom(caseId);
+    await this.lookAgain();
+  }
+
+  /** Comes into that room of a colleague's case, to advise, and opens its column. Raises DeskError. */
+  async advise(caseId: string): Promise<void> {
+    const { room_id } = await this.around.desk.enterSideRoom(caseId);
+    if (!this.chat || this.seats.some(({ side }) => side?.roomId === room_id)) return;
+    if (!this.advice.some(({ conversation }) => conversation.roomId === room_id)) {
+      const conversation = this.conversationIn(room_id);
+      this.advice = [...this.advice, { caseId, conversation }];
+      this.loadOnce(conversation);
+    }
+    this.open(room_id, true);
   }
 
   colleagues(): Promise<Colleague[]> {
@@ -232,7 +265,7 @@ export class Console {
 
   tryNow(): void {
     this.chat?.tryNow();
-    for (const { conversation } of this.seats) conversation.outbox.wake();
+    for (const conversation of this.conversations()) conversation.outbox.wake();
   }
 
   private async enter(session: Session, password: string | null, before: string | null, steal: boolean): Promise<void> {
@@ -295,6 +328,7 @@ export class Console {
     this.around.desk.token = null;
     this.session = null;
     this.seats = [];
+    this.advice = [];
     this.columns = [];
     this.active = null;
     this.queue = null;
@@ -315,7 +349,7 @@ export class Console {
 
   private stop(): void {
     this.polling?.abort();
-    for (const { conversation } of this.seats) conversation.detach();
+    for (const conversation of this.conversations()) conversation.detach();
     this.chat?.stop();
     this.chat = null;
   }
@@ -327,19 +361,38 @@ export class Console {
       if (this.connection === "signed_out") void this.letGo("session.ended");
       return;
     }
+    const heard = this.conversations().find((conversation) => conversation.roomId === roomId);
+    if (heard) this.loadOnce(heard);
     const seat = this.seats.find(({ case: own }) => own.room_id === roomId);
     if (!seat) return;
-    this.loadOnce(seat);
     // Handed over and taken out of the room: the queue's news would come only with the end of its long poll.
     if (!seat.ended && this.loaded.has(roomId) && this.chat.room(roomId)?.membership === "leave") void this.lookAgain();
   }
 
   // The history is fetched when the room has been joined, once.
-  private loadOnce({ conversation }: Seat): void {
+  private loadOnce(conversation: Conversation): void {
     if (this.loaded.has(conversation.roomId)) return;
     if (this.chat?.room(conversation.roomId)?.membership !== "join") return;
     this.loaded.add(conversation.roomId);
     void conversation.loadHistory();
+  }
+
+  private conversations(): Conversation[] {
+    const own = this.seats.flatMap(({ conversation, side }) => (side ? [conversation, side] : [conversation]));
+    return [...own, ...this.advice.map(({ conversation }) => conversation)];
+  }
+
+  /** A live conversation. person: whom it is for, where it is for somebody. */
+  private conversationIn(roomId: string, person?: string): Conversation {
+    const silent = this.keeper === null ? [] : [this.keeper];
+    const conversation = new Conversation({ roomId, silent, ...(person === undefined ? {} : { person }) });
+    if (this.chat) conversation.attach(this.chat);
+    return conversation;
+  }
+
+  private sideOf(own: OwnCase, before: Conversation | null): Conversation | null {
+    if (own.side_room_id === null || before?.roomId === own.side_room_id) return before;
+    return this.conversationIn(own.side_room_id);
   }
 
   private async follow(): Promise<void> {
@@ -412,23 +465,24 @@ export class Console {
       const own = running.get(seat.case.room_id);
       running.delete(seat.case.room_id);
       if (!own) return { ...seat, ended: true };
-      return { ...seat, case: own, ended: false, heir: seat.ended ? null : seat.heir };
+      return { ...seat, case: own, ended: false, heir: seat.ended ? null : seat.heir, side: this.sideOf(own, seat.side) };
     });
     for (const own of running.values()) {
-      const silent = this.keeper === null ? [] : [this.keeper];
-      const conversation = new Conversation({ roomId: own.room_id, silent, person: own.user_id });
-      conversation.attach(this.chat);
-      seats.push({ case: own, conversation, ended: false, heir: null });
+      const conversation = this.conversationIn(own.room_id, own.user_id);
+      seats.push({ case: own, conversation, ended: false, heir: null, side: this.sideOf(own, null) });
     }
-    for (const seat of seats) {
-      if (seat.ended && !this.columns.includes(seat.case.room_id)) seat.conversation.detach();
-      else this.loadOnce(seat);
+    for (const { case: own, ended, conversation, side } of seats) {
+      for (const each of side ? [conversation, side] : [conversation]) {
+        if (ended && !this.columns.includes(own.room_id)) each.detach();
+        else this.loadOnce(each);
+      }
     }
     this.seats = seats.filter((seat) => !seat.ended || this.columns.includes(seat.case.room_id));
   }
 
   private leaveSeat(seat: Seat): void {
     seat.conversation.detach();
+    seat.side?.detach();
     this.seats = this.seats.filter((other) => other !== seat);
   }
 }
