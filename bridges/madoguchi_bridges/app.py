@@ -18,6 +18,7 @@ from .counsellor import Counsellor
 from .desk import Desk
 from .ghosts import Ghosts
 from .intake import Intake, ReplyTokens, milliseconds
+from .moves import Moves
 from .outbox import Outbox
 from .seals import Seals
 from .threads import on_its_own_thread, wake_from_afar
@@ -105,14 +106,22 @@ async def _work_until(lost: asyncio.Event, house: House) -> None:
     counsellor = Counsellor(pool, config, channels, outbox)
     ghosts = Ghosts(pool, seals, config, desk, channels, counsellor.heard)
     counsellor.ghosts, outbox.tell = ghosts, counsellor.tell
-    bridge = Bridge(pool, seals, config, channels, desk, ghosts, outbox)
+    moves = counsellor.moves = Moves(pool, config, channels, desk, outbox)
+    bridge = Bridge(pool, seals, config, channels, desk, ghosts, outbox, moves)
     loop = asyncio.get_running_loop()
     house.wake = lambda: wake_from_afar(loop, bridge.wake)
     try:
         await channels.read()
         log.info("bridges working")
         async with asyncio.TaskGroup() as group:
-            works = (channels.keep_reading(), ghosts.resume(), bridge.run(), outbox.run(), _forget_old(pool))
+            works = (
+                channels.keep_reading(),
+                ghosts.resume(),
+                bridge.run(),
+                outbox.run(),
+                moves.run(),
+                _forget_old(pool),
+            )
             tasks = [group.create_task(work) for work in works]
             await lost.wait()
             log.warning("lock lost, starting again")

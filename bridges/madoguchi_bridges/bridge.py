@@ -17,6 +17,7 @@ from .desk import Desk, Refused, Unreachable
 from .ghosts import CaseOver, Ghost
 from .intake import milliseconds
 from .lanes import Lanes
+from .moves import Moves
 from .network import Incoming, LeavesGroups, Outgoing, Rejected, ReplyTokenSpent, TryAgain
 from .outbox import Outbox
 from .seals import Seals
@@ -25,11 +26,17 @@ from .text import split
 log = structlog.stdlib.get_logger(__name__)
 
 ORIGIN = "jp.madoguchi.origin"
+# Modes in which no case can be begun and nothing is handed on.
+STOPPED = ("notice_only", "closed", "emergency")
 NOTICE_EVERY_MS = 60 * 60 * 1000
 LATE_MS = 5_000
 LONGEST_REST_MS = 10 * 1000
 # An event of Matrix may have 65,536 bytes; three bytes a character, then base64 of the ciphertext.
 LONGEST_TEXT_UNITS = 10_000
+
+
+class Moved(Exception):
+    """Whoever writes goes on elsewhere."""
 
 
 class Opener(Protocol):
@@ -52,6 +59,7 @@ class Bridge:
         desk: Desk,
         ghosts: Opener,
         outbox: Outbox,
+        moves: Moves,
     ) -> None:
         self._pool = pool
         self._seals = seals
@@ -60,6 +68,7 @@ class Bridge:
         self._desk = desk
         self._ghosts = ghosts
         self._outbox = outbox
+        self._moves = moves
         self._lanes = Lanes("intake", self._list_ready, self.work_off)
 
     async def run(self) -> None:
@@ -120,13 +129,20 @@ class Bridge:
             case _:
                 pass
         running = person.case_id is not None
-        if event.kind in ("message", "unknown"):
-            if channel.carries_content(running):
+        kept = running and await store.is_kept(self._pool, person.case_id)
+        if event.kind not in ("message", "unknown"):
+            if running and channel.carries_content(running, kept):
                 return await self._show(person, item, event)
+            return "noted", None
+        if not channel.carries_content(running, kept) and not channel.hands_over:
             return await self._point_to_page(channel, person, item), None
-        if running and channel.carries_content(running):
-            return await self._show(person, item, event)
-        return "noted", None
+        try:
+            outcome = await self._show(person, item, event)
+        except Moved:
+            return await self._point_to_move(person, item), None
+        if not channel.carries_content(running, kept):
+            await self._point_to_answer(channel, item)
+        return outcome
 
     async def _show(self, person: store.Person, item: store.Intake, event: Incoming) -> tuple[str, str | None]:
         text, placeholder = event.text, event.placeholder
@@ -182,11 +198,33 @@ class Bridge:
         try:
             return await self._ghosts.open_case(person)
         except Refused as refused:
+            if refused.errcode == "JP_MADOGUCHI_MOVED":
+                raise Moved from None
             # The desk takes no case now: the words stay sealed and wait, the person is told where to go meanwhile.
             log.warning("case refused", intake=item.seq, status=refused.status, errcode=refused.errcode)
             text = notices.closed(self._config.public_url, await self._desk.list_guidance())
             await self._notice(person, item, text)
             raise Unreachable from None
+
+    async def _point_to_answer(self, channel: Channel, item: store.Intake) -> None:
+        """What was written was handed to the counsellor; the answer waits on the page."""
+        person = await store.get_person(self._pool, item.person)
+        ticket = await self._moves.link_for(person) if person is not None else None
+        if person is not None and ticket is not None:
+            text = notices.handed_over(channel.network.title, ticket.url, ticket.code)
+            await self._notice(person, item, text)
+
+    async def _point_to_move(self, person: store.Person, item: store.Intake) -> str:
+        """Whoever has moved is shown the way back; what they wrote is handed to nobody."""
+        ticket = await self._moves.link_for(person)
+        if ticket is None:
+            raise Unreachable
+        # Not spared: it may be the only way back, and it is a reply, which costs nothing.
+        await self._outbox.put_notice(
+            self._pool, person.channel_id, person.person, item.event_key, notices.moved(ticket.url, ticket.code)
+        )
+        self._outbox.wake()
+        return "noticed"
 
     async def _withdraw(self, channel: Channel, person: store.Person, item: store.Intake) -> tuple[str, str | None]:
         shown = await store.get_shown(self._pool, item.channel_id, item.message_key or "")
@@ -204,7 +242,10 @@ class Bridge:
         return "withdrawn", said
 
     async def _point_to_page(self, channel: Channel, person: store.Person, item: store.Intake) -> str:
-        if channel.mode == "closed" or channel.mode == "notice_only":
+        ticket = await self._moves.link_for(person)
+        if ticket is not None:
+            text = await self._moves.text_of(channel.id, ticket)
+        elif channel.mode in STOPPED:
             text = notices.closed(self._config.public_url, await self._desk.list_guidance())
         else:
             text = notices.contact_point(channel.network.title, self._config.public_url)
@@ -219,7 +260,7 @@ class Bridge:
 
     async def _arrived(self, channel: Channel, person: store.Person, item: store.Intake) -> None:
         await store.update_person(self._pool, person.person, left_at=None)
-        if channel.mode == "closed" or channel.mode == "notice_only":
+        if channel.mode in STOPPED:
             text = notices.closed(self._config.public_url, await self._desk.list_guidance())
         else:
             mode = "relay" if channel.carries_content(running=False) else "contact_point"

@@ -18,7 +18,7 @@ from .seals import Seals
 
 log = structlog.stdlib.get_logger(__name__)
 
-POLL_SECONDS = 2.0
+POLL_SECONDS = 1.0
 LOOK_AGAIN_SECONDS = 1.0
 RELAYING = ("relay", "draining")
 
@@ -30,16 +30,23 @@ class Channel(msgspec.Struct, frozen=True):
     reason: str
     network: Network
 
-    def carries_content(self, running: bool) -> bool:
-        """Whether words may cross the app now: in `relay`, with its reason; in `draining` for a case that is running.
+    def carries_content(self, running: bool, kept: bool = False) -> bool:
+        """Whether words may cross the app now: in `relay`, with its reason; in `draining` for a case that is running;
+        in any mode for one that two people keep there.
 
-        Everything else, an unknown mode too, carries neutral notices only (domain.md, "channel").
+        Everything else, an unknown mode too, carries neutral notices only.
         """
-        return (self.mode == "relay" and bool(self.reason.strip())) or (self.mode == "draining" and running)
+        relayed = self.mode == "relay" and bool(self.reason.strip())
+        return relayed or (running and (kept or self.mode == "draining"))
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether what a person writes all the same is handed to the counsellor, and answered with the link."""
+        return self.mode == "contact_point"
 
 
 class Channels:
-    """Reads the table every two seconds, and at once when a webhook names a channel it does not know."""
+    """Reads the table every second, and at once when a webhook names a channel it does not know."""
 
     def __init__(self, pool: asyncpg.Pool, seals: Seals, config: Config, networks: dict[str, Factory] = NETWORKS):
         self._pool = pool

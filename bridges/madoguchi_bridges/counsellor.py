@@ -12,6 +12,7 @@ from .channels import Channels
 from .config import Config
 from .ghosts import CaseOver, DeviceGhost, Ghosts
 from .intake import milliseconds
+from .moves import OFFER, Moves
 from .outbox import Letter, Outbox, describe
 from .text import clean
 
@@ -36,6 +37,7 @@ class Counsellor:
         self._outbox = outbox
         self._waiting: dict[str, float] = {}
         self.ghosts: Ghosts | None = None
+        self.moves: Moves | None = None
 
     async def heard(self, ghost: DeviceGhost, room_id: str, event: Any) -> None:
         """One event of somebody else. Durable when it returns; may see the same event again."""
@@ -60,10 +62,16 @@ class Counsellor:
 
     async def tell(self, item: store.Leaving, outcome: str) -> None:
         """Puts the outcome into the room: for programs always, for people when something went wrong."""
+        if item.event_key.startswith(OFFER):
+            if self.moves is not None:
+                await self.moves.tell(item, outcome)
+            return
         person = await store.get_person(self._pool, item.person)
         channel = self._channels.get(item.channel_id)
         if item.room_id is None or person is None or person.room_id != item.room_id or self.ghosts is None:
             return
+        if outcome == "not_carried" and self.moves is not None:
+            await self.moves.news(person, item.event_key)
         content, words = describe(item, outcome, channel.network.title if channel else "")
         ghost = await self.ghosts.present(person)
         txn_id = f"{item.seq}.{outcome}"

@@ -8,6 +8,7 @@ import msgspec
 
 from .config import Config
 
+API = "/_madoguchi/desk/v1"
 TIMEOUT = aiohttp.ClientTimeout(total=30)
 
 
@@ -27,6 +28,14 @@ class Refused(Exception):
 class Case(msgspec.Struct, frozen=True):
     case_id: str
     room_id: str
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """A link to a person's case on the page and its code; both open it once. expires_at: milliseconds."""
+
+    url: str
+    code: str
+    expires_at: int
 
 
 class Desk:
@@ -57,6 +66,21 @@ class Desk:
         body = {"channel": kind, "channel_id": channel_id}
         return msgspec.convert(await self._call("POST", "/_madoguchi/desk/v1/cases", body, {"user_id": user_id}), Case)
 
+    async def list_errands(self, after: int | None, timeout_ms: int) -> tuple[int, list[Any]]:
+        """(position, what people are to be brought); with `after` as soon as there is something."""
+        query = {} if after is None else {"after": str(after), "timeout": str(timeout_ms)}
+        answer = await self._call("GET", f"{API}/bridge/errands", query=query, patience=timeout_ms / 1000 + 15)
+        return int(answer["pos"]), list(answer["errands"])
+
+    async def make_ticket(self, user_id: str) -> Ticket:
+        """A link for whom the ghost stands for, or stood for before they moved. Refused where there is no case."""
+        return msgspec.convert(await self._call("POST", f"{API}/bridge/ticket", {}, {"user_id": user_id}), Ticket)
+
+    async def tell(self, case_id: str, user_id: str, what: str) -> None:
+        """What became of an errand: `queued`, `notified`, `unreachable`, or `news` told."""
+        path = f"{API}/bridge/cases/{quote(case_id, safe='')}/told"
+        await self._call("POST", path, {"what": what}, {"user_id": user_id})
+
     async def list_guidance(self) -> list[dict[str, Any]]:
         """The hotlines, with what is open now; [] when they can't be had, for a notice must not wait for them."""
         try:
@@ -66,12 +90,22 @@ class Desk:
         return [entry for entry in guidance if isinstance(entry, dict)] if isinstance(guidance, list) else []
 
     async def _call(
-        self, method: str, path: str, body: dict[str, Any] | None = None, query: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        query: dict[str, str] | None = None,
+        patience: float | None = None,
     ) -> dict[str, Any]:
         headers = {"Authorization": "Bearer " + self._config.as_token}
         try:
             async with self._http.request(
-                method, self._config.server_url + path, json=body, params=query, headers=headers
+                method,
+                self._config.server_url + path,
+                json=body,
+                params=query,
+                headers=headers,
+                timeout=TIMEOUT if patience is None else aiohttp.ClientTimeout(total=patience),
             ) as answer:
                 raw = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 READABLE = "{app}に書いたことは、{app}の会社が見ることもできます。"
+ONLY_YOU = "ページなら、読めるのはあなたと相談員だけです。"
 SEALED_PAGE = "ここなら、あなたと相談員だけが読めます（名前も登録もいりません）。\n{url}"
 
 
@@ -18,8 +19,45 @@ def greeting(mode: str, app: str, url: str) -> str:
 
 
 def contact_point(app: str, url: str) -> str:
-    """The answer to words in an app that carries only notices."""
+    """The answer to words that could not be handed on, in an app that carries only notices."""
     return f"連絡ありがとうございます。ここに書いたことは、相談員には届きません。\n\n{_where(app, url)}"
+
+
+def handed_over(app: str, url: str, code: str) -> str:
+    """The answer to words that were handed to the counsellor, in an app that carries only notices."""
+    return (
+        f"書いてくれて、ありがとうございます。相談員に渡しました。お返事は、下のページで読めます。\n{url}\n"
+        f"別のスマホで開くときのコード: {code}\n\n{READABLE.format(app=app)}つづきは、ページに書いてください。"
+    )
+
+
+def moved(url: str, code: str) -> str:
+    """The answer to words of somebody who has moved: how to get back to the page. Nothing is handed on."""
+    return (
+        f"つづきは、窓口のページで話せます。ここに書いたことは、相談員には届きません。\n{url}\n"
+        f"別のスマホで開くときのコード: {code}"
+    )
+
+
+NEWS = "新しいお知らせがあります。"
+
+
+def news(url: str, code: str) -> str:
+    """That something waits on the page, for somebody who has not gone there yet."""
+    return f"{NEWS}\n{url}\nコード: {code}"
+
+
+def move(app: str, url: str, code: str, stopped: bool, guidance: Sequence[Mapping[str, Any]]) -> str:
+    """The offer of a move. `stopped`: content no longer crosses the app; then with the hotlines that are open now."""
+    why = (
+        f"{app}では、お話を続けられなくなりました。つづきは、下のページで、同じ相談員と話せます。"
+        if stopped
+        else "お話のつづきを、下のページでもできます。相談員は同じです。いままでの話も読めます。"
+    )
+    lines = [why, url, f"別のスマホで開くときのコード: {code}", "", READABLE.format(app=app), ONLY_YOU]
+    if open_now := [line for line in map(_hotline, guidance) if line]:
+        lines += ["", "いま話せる電話:", *open_now]
+    return "\n".join(lines)
 
 
 def closed(url: str, guidance: Sequence[Mapping[str, Any]]) -> str:
@@ -67,6 +105,11 @@ def failure(reason: str, app: str) -> str:
 
 def delayed(app: str) -> str:
     return f"⏳ {app}がまだこたえません。送り直しています。"
+
+
+def waits_on_page(app: str) -> str:
+    """Told in the room, to the counsellor, where the app carries no content."""
+    return f"💬 相手がページを開くと読めます。{app}には「新しいお知らせがあります」とだけ伝えます。"
 
 
 def maybe_blocked(app: str) -> str:

@@ -135,11 +135,12 @@ class Outbox:
         if letter.refuse:
             return letter.refuse
         # Asked again for each message: the mode may have changed since it was queued.
-        if item.room_id is not None and not channel.carries_content(running=True):
-            return "not_carried"
         person = await store.get_person(self._pool, item.person)
         if person is None:
             return "unknown_person"
+        kept = item.room_id is not None and await store.is_kept(self._pool, person.case_id)
+        if item.room_id is not None and not channel.carries_content(running=True, kept=kept):
+            return "not_carried"
         address = self._seals.open(person.sealed_address).decode()
         limits = channel.network.limits
         texts = split(letter.text, limits.text_units)
@@ -206,12 +207,18 @@ class Outbox:
 
 def describe(item: store.Leaving, outcome: str, app: str) -> tuple[dict[str, Any], str]:
     """(content of jp.madoguchi.delivery, words for the counsellor or "" when all went well) for a message."""
-    state = {"accepted": "accepted", "delayed": "delayed", "maybe_blocked": "maybe_blocked"}.get(outcome, "failed")
+    known = {"accepted": "accepted", "delayed": "delayed", "maybe_blocked": "maybe_blocked", "not_carried": "on_page"}
+    state = known.get(outcome, "failed")
     content: dict[str, Any] = {
         "state": state,
         "m.relates_to": {"rel_type": "m.reference", "event_id": item.event_key},
     }
     if state == "failed":
         content["reason"] = outcome
-    words = {"accepted": "", "delayed": notices.delayed(app), "maybe_blocked": notices.maybe_blocked(app)}
+    words = {
+        "accepted": "",
+        "delayed": notices.delayed(app),
+        "maybe_blocked": notices.maybe_blocked(app),
+        "on_page": notices.waits_on_page(app),
+    }
     return content, words.get(state, notices.failure(outcome, app))

@@ -1,4 +1,4 @@
-"""The bridges' SQL: their own tables (migration 0006), and a look at the desk's `channels`. Times are ms since 1970."""
+"""The bridges' SQL: their own tables, and a look at the desk's `channels` and `kept_cases`. Times: ms since 1970."""
 
 from typing import Any, TypeAlias
 
@@ -218,6 +218,20 @@ async def get_person(db: Connection, person: str) -> Person | None:
     return Person(**row) if row else None
 
 
+async def get_person_of(db: Connection, user_id: str) -> Person | None:
+    """The person whom a ghost stands for."""
+    row = await db.fetchrow(f"SELECT {PERSON} FROM bridge_people WHERE user_id = $1", user_id)
+    return Person(**row) if row else None
+
+
+async def is_kept(db: Connection, case_id: str | None) -> bool:
+    """Whether two people keep the case on its app, whatever the channel's mode (the desk's `kept_cases`)."""
+    found: bool = await db.fetchval(
+        "SELECT EXISTS (SELECT FROM kept_cases WHERE case_id = $1 AND signed_at IS NOT NULL AND until > now())", case_id
+    )
+    return found
+
+
 async def list_running(db: Connection) -> list[Person]:
     """Everybody with a running case: their ghosts are to be present."""
     rows = await db.fetch(f"SELECT {PERSON} FROM bridge_people WHERE case_id IS NOT NULL ORDER BY person")
@@ -352,11 +366,12 @@ async def has_left(db: Connection, event_key: str) -> bool:
 
 
 async def finish_leaving(db: Connection, seq: int, outcome: str, now: int) -> None:
-    """Records what became of a message and destroys its sealed content. Notices need telling to nobody."""
+    """Records what became of a message and destroys its sealed content. Notices need telling to nobody, but offers of a
+    move do."""
     await db.execute(
         """
         UPDATE bridge_outbox SET outcome = $2, done_at = $3::bigint, sealed = NULL, sealed_reply = NULL,
-               told_at = CASE WHEN room_id IS NULL THEN $3::bigint END
+               told_at = CASE WHEN room_id IS NULL AND event_key NOT LIKE 'notice:move:%' THEN $3::bigint END
         WHERE seq = $1 AND outcome IS NULL
         """,
         seq,

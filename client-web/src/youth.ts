@@ -36,10 +36,13 @@ const youth = new Youth({
   phrase: () => import("./screens/youth/phrase"),
   pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
 });
+// A link from an app: what opens it stands behind the #, so that no server and no preview ever gets it by itself.
+const move = /^#move=([A-Za-z0-9_-]+)$/.exec(location.hash)?.[1] ?? null;
+if (move !== null) history.replaceState(null, "", location.pathname + location.search);
 const target = document.getElementById("app");
 // Until here the page offers the phone numbers alone.
 target?.replaceChildren();
-if (target) mount(App, { target, props: { youth, traces, languages: OFFERED } });
+if (target) mount(App, { target, props: { youth, traces, languages: OFFERED, move } });
 performance.mark("usable");
 
 // The encryption is large: it loads behind the first paint, while the start screen is read.

@@ -7,7 +7,7 @@ import { FACTS, fakeDesk, FakeChat, KEEPER, memory, once, QUEUE, ROOM, roomWith,
 const ME_HERE = { user_id: "@ken:desk", name: "健", role: "counsellor", capacity: 5, away: false };
 const OWN: OwnCase = {
   case_id: "c1", room_id: ROOM, user_id: "@person:desk", channel: "web", mode: "open", state: "talking", accepted_at: 0, ghost: false,
-  handing_over: false, risk: "none", helping: false, side_room_id: null,
+  handing_over: false, risk: "none", helping: false, side_room_id: null, move: null, came_by: null,
 };
 const SIDE = "!side:desk";
 

@@ -272,3 +272,84 @@ describe("coming back", () => {
     expect(storage.data.has("madoguchi.visit")).toBe(false);
   });
 });
+
+describe("coming from an app", () => {
+  async function arriving(answers: Parameters<typeof fakeDesk>[0]): Promise<Youth> {
+    around.desk = fakeDesk({ "GET /desk": { body: FACTS }, "GET /cases/mine": once(MINE, MINE), ...answers });
+    const youth = new Youth(around);
+    await youth.arrive("token");
+    await settled();
+    return youth;
+  }
+
+  const LOOKED = { body: { passphrase: false, expires_at: 1 } };
+
+  test("looking spends nothing; the person's word opens the room, and the keeper lets them in", async () => {
+    const chat = new FakeChat();
+    chats = [chat];
+    const youth = await arriving({ "POST /move/look": LOOKED, "POST /move": { body: OPENED } });
+    expect(youth.stage).toBe("moving");
+    expect((around.desk as unknown as { asked: string[] }).asked).not.toContain("POST /move");
+    await youth.confirmMove(null);
+    await settled();
+    expect(youth.stage).toBe("room");
+    expect(youth.moved).toBe(true);
+    // Only a signed device is given the history.
+    expect(chat.signedBy[0]).toBe("secret");
+    expect(chat.host).toBe(KEEPER);
+    expect(chat.loads).toEqual([ROOM]);
+  });
+
+  test("an earlier visit stays until the person has moved", async () => {
+    await begun();
+    const before = storage.data.get("madoguchi.visit");
+    const youth = await arriving({ "POST /move/look": LOOKED, "POST /move/decline": { body: { declined: true } } });
+    expect(youth.stage).toBe("moving");
+    await youth.stayOnApp();
+    await settled();
+    expect(youth.stage).toBe("room");
+    expect(storage.data.get("madoguchi.visit")).toBe(before);
+  });
+
+  test("a passphrase is asked for, and the tries that are left are told", async () => {
+    const wrong = { status: 403, body: { errcode: "JP_MADOGUCHI_PASSPHRASE", tries_left: 4 } };
+    const youth = await arriving({
+      "POST /move/look": { body: { passphrase: true, expires_at: 1 } },
+      "POST /move": (asked) => ((asked as { passphrase?: string }).passphrase === "ねこ" ? { body: OPENED } : wrong),
+    });
+    expect(youth.move?.passphrase).toBe(true);
+    await youth.confirmMove("いぬ");
+    expect([youth.stage, youth.moveTrouble, youth.move?.triesLeft]).toEqual(["moving", "passphrase", 4]);
+    await youth.confirmMove("ねこ");
+    await settled();
+    expect(youth.stage).toBe("room");
+  });
+
+  test.each([
+    [{ status: 410, body: { errcode: "JP_MADOGUCHI_LINK_SPENT", reason: "used" } }, "used"],
+    [{ status: 410, body: { errcode: "JP_MADOGUCHI_LINK_SPENT", reason: "expired" } }, "expired"],
+    [{ status: 410, body: { errcode: "JP_MADOGUCHI_LINK_SPENT", reason: "ended" } }, "ended"],
+    [{ status: 410, body: { errcode: "JP_MADOGUCHI_LINK_SPENT", reason: "locked" } }, "locked"],
+    [{ status: 403, body: { errcode: "M_FORBIDDEN" } }, "unknown"],
+    [{ status: 409, body: { errcode: "M_CONFLICT" } }, "own"],
+    [{ status: 429, body: { errcode: "M_LIMIT_EXCEEDED" } }, "busy"],
+    ["offline" as const, "unreachable"],
+  ])("a refusal %o has a word and a way on", async (answer, trouble) => {
+    const youth = await arriving({ "POST /move/look": answer });
+    expect([youth.stage, youth.moveTrouble]).toEqual(["moving", trouble]);
+    await youth.leaveMove();
+    expect(youth.stage).toBe("start");
+  });
+
+  test("whether the app may say that there is news is the person's choice, and stands as it was if that fails", async () => {
+    const youth = await arriving({
+      "POST /move/look": LOOKED, "POST /move": { body: OPENED },
+      "PUT /cases/mine/news": (asked) => ((asked as { wanted: boolean }).wanted ? "offline" : { body: { wanted: false } }),
+    });
+    await youth.confirmMove(null);
+    await youth.wantNews(false);
+    expect([youth.news, youth.newsTrouble]).toEqual([false, false]);
+    await youth.wantNews(true);
+    expect([youth.news, youth.newsTrouble]).toEqual([false, true]);
+  });
+});

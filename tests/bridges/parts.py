@@ -17,8 +17,10 @@ from madoguchi_bridges import store
 from madoguchi_bridges.bridge import Bridge
 from madoguchi_bridges.channels import Channels
 from madoguchi_bridges.config import Config
+from madoguchi_bridges.desk import Refused, Ticket
 from madoguchi_bridges.ghosts import CaseOver
 from madoguchi_bridges.intake import Intake, ReplyTokens
+from madoguchi_bridges.moves import OFFER, Moves
 from madoguchi_bridges.outbox import Letter, Outbox
 from madoguchi_bridges.seals import Seals
 from madoguchi_bridges.web import Health, app
@@ -110,11 +112,25 @@ class PaperGhost:
 
 
 class PaperDesk:
+    """`told`: what the bridge reports of errands; `without_case`: ghosts to whom no link is given."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str, str]] = []
+        self.without_case: set[str] = set()
+
     async def list_guidance(self) -> list[Json]:
         return [
             {"name": "24時間子供SOSダイヤル", "phone": "0120-0-78310", "open_now": True},
             {"name": "チャイルドライン", "phone": "0120-99-7777", "open_now": False},
         ]
+
+    async def make_ticket(self, user_id: str) -> Ticket:
+        if user_id in self.without_case:
+            raise Refused(404, "M_NOT_FOUND")
+        return Ticket("https://desk.test/#move=t", "ABCD-2345", 1)
+
+    async def tell(self, case_id: str, user_id: str, what: str) -> None:
+        self.told.append((case_id, user_id, what))
 
 
 @dataclass
@@ -130,6 +146,8 @@ class Bench:
     outbox: Outbox
     ghosts: PaperGhosts
     bridge: Bridge
+    desk: PaperDesk
+    moves: Moves
     told: list[tuple[str, str]] = field(default_factory=list)
 
     async def sets(self, mode: str, reason: str | None = "a reason") -> None:
@@ -203,11 +221,16 @@ async def a_bench(database_url: str, key: bytes, tmp_path: Path, mode: str = "re
     tokens = ReplyTokens()
     outbox = Outbox(pool, seals, channels, tokens)
     ghosts = PaperGhosts(pool)
-    bridge = Bridge(pool, seals, config, channels, PaperDesk(), ghosts, outbox)  # type: ignore[arg-type]
-    bench = Bench(pool, seals, config, line, channels, tokens, outbox, ghosts, bridge)
+    desk = PaperDesk()
+    moves = Moves(pool, config, channels, desk, outbox)  # type: ignore[arg-type]
+    bridge = Bridge(pool, seals, config, channels, desk, ghosts, outbox, moves)  # type: ignore[arg-type]
+    bench = Bench(pool, seals, config, line, channels, tokens, outbox, ghosts, bridge, desk, moves)
 
     async def tell(item: store.Leaving, outcome: str) -> None:
-        bench.told.append((item.event_key, outcome))
+        if item.event_key.startswith(OFFER):
+            await moves.tell(item, outcome)
+        else:
+            bench.told.append((item.event_key, outcome))
 
     outbox.tell = tell
     runner = web.AppRunner(app(channels, Intake(pool, seals, tokens), Health(pool)), access_log=None)

@@ -136,17 +136,18 @@ async def test_groups_are_politely_left(bench: Bench) -> None:
     assert await bench.outcomes() == {"group": 2}
 
 
-async def test_the_contact_point_carries_no_word_and_answers_once_an_hour(bench: Bench) -> None:
+async def test_a_contact_point_hands_words_over_and_answers_with_the_link_once_an_hour(bench: Bench) -> None:
     await bench.sets("contact_point", None)
     mio = bench.line.person()
     for text in ("眠れない", "つらい", "聞いて"):
         await mio.says(text)
         await bench.works()
-    assert bench.ghosts.rooms == {}
+    assert await shown(bench) == ["眠れない", "つらい", "聞いて"]
     (bubble,) = bench.line.phones
     assert bubble.via == "reply"
-    assert "https://desk.test" in bubble.text
-    assert await bench.outcomes() == {"noticed": 1, "notice_spared": 2}
+    assert "https://desk.test/#move=t" in bubble.text and "ABCD-2345" in bubble.text
+    assert "LINEの会社が見ることもできます" in bubble.text, "and they are told kindly who could read it"
+    assert await bench.outcomes() == {"shown": 3}
     await bench.pool.execute("UPDATE bridge_people SET noticed_at = noticed_at - 3600001")
     await mio.says("まだいる")
     await bench.works()
@@ -191,11 +192,13 @@ async def test_a_running_case_learns_that_the_app_carries_nothing_any_more(bench
     mio = bench.line.person()
     await mio.says("眠れない")
     await bench.works()
-    await bench.sets("contact_point", None)
+    await bench.sets("emergency", "the app itself is the danger")
     await mio.says("つらい")
     bodies = await shown(bench)
     assert "つらい" not in bodies
     assert "内容を運ばない設定" in bodies[-1]
+    (text,) = mio.phone
+    assert "https://desk.test/#move=t" in text and "0120-0-78310" in text
     await bench.counsellor_says("聞いているよ", "$1")
     await bench.works()
     assert bench.told == [("$1", "not_carried")]

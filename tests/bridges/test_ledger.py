@@ -26,7 +26,7 @@ async def test_every_event_stands_in_one_column(bench: Bench) -> None:
     await bench.works()
     await mio.does("unsend", unsend={"messageId": event["message"]["id"]})
     await bench.works()
-    await bench.sets("contact_point", None)
+    await bench.sets("notice_only", None)
     await aoi.says("つらい")
     await bench.works()
     assert await ledger(bench) == Ledger(

@@ -40,7 +40,7 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("PUT", "/channels/{channel_id}/plan"): ADMINISTRATOR,
     ("DELETE", "/channels/{channel_id}/plan"): ADMINISTRATOR,
     ("GET", "/bridge/errands"): set(),
-    ("POST", "/bridge/cases/{case_id}/ticket"): set(),
+    ("POST", "/bridge/ticket"): set(),
     ("POST", "/bridge/cases/{case_id}/told"): set(),
     ("GET", "/survey"): SUPERVISOR,
     ("PUT", "/return_key"): {"young person"},

@@ -1,75 +1,19 @@
 """A young person on LINE and a counsellor talk, through `madoguchi up`, LINE being played by a stand-in."""
 
-import asyncio
 import contextlib
-import os
 import re
-import secrets
-import subprocess
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 import psutil
 import pytest
 
-from tests.house import MADOGUCHI, House, free_port
 from tests.postgres import dump
 from tests.standins.counsellor import CounsellorClient
 from tests.standins.line import LinePerson, LineStandin
+from tests.stories.conftest import Setting
 from tests.stories.event_storm import Storm
 from tests.stories.test_canary import found_in, needles
 from tests.words import SPOKEN, word
-
-
-@dataclass
-class Setting:
-    house: House
-    port: int
-    secret: str
-    token: str
-
-    def channel(self, *words: str) -> str:
-        """`madoguchi channel …` on the running house, as its operator would."""
-        environment = os.environ | {"LINE_CHANNEL_SECRET": self.secret, "LINE_CHANNEL_ACCESS_TOKEN": self.token}
-        command = [MADOGUCHI, "channel", *words, "--data", str(self.house.data)]
-        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
-
-
-@pytest.fixture(scope="module")
-def setting() -> Iterator[Setting]:
-    """A house that calls the stand-in instead of LINE, with two LINE channels: a relay and a contact point."""
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="mado-", dir=os.environ.get("MADOGUCHI_TEST_TMP", "/tmp")) as directory:
-        house = House(Path(directory) / "data", env={"MADOGUCHI_LINE_API_BASE": f"http://127.0.0.1:{port}"})
-        house.opens()
-        setting = Setting(house, port, secrets.token_hex(16), secrets.token_urlsafe(24))
-        try:
-            setting.channel("add", "line", "--mode", "relay", "--reason", "exercise of the tests")
-            setting.channel("add", "line", "--id", "line-notices")
-            yield setting
-        finally:
-            house.closes()
-
-
-@pytest.fixture
-async def line(setting: Setting) -> AsyncIterator[LineStandin]:
-    line = LineStandin(channel_secret=setting.secret, access_token=setting.token)
-    await line.start(setting.port)
-    line.connect(setting.house.facts["bridges_url"], "line")
-    yield line
-    await line.stop()
-
-
-@pytest.fixture
-async def ken(setting: Setting, tmp_path: Path) -> AsyncIterator[CounsellorClient]:
-    staff = setting.house.staff[0]
-    async with CounsellorClient(setting.house.base_url, staff.user_id, staff.password, tmp_path / "ken") as ken:
-        yield ken
-        for case in (await ken.queue())["mine"]:
-            await ken.closes(case["case_id"])
 
 
 async def in_conversation(line: LineStandin, ken: CounsellorClient) -> tuple[LinePerson, str, str]:
@@ -191,17 +135,31 @@ async def test_when_the_case_is_closed_the_next_words_open_another(
     assert new_room != room
 
 
-async def test_in_a_contact_point_no_word_crosses(setting: Setting, line: LineStandin, ken: CounsellorClient) -> None:
+async def test_in_a_contact_point_no_word_crosses_and_none_is_lost(
+    setting: Setting, line: LineStandin, ken: CounsellorClient
+) -> None:
     line.connect(setting.house.facts["bridges_url"], "line-notices")
-    before = (await ken.queue())["waiting"]
+    waiting = {case["case_id"] for case in (await ken.queue())["waiting"]}
     mio = line.person()
-    await mio.says(word("眠れない"))
-    bubble = await mio.hears(setting.house.base_url)
-    assert bubble.via == "reply"
-    await mio.says(word("つらい"))
-    await asyncio.sleep(1.5)
-    assert (await ken.queue())["waiting"] == before
-    assert len(mio.phone) == 1
+    first, second = word("眠れない"), word("つらい")
+    await mio.says(first)
+    bubble = await mio.hears(setting.house.base_url + "/#move=")
+    assert bubble.via == "reply" and first not in bubble.text
+    await mio.says(second)
+    room = await ken.accepts(await ken.waits_for_a_case(among=waiting))
+    await ken.reads_history(room)
+    await ken.sees(room, first)
+    await ken.sees(room, second)
+    answer = word("聞いているよ")
+    await ken.says(room, answer)
+    await ken.waits_for(room, _waits_on_page, what="word that the answer waits on the page")
+    assert len(mio.phone) == 1, "an hour has not passed"
+
+
+def _waits_on_page(event: dict[str, object]) -> bool:
+    content = event["content"]
+    assert isinstance(content, dict)
+    return bool(content.get("jp.madoguchi.delivery", {}).get("state") == "on_page")
 
 
 async def test_forged_and_misdirected_webhooks_are_refused(setting: Setting, line: LineStandin) -> None:

@@ -45,6 +45,9 @@ export interface DeskFacts {
   readers: Reader[];
 }
 
+/** The token of a link, or the code that was given with it. */
+export type MoveLink = { token: string } | { code: string };
+
 export interface OpenedCase {
   case_id: string;
   room_id: string;
@@ -95,6 +98,8 @@ export interface WaitingCase {
   risk: Risk;
 }
 
+export type Standing = "asked" | "notified" | "opened" | "moved" | "declined" | "unreachable";
+
 export interface OwnCase {
   case_id: string;
   room_id: string;
@@ -113,6 +118,10 @@ export interface OwnCase {
   helping: boolean;
   /** Where its staff talk among themselves, once somebody has needed that. */
   side_room_id: string | null;
+  /** Where the person stands on the way from their app to the page. */
+  move: Standing | null;
+  /** The app that they have moved from. */
+  came_by: string | null;
 }
 
 export interface Queue {
@@ -207,6 +216,31 @@ export interface Channel {
   /** Those that it may be in. */
   modes: string[];
   changes: { at: number; by: string; mode_before: string | null; mode_after: string; reason: string | null }[];
+}
+
+export interface SuspensionPerson {
+  case_id: string;
+  risk: Risk;
+  state: string;
+  standing: Standing | null;
+  /** Where the case stays on the app: until when, and whether two people have signed. */
+  kept_until: number | null;
+  kept_signed: boolean;
+  counsellor: string | null;
+}
+
+/** A channel, its people, and how many of them would be left with nowhere to go if it closed now. */
+export interface Suspension {
+  channel_id: string;
+  kind: string;
+  name: string;
+  mode: string;
+  reason: string | null;
+  people: SuspensionPerson[];
+  counts: Record<string, number>;
+  nowhere: number;
+  closing: { by: string; at: number; reason: string; nowhere: number } | null;
+  planned: { mode: string; reason: string; at: number; by: string; refused: string | null } | null;
 }
 
 export interface DeskStatus {
@@ -320,7 +354,7 @@ export class Desk {
 
   async openCase(language: string): Promise<OpenedCase> {
     // Under the same key an arrival whose answer was lost is repeated, and opens no second case.
-    this.arrivalKey ??= Array.from(crypto.getRandomValues(new Uint8Array(24)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    this.arrivalKey ??= newArrivalKey();
     const body = { channel: "web", language, with_password: true, arrival_key: this.arrivalKey };
     const opened = await this.call<OpenedCase>("POST", "/cases", { body });
     this.arrivalKey = null;
@@ -345,6 +379,29 @@ export class Desk {
 
   keepReturnKey(id: string, secret: string): Promise<unknown> {
     return this.call("PUT", "/return_key", { body: { id, secret } });
+  }
+
+  /** What a link to a move leads to. Looking spends nothing. */
+  lookAtMove(link: MoveLink): Promise<{ passphrase: boolean; expires_at: number }> {
+    return this.call("POST", "/move/look", { body: link });
+  }
+
+  async confirmMove(link: MoveLink, passphrase: string | null): Promise<OpenedCase> {
+    // As with an arrival: when the answer is lost, the same key is given the same case again.
+    this.arrivalKey ??= newArrivalKey();
+    const words = passphrase === null ? {} : { passphrase };
+    const body = { ...link, ...words, with_password: true, arrival_key: this.arrivalKey };
+    const opened = await this.call<OpenedCase>("POST", "/move", { body });
+    this.arrivalKey = null;
+    return opened;
+  }
+
+  declineMove(link: MoveLink): Promise<unknown> {
+    return this.call("POST", "/move/decline", { body: link });
+  }
+
+  wantNews(wanted: boolean): Promise<unknown> {
+    return this.call("PUT", "/cases/mine/news", { body: { wanted } });
   }
 
   comeBack(id: string, secret: string): Promise<OpenedCase> {
@@ -444,8 +501,41 @@ export class Desk {
     return (await this.call<{ entries: AuditEntry[] }>("GET", "/audit", { query: { before } })).entries;
   }
 
-  switchChannel(id: string, mode: string, reason: string): Promise<unknown> {
-    return this.call("PUT", `/channels/${encodeURIComponent(id)}/mode`, { body: { mode, reason } });
+  switchChannel(id: string, mode: string, reason: string, sign = false): Promise<unknown> {
+    return this.call("PUT", `/channels/${encodeURIComponent(id)}/mode`, { body: { mode, reason, sign } });
+  }
+
+  suspension(id: string): Promise<Suspension> {
+    return this.call("GET", `/channels/${encodeURIComponent(id)}/suspension`);
+  }
+
+  withdrawSignature(id: string): Promise<Suspension> {
+    return this.call("DELETE", `/channels/${encodeURIComponent(id)}/closing`);
+  }
+
+  planSwitch(id: string, mode: string, reason: string, at: number): Promise<Suspension> {
+    return this.call("PUT", `/channels/${encodeURIComponent(id)}/plan`, { body: { mode, reason, at } });
+  }
+
+  cancelPlan(id: string): Promise<Suspension> {
+    return this.call("DELETE", `/channels/${encodeURIComponent(id)}/plan`);
+  }
+
+  keepCase(caseId: string, reason: string, until: number): Promise<unknown> {
+    return this.call("PUT", `/cases/${encodeURIComponent(caseId)}/keeping`, { body: { reason, until } });
+  }
+
+  signKeeping(caseId: string): Promise<unknown> {
+    return this.call("POST", `/cases/${encodeURIComponent(caseId)}/keeping/sign`, { body: {} });
+  }
+
+  endKeeping(caseId: string): Promise<unknown> {
+    return this.call("DELETE", `/cases/${encodeURIComponent(caseId)}/keeping`);
+  }
+
+  offerMove(caseId: string, passphrase: string | null): Promise<unknown> {
+    const body = passphrase === null ? {} : { passphrase };
+    return this.call("POST", `/cases/${encodeURIComponent(caseId)}/move`, { body });
   }
 
   settings(): Promise<DeskSettings> {
@@ -515,4 +605,8 @@ function asQuery(query: Query): string {
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => [key, String(value)]);
   return pairs.length > 0 ? "?" + new URLSearchParams(pairs).toString() : "";
+}
+
+function newArrivalKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(24)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -19,7 +19,7 @@ export interface Picture {
 export type MessageKind = "text" | "picture" | "unreadable" | "removed" | "other" | "joined" | "left";
 
 /** What a bridge says about a message's way to an app: the app has it, it waits, it may be blocked, it failed. */
-export type Delivery = "accepted" | "delayed" | "maybe_blocked" | "failed";
+export type Delivery = "accepted" | "delayed" | "maybe_blocked" | "on_page" | "failed";
 
 /** One line of a conversation in the order of the server. `at` is in milliseconds since 1970. */
 export interface Message {

@@ -4,7 +4,7 @@ import type { Delivery, Member, Message, Room } from "./chat";
 
 const CASE = "jp.madoguchi.case";
 const DELIVERY = "jp.madoguchi.delivery";
-const DELIVERIES: readonly unknown[] = ["accepted", "delayed", "maybe_blocked", "failed"] satisfies Delivery[];
+const DELIVERIES: readonly unknown[] = ["accepted", "delayed", "maybe_blocked", "on_page", "failed"] satisfies Delivery[];
 const TEXTS: readonly unknown[] = [MsgType.Text, MsgType.Notice, MsgType.Emote];
 
 /** The library's room as our own plain value. */

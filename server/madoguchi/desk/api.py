@@ -104,7 +104,7 @@ CHAPTERS: dict[str, list[Row]] = {
     ],
     "The bridges": [
         GET(DESK + "/bridge/errands", moving.list_errands, who=BRIDGE, tx=False),
-        POST(DESK + "/bridge/cases/{case_id}/ticket", moving.make_ticket, who=GHOST),
+        POST(DESK + "/bridge/ticket", moving.make_ticket, who=GHOST),
         POST(DESK + "/bridge/cases/{case_id}/told", moving.post_told, who=GHOST),
     ],
     "The keeper": [

@@ -21,6 +21,9 @@ USUAL_WAIT_MS = 30_000
 MOST_POSITION = 2**63 - 1
 
 
+ArrivalKey = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{22,100}$")]
+
+
 class Desk(msgspec.Struct, frozen=True):
     """reason: `hours` or `channel` when the web page takes no new cases; next_opening: milliseconds, or None."""
 
@@ -50,7 +53,7 @@ class OpenCase(msgspec.Struct):
     channel_id: Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")] | None = None
     language: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,35}$")] | None = None
     with_password: bool = False
-    arrival_key: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{22,100}$")] | None = None
+    arrival_key: ArrivalKey | None = None
 
 
 class OpenedCase(msgspec.Struct, frozen=True, omit_defaults=True):

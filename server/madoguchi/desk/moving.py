@@ -7,13 +7,15 @@ import msgspec
 from msgspec import Meta
 
 from madoguchi import errors
-from madoguchi.core.desk import moves
+from madoguchi.core.chat.sessions import Started
+from madoguchi.core.desk import cases, moves
 from madoguchi.core.desk.moves import Moving, Ticket
-from madoguchi.desk.arrival import OpenedCase, WaitQuery
+from madoguchi.desk.arrival import ArrivalKey, OpenedCase, WaitQuery
 from madoguchi.desk.counselling import Changed
 from madoguchi.desk.permissions import caller
 from madoguchi.storage import moves as stored
 from madoguchi.storage import stream
+from madoguchi.storage.cases import Case
 from madoguchi.storage.moves import Errand
 from madoguchi.web.endpoint import Call
 
@@ -37,8 +39,11 @@ class MoveLink(msgspec.Struct):
 
 
 class ConfirmMove(MoveLink):
+    """arrival_key: as with a new case; with the same key a request whose answer was lost can be repeated."""
+
     passphrase: Passphrase | None = None
     with_password: bool = False
+    arrival_key: ArrivalKey | None = None
 
 
 class Declined(msgspec.Struct, frozen=True):
@@ -89,6 +94,11 @@ async def confirm_move(call: Call, body: ConfirmMove) -> OpenedCase:
         session.must_not_be_suspended()
         if session.appservice is not None:
             raise errors.NotAllowed("Whom a bridge stands for stays on their app.")
+    if session is None and body.arrival_key is not None:
+        async with ctx.db.transaction() as tx:
+            before = await cases.arrived_before(ctx, tx, body.arrival_key, body.with_password)
+        if before is not None and before.session is not None:
+            return _opened(before.case, before.session, before.password)
     # A transaction of its own: a wrong passphrase stays counted when the answer is a refusal.
     async with ctx.db.transaction() as tx:
         left = await moves.check_passphrase(ctx, tx, body.token, body.code, body.passphrase)
@@ -96,11 +106,22 @@ async def confirm_move(call: Call, body: ConfirmMove) -> OpenedCase:
         raise errors.WrongPassphrase("This link asks for another passphrase.", tries_left=left)
     async with ctx.db.transaction() as tx:
         into = session.user_id if session is not None else None
-        moved = await moves.confirm(ctx, tx, body.token, body.code, into, with_password=body.with_password)
-    case, started = moved.case, moved.session
+        moved = await moves.confirm(
+            ctx,
+            tx,
+            body.token,
+            body.code,
+            into,
+            with_password=body.with_password,
+            arrival_key=body.arrival_key,
+        )
+    return _opened(moved.case, moved.session, moved.password)
+
+
+def _opened(case: Case, started: Started | None, password: str | None) -> OpenedCase:
     if started is None:
         return OpenedCase(case.id, case.room_id, case.user_id)
-    return OpenedCase(case.id, case.room_id, case.user_id, started.device_id, started.access_token, moved.password)
+    return OpenedCase(case.id, case.room_id, case.user_id, started.device_id, started.access_token, password)
 
 
 async def decline_move(call: Call, body: MoveLink) -> Declined:
@@ -136,9 +157,9 @@ async def list_errands(call: Call, query: WaitQuery) -> Errands:
         await ctx.hub.wait_for_desk(pos, min(left, LOOK_AGAIN_S))
 
 
-async def make_ticket(call: Call, case_id: str) -> Ticket:
-    """A link and a code for the person whom the calling ghost stands for, or stood for before they moved."""
-    return await moves.ticket(call.ctx, call.tx, case_id, call.session.user_id)
+async def make_ticket(call: Call) -> Ticket:
+    """A link and a code to the running case of whom the calling ghost stands for, or stood for before they moved."""
+    return await moves.ticket(call.ctx, call.tx, call.session.user_id)
 
 
 async def post_told(call: Call, case_id: str, body: Told) -> Noted:

@@ -1,8 +1,8 @@
 // Administration: the one-time link, staff, channels and how the house is.
 import {
   Desk, DeskError, type AddedStaff, type AuditEntry, type Channel, type DeskSettings, type DeskStatus,
-  type GuidanceEntry, type Me, type RiskWord, type RiskWords, type Role, type StaffMember, type SurveyMonth,
-  type Wording,
+  type GuidanceEntry, type Me, type RiskWord, type RiskWords, type Role, type StaffMember, type Suspension,
+  type SurveyMonth, type Wording,
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
 import type { Session } from "../../matrix";
@@ -40,6 +40,10 @@ export class Administration {
   added = $state.raw<AddedStaff | null>(null);
   /** A password that was just given to somebody who had lost theirs. */
   replaced = $state.raw<{ user_id: string; password: string } | null>(null);
+  /** The channel whose people are being looked at. */
+  suspension = $state.raw<Suspension | null>(null);
+  /** How many would be left with nowhere to go, where that was why a closing was refused. */
+  left = $state<number | null>(null);
   /** What the desk said about the last refusal. */
   refusal = $state<string | null>(null);
   private token: string | null = null;
@@ -164,8 +168,55 @@ export class Administration {
     }, false);
   }
 
-  async switchChannel(id: string, mode: string, reason: string): Promise<boolean> {
-    return this.act(() => this.around.desk.switchChannel(id, mode, reason));
+  /** `sign`: the closing is wanted although somebody would be left; a second administrator has to say so, too. */
+  async switchChannel(id: string, mode: string, reason: string, sign: boolean): Promise<boolean> {
+    this.left = null;
+    return this.act(async () => {
+      try {
+        await this.around.desk.switchChannel(id, mode, reason, sign);
+      } catch (error) {
+        if (error instanceof DeskError && error.errcode === "JP_MADOGUCHI_PEOPLE_LEFT") {
+          this.left = Number(error.fields["nowhere"]);
+        }
+        throw error;
+      }
+    });
+  }
+
+  modesOf(id: string): readonly string[] {
+    return this.channels?.find((channel) => channel.id === id)?.modes ?? [];
+  }
+
+  async lookAtChannel(id: string): Promise<void> {
+    try {
+      this.suspension = await this.around.desk.suspension(id);
+    } catch (error) {
+      this.refusal = reasonOf(error);
+    }
+  }
+
+  async withdrawSignature(id: string): Promise<boolean> {
+    return this.act(async () => void (this.suspension = await this.around.desk.withdrawSignature(id)));
+  }
+
+  async planSwitch(id: string, mode: string, reason: string, at: number): Promise<boolean> {
+    return this.act(async () => void (this.suspension = await this.around.desk.planSwitch(id, mode, reason, at)));
+  }
+
+  async cancelPlan(id: string): Promise<boolean> {
+    return this.act(async () => void (this.suspension = await this.around.desk.cancelPlan(id)));
+  }
+
+  async keepCase(id: string, caseId: string, reason: string, until: number): Promise<boolean> {
+    return this.act(() => this.around.desk.keepCase(caseId, reason, until).then(() => this.lookAtChannel(id)));
+  }
+
+  async signKeeping(id: string, caseId: string): Promise<boolean> {
+    return this.act(() => this.around.desk.signKeeping(caseId).then(() => this.lookAtChannel(id)));
+  }
+
+  async endKeeping(id: string, caseId: string): Promise<boolean> {
+    return this.act(() => this.around.desk.endKeeping(caseId).then(() => this.lookAtChannel(id)));
   }
 
   async putGuidance(id: string, wording: Wording): Promise<boolean> {

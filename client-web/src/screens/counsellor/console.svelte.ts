@@ -234,6 +234,12 @@ export class Console {
     this.hints.takeUp(caseId, word);
   }
 
+  /** Offers the person to go on in the sealed room. Raises DeskError. */
+  async offerMove(caseId: string, passphrase: string | null): Promise<void> {
+    await this.around.desk.offerMove(caseId, passphrase);
+    await this.lookAgain();
+  }
+
   /** Takes a break, or comes back. Raises DeskError. */
   async setAway(away: boolean): Promise<void> {
     this.me = await this.around.desk.setAway(away);

@@ -14,6 +14,8 @@ export interface Visit {
   store: string;
   /** The device's public key at its first start, null before that. */
   fingerprint: string | null;
+  /** Came from an app: the keeper lets this account in, with the history. */
+  moved?: boolean;
 }
 
 /** The part of Web Storage that is needed here. */

@@ -1,12 +1,16 @@
 // The young person's visit: from the start screen through waiting and talking to the end.
-import { Desk, DeskError, type DeskFacts, type MyCase, type OpenedCase } from "../../desk/api";
+import { Desk, DeskError, type DeskFacts, type MyCase, type MoveLink, type OpenedCase } from "../../desk/api";
 import type { GuidanceList } from "../../guidance/list";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
 import { Conversation } from "../conversation/conversation.svelte";
 import { STORE_PREFIX, type Traces, type Visit } from "./traces";
 
-export type Stage = "start" | "returning" | "beginning" | "room" | "elsewhere" | "lost";
+export type Stage = "start" | "moving" | "returning" | "beginning" | "room" | "elsewhere" | "lost";
 export type Trouble = "unreachable" | "refused" | "busy" | null;
+
+/** Why a link or code to a move did not work. */
+export type MoveTrouble =
+  "unknown" | "used" | "expired" | "ended" | "locked" | "passphrase" | "busy" | "unreachable" | "own";
 
 /** What the visit needs from outside; tests bring their own. */
 export interface Surroundings {
@@ -49,6 +53,13 @@ export class Youth {
   remembered = $state(false);
   /** Why somebody could not come back. */
   refused = $state<"unknown" | "destroyed" | "busy" | "unreachable" | null>(null);
+  /** The link or code by which somebody comes from an app, and what is known of it. */
+  move = $state.raw<{ link: MoveLink; passphrase: boolean | null; triesLeft: number | null } | null>(null);
+  moveTrouble = $state<MoveTrouble | null>(null);
+  confirming = $state(false);
+  /** Whether the app that somebody came from may say that there is news. */
+  news = $state(true);
+  newsTrouble = $state(false);
   /** The case is open again, its earlier messages could not be. */
   withoutPast = $state(false);
   renewed = $state(false);
@@ -56,23 +67,95 @@ export class Youth {
   private visit: Visit | null = null;
   private chat: Chat | null = null;
   private polling: AbortController | null = null;
+  private pastLoaded = false;
 
   readonly closed = $derived(this.mine?.state === "closed" || this.mine?.state === "purged");
 
   constructor(private readonly around: Surroundings) {}
 
+  /** Came from an app; what was said there opens as soon as the keeper has let this account in. */
+  get moved(): boolean {
+    return this.visit?.moved ?? false;
+  }
+
   get ownUserId(): string | null {
     return this.visit?.session.userId ?? null;
   }
 
-  /** Called once, when the page is there. */
-  async arrive(): Promise<void> {
+  /** Called once, when the page is there. `token`: of a link from an app, which goes before any earlier visit. */
+  async arrive(token: string | null = null): Promise<void> {
     const { traces } = this.around;
     this.visit = traces.visit;
     this.remembered = traces.remembered;
     void this.look();
     void this.around.removeStores(STORE_PREFIX, this.visit?.store ?? null);
+    if (token !== null) await this.lookAtMove({ token });
+    else if (this.visit) await this.goOn(false);
+  }
+
+  /** Shows what a link or code leads to; nothing is spent by it. */
+  async lookAtMove(link: MoveLink): Promise<void> {
+    this.stage = "moving";
+    this.move = { link, passphrase: null, triesLeft: null };
+    this.moveTrouble = null;
+    try {
+      const { passphrase } = await this.around.desk.lookAtMove(link);
+      this.move = { link, passphrase, triesLeft: null };
+    } catch (error) {
+      this.moveTrouble = asMoveTrouble(error);
+    }
+  }
+
+  /** The person's own word: the case goes on here. */
+  async confirmMove(passphrase: string | null): Promise<void> {
+    const { move } = this;
+    if (!move || this.confirming) return;
+    this.confirming = true;
+    this.moveTrouble = null;
+    try {
+      const opened = await this.around.desk.confirmMove(move.link, passphrase);
+      this.around.traces.clear();
+      this.visit = { ...this.visitOf(opened), moved: true };
+      this.around.traces.visit = this.visit;
+      this.move = null;
+      await this.goOn(false);
+    } catch (error) {
+      this.moveTrouble = asMoveTrouble(error);
+      if (this.moveTrouble === "passphrase" && error instanceof DeskError) {
+        const left = error.fields["tries_left"];
+        this.move = { ...move, passphrase: true, triesLeft: typeof left === "number" ? left : null };
+      }
+    } finally {
+      this.confirming = false;
+    }
+  }
+
+  /** The person would rather stay on their app; the link goes on working. */
+  async stayOnApp(): Promise<void> {
+    const { move } = this;
+    if (move && this.moveTrouble === null) await this.around.desk.declineMove(move.link).catch(() => undefined);
+    await this.leaveMove();
+  }
+
+  /** Away from the page of the move: to the conversation that there was, or to the start. */
+  async leaveMove(): Promise<void> {
+    this.move = null;
+    this.moveTrouble = null;
+    this.stage = "start";
     if (this.visit) await this.goOn(false);
+  }
+
+  /** Whether the app may say that there is news. */
+  async wantNews(wanted: boolean): Promise<void> {
+    const before = this.news;
+    this.news = wanted;
+    this.newsTrouble = false;
+    try {
+      await this.around.desk.wantNews(wanted);
+    } catch {
+      this.news = before;
+      this.newsTrouble = true;
+    }
   }
 
   /** Asks how the desk stands; again and again while the start screen is shown. */
@@ -186,6 +269,7 @@ export class Youth {
       this.chat = chat;
       chat.watch((roomId) => {
         if (roomId === null) this.connection = chat.connection;
+        else this.loadPastOnce();
         if (chat.connection === "signed_out") this.lose();
       });
       await chat.start();
@@ -193,8 +277,13 @@ export class Youth {
       // Signed before it writes: the same identity goes on, and nobody takes this phone for a stranger's.
       if (kept) this.withoutPast = !(await chat.openWith(kept).then(() => true, () => false));
       this.conversation?.attach(chat);
+      if (visit.moved) {
+        // Only a cross-signed device is given the history of what it enters.
+        await chat.crossSign(visit.password);
+        chat.acceptInvitationsFrom(await this.keeperId());
+      }
       this.keys = "open";
-      void this.conversation?.loadHistory();
+      this.loadPastOnce();
       // Messages go first: this only lets other clients tell this device from a planted one.
       await this.conversation?.outbox.idle(FIRST_WORDS_MS);
       await chat.crossSign(visit.password).catch(() => undefined);
@@ -263,6 +352,7 @@ export class Youth {
     }
     const { traces } = this.around;
     this.around.desk.token = visit.session.accessToken;
+    this.pastLoaded = false;
     this.conversation = new Conversation({
       roomId: visit.roomId,
       keep: (drafts) => (traces.drafts = drafts),
@@ -324,6 +414,20 @@ export class Youth {
     }
   }
 
+  // What was said before is fetched when the room has been entered, once.
+  private loadPastOnce(): void {
+    const { visit, conversation } = this;
+    if (this.pastLoaded || !visit || !conversation || this.keys !== "open") return;
+    if (visit.moved && this.chat?.room(visit.roomId)?.membership !== "join") return;
+    this.pastLoaded = true;
+    void conversation.loadHistory();
+  }
+
+  private async keeperId(): Promise<string> {
+    if (!this.facts) await this.look();
+    return this.facts?.keeper_user_id ?? `@keeper:${serverOf(this.visit?.session.userId ?? "")}`;
+  }
+
   private giveWay(): void {
     this.stop();
     this.stage = "elsewhere";
@@ -370,6 +474,17 @@ function asRefusal(error: unknown): "unknown" | "destroyed" | "busy" | "unreacha
   if (error.status === 403) return "unknown";
   if (error.status === 404) return "destroyed";
   return error.status === 429 ? "busy" : "unreachable";
+}
+
+function asMoveTrouble(error: unknown): MoveTrouble {
+  if (!(error instanceof DeskError) || error.status === 0 || error.status >= 500) return "unreachable";
+  if (error.status === 429) return "busy";
+  if (error.errcode === "JP_MADOGUCHI_PASSPHRASE") return "passphrase";
+  const reason = error.fields["reason"];
+  if (error.status === 410 && (reason === "used" || reason === "expired" || reason === "ended" || reason === "locked")) {
+    return reason;
+  }
+  return error.status === 409 ? "own" : "unknown";
 }
 
 function serverOf(userId: string): string {

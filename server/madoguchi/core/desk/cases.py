@@ -71,7 +71,7 @@ async def arrive(
     """
     way = await channels.of_arrival(tx, channel, channel_id)
     if user_id is None and arrival_key is not None:
-        again = await _arrived_before(ctx, tx, arrival_key, with_password)
+        again = await arrived_before(ctx, tx, arrival_key, with_password)
         if again is not None:
             return again
     if user_id is not None:
@@ -92,7 +92,7 @@ async def arrive(
         user_id = await accounts.create(ctx, tx, None, password=password, kind="youth", password_is_random=True)
         started = await sessions.start(ctx, tx, user_id)
         if arrival_key is not None:
-            await stored.insert_arrival(tx, _digest(arrival_key), user_id, ctx.clock.now())
+            await stored.insert_arrival(tx, arrival_digest(arrival_key), user_id, ctx.clock.now())
     case_id = ids.letters(16)
     # From here to the commit everybody else who writes waits: the room's events have taken the stream.
     room_id = await case_room.open_room(ctx, tx, case_id, user_id, way.kind)
@@ -101,9 +101,9 @@ async def arrive(
     return Arrived(case, started, password)
 
 
-async def _arrived_before(ctx: Context, tx: Tx, arrival_key: str, with_password: bool) -> Arrived | None:
+async def arrived_before(ctx: Context, tx: Tx, arrival_key: str, with_password: bool) -> Arrived | None:
     """The running case that was opened under the key, with a session and a password of its own for this answer."""
-    digest = _digest(arrival_key)
+    digest = arrival_digest(arrival_key)
     await stored.lock_person(tx, digest.hex())
     user_id = await stored.get_arrival(tx, digest, ctx.clock.now() - ARRIVAL_REPEATED_WITHIN)
     running = None if user_id is None else await stored.get_running_case(tx, user_id)
@@ -115,7 +115,8 @@ async def _arrived_before(ctx: Context, tx: Tx, arrival_key: str, with_password:
     return Arrived(running, await sessions.start(ctx, tx, running.user_id), password)
 
 
-def _digest(arrival_key: str) -> bytes:
+def arrival_digest(arrival_key: str) -> bytes:
+    """Under what an arrival is remembered."""
     return hashlib.sha256(arrival_key.encode()).digest()
 
 

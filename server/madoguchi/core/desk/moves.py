@@ -92,17 +92,17 @@ async def offer_all(ctx: Context, tx: Tx, channel_id: str, by: str) -> int:
     return len(offered)
 
 
-async def ticket(ctx: Context, tx: Tx, case_id: CaseID, ghost: UserID) -> Ticket:
-    """A link and a code for the person whom a ghost stands for, or stood for before they moved.
+async def ticket(ctx: Context, tx: Tx, ghost: UserID) -> Ticket:
+    """A link and a code to the running case of whom a ghost stands for, or stood for before they moved.
 
-    Raises NotFound for a case that is not theirs, Conflict for one that has ended.
+    Raises NotFound where there is none.
     """
-    case = await stored_cases.lock_case(tx, case_id)
+    found = await stored_cases.get_running_case(tx, ghost)
+    case_id = found.id if found is not None else await stored.get_moved_case(tx, ghost)
+    case = await stored_cases.lock_case(tx, case_id) if case_id is not None else None
+    if case is None or case_id is None or not case.running:
+        raise errors.NotFound("There is no case to go on with.")
     move = await stored.lock_move(tx, case_id)
-    if case is None or ghost not in (case.user_id, move.ghost if move else None):
-        raise errors.NotFound("There is no such case.")
-    if not case.running:
-        raise errors.Conflict("This case has ended.")
     at = ctx.clock.now()
     if move is None:
         await stored.put_move(tx, case_id, case.channel_id, ghost, at, ghost, None)
@@ -165,9 +165,18 @@ async def check_passphrase(ctx: Context, tx: Tx, token: str | None, code: str | 
 
 
 async def confirm(
-    ctx: Context, tx: Tx, token: str | None, code: str | None, into: UserID | None, *, with_password: bool
+    ctx: Context,
+    tx: Tx,
+    token: str | None,
+    code: str | None,
+    into: UserID | None,
+    *,
+    with_password: bool,
+    arrival_key: str | None = None,
 ) -> Moved:
     """Moves the case of a link, whose passphrase has been checked, to a new account, or to `into`.
+
+    arrival_key: as in `cases.arrive`, remembered with a new account.
 
     Raises NotAllowed for a link that opens nothing and for staff, LinkSpent for one that has been used, has run out,
     had too many wrong passphrases, or whose case has ended; Conflict for somebody who has a case of their own already.
@@ -188,6 +197,8 @@ async def confirm(
     if into is None:
         into = await accounts.create(ctx, tx, None, password=password, kind="youth", password_is_random=True)
         started = await sessions.start(ctx, tx, into)
+        if arrival_key is not None:
+            await stored_cases.insert_arrival(tx, cases.arrival_digest(arrival_key), into, at)
         channel_id = "web"
     await stored.update_person(tx, case.id, into, channel_id, at)
     await stored.update_moved(tx, case.id, at)

@@ -1,0 +1,138 @@
+"""Moving 引っ越し: brings people on an app the offers of the desk, and that there is news for who has moved.
+
+A link is fetched when a notice is queued, so it lies nowhere but in the sealed outbox. What the app said of an offer
+goes back to the desk like the outcome of any message: it is asked again until the desk has heard it.
+"""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import msgspec
+import structlog
+
+from . import notices, store
+from .channels import Channels
+from .config import Config
+from .desk import Desk, Refused, Ticket, Unreachable
+from .intake import milliseconds
+from .outbox import Outbox
+
+log = structlog.stdlib.get_logger(__name__)
+
+OFFER = "notice:move:"
+POLL_MS = 25_000
+AT_ONCE = 16
+REST_SECONDS = 1.0
+NEWS_EVERY_MS = 60 * 60 * 1000
+
+
+class Errand(msgspec.Struct, frozen=True):
+    """What the desk wants a ghost's person to be brought: the `offer` of a move, or that there is `news`."""
+
+    kind: str
+    case_id: str
+    user_id: str
+
+
+class Moves:
+    """`run` never ends by itself."""
+
+    def __init__(self, pool: asyncpg.Pool, config: Config, channels: Channels, desk: Desk, outbox: Outbox) -> None:
+        self._pool = pool
+        self._config = config
+        self._channels = channels
+        self._desk = desk
+        self._outbox = outbox
+
+    async def run(self) -> None:
+        after: int | None = None
+        while True:
+            try:
+                after = await self._ask(after)
+            except (Unreachable, Refused, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("errands wait", error=type(error).__name__)
+                after = None
+                await asyncio.sleep(REST_SECONDS)
+
+    async def _ask(self, after: int | None) -> int:
+        pos, errands = await self._desk.list_errands(after, POLL_MS)
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def bring(errand: Errand) -> bool:
+            async with places:
+                return await self._bring(errand)
+
+        done = await asyncio.gather(*(bring(msgspec.convert(errand, Errand)) for errand in errands))
+        if not all(done):
+            await asyncio.sleep(REST_SECONDS)
+        return pos
+
+    async def _bring(self, errand: Errand) -> bool:
+        """Whether the errand was taken; one that could not be is asked for again."""
+        try:
+            person = await store.get_person_of(self._pool, errand.user_id)
+            if person is None:
+                # A ghost of another time, or of another bridge: nobody can be told.
+                await self._desk.tell(errand.case_id, errand.user_id, "queued")
+                await self._desk.tell(errand.case_id, errand.user_id, "unreachable")
+                return True
+            if errand.kind == "offer":
+                await self._offer(person, errand)
+                await self._desk.tell(errand.case_id, errand.user_id, "queued")
+            else:
+                cause = f"news:{errand.case_id}:{milliseconds() // NEWS_EVERY_MS}"
+                await self._outbox.put_notice(self._pool, person.channel_id, person.person, cause, notices.NEWS)
+                self._outbox.wake()
+                await self._desk.tell(errand.case_id, errand.user_id, "news")
+        except (Unreachable, Refused) as error:
+            log.warning("errand waits", case_id=errand.case_id, kind=errand.kind, error=type(error).__name__)
+            return False
+        return True
+
+    async def _offer(self, person: store.Person, errand: Errand) -> None:
+        ticket = await self._desk.make_ticket(errand.user_id)
+        text = await self.text_of(person.channel_id, ticket)
+        # By the link: another offer is another notice.
+        cause = f"{OFFER.removeprefix('notice:')}{errand.case_id}:{ticket.expires_at}"
+        await self._outbox.put_notice(self._pool, person.channel_id, person.person, cause, text)
+        self._outbox.wake()
+
+    async def text_of(self, channel_id: str, ticket: Ticket) -> str:
+        """The words of an offer, as the channel stands; with the hotlines where no content crosses it any more."""
+        channel = self._channels.get(channel_id)
+        app, mode = (channel.network.title, channel.mode) if channel else ("", "closed")
+        stopped = mode in ("notice_only", "closed", "emergency")
+        guidance: list[dict[str, Any]] = await self._desk.list_guidance() if stopped else []
+        return notices.move(app, ticket.url, ticket.code, stopped, guidance)
+
+    async def link_for(self, person: store.Person) -> Ticket | None:
+        """A link to the person's running or moved case, to answer them with; None where there is none."""
+        if person.user_id is None:
+            return None
+        try:
+            return await self._desk.make_ticket(person.user_id)
+        except Refused:
+            return None
+
+    async def tell(self, item: store.Leaving, outcome: str) -> None:
+        """Reports to the desk what the app said of an offer. Raises Unreachable."""
+        case_id = item.event_key.removeprefix(OFFER).rpartition(":")[0]
+        person = await store.get_person(self._pool, item.person)
+        if person is None or person.user_id is None:
+            return
+        try:
+            await self._desk.tell(case_id, person.user_id, "notified" if outcome == "accepted" else "unreachable")
+        except Refused as refused:
+            log.info("offer not reported", case_id=case_id, errcode=refused.errcode)
+
+    async def news(self, person: store.Person, cause: str) -> None:
+        """Tells the person, at most once an hour, that something waits for them on the page. Raises Unreachable."""
+        now = milliseconds()
+        ticket = await self.link_for(person)
+        async with self._pool.acquire() as db, db.transaction():
+            if not await store.may_notice(db, person.person, now, now - NEWS_EVERY_MS):
+                return
+            text = notices.NEWS if ticket is None else notices.news(ticket.url, ticket.code)
+            await self._outbox.put_notice(db, person.channel_id, person.person, f"news:{cause}", text)
+        self._outbox.wake()

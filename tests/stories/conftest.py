@@ -1,0 +1,63 @@
+"""A house that calls a stand-in in the place of LINE, and a counsellor at a client of their own."""
+
+import os
+import secrets
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.house import MADOGUCHI, House, free_port
+from tests.standins.counsellor import CounsellorClient
+from tests.standins.line import LineStandin
+
+
+@dataclass
+class Setting:
+    house: House
+    port: int
+    secret: str
+    token: str
+
+    def channel(self, *words: str) -> str:
+        """`madoguchi channel …` on the running house, as its operator would."""
+        environment = os.environ | {"LINE_CHANNEL_SECRET": self.secret, "LINE_CHANNEL_ACCESS_TOKEN": self.token}
+        command = [MADOGUCHI, "channel", *words, "--data", str(self.house.data)]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="session")
+def setting() -> Iterator[Setting]:
+    """A house that calls the stand-in instead of LINE, with two LINE channels: a relay and a contact point."""
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="mado-", dir=os.environ.get("MADOGUCHI_TEST_TMP", "/tmp")) as directory:
+        house = House(Path(directory) / "data", env={"MADOGUCHI_LINE_API_BASE": f"http://127.0.0.1:{port}"})
+        house.opens()
+        setting = Setting(house, port, secrets.token_hex(16), secrets.token_urlsafe(24))
+        try:
+            setting.channel("add", "line", "--mode", "relay", "--reason", "exercise of the tests")
+            setting.channel("add", "line", "--id", "line-notices")
+            yield setting
+        finally:
+            house.closes()
+
+
+@pytest.fixture
+async def line(setting: Setting) -> AsyncIterator[LineStandin]:
+    line = LineStandin(channel_secret=setting.secret, access_token=setting.token)
+    await line.start(setting.port)
+    line.connect(setting.house.facts["bridges_url"], "line")
+    yield line
+    await line.stop()
+
+
+@pytest.fixture
+async def ken(setting: Setting, tmp_path: Path) -> AsyncIterator[CounsellorClient]:
+    staff = setting.house.staff[0]
+    async with CounsellorClient(setting.house.base_url, staff.user_id, staff.password, tmp_path / "ken") as ken:
+        yield ken
+        for case in (await ken.queue())["mine"]:
+            await ken.closes(case["case_id"])
