@@ -93,7 +93,8 @@ export class Console {
   private readonly hints = new Hints((aside) => this.keepAside(aside));
 
   readonly unread = $derived(
-    this.seats.reduce((sum, { ended, conversation, side }) => sum + (ended ? 0 : conversation.unread + (side?.unread ?? 0)), 0),
+    this.seats.filter(({ ended }) => !ended)
+      .reduce((sum, { conversation, side }) => sum + conversation.unread + (side?.unread ?? 0), 0),
   );
 
   constructor(private readonly around: ConsoleSurroundings) {}
@@ -471,7 +472,8 @@ export class Console {
       const own = running.get(seat.case.room_id);
       running.delete(seat.case.room_id);
       if (!own) return { ...seat, ended: true };
-      return { ...seat, case: own, ended: false, heir: seat.ended ? null : seat.heir, side: this.sideOf(own, seat.side) };
+      const side = this.sideOf(own, seat.side);
+      return { ...seat, case: own, ended: false, heir: seat.ended ? null : seat.heir, side };
     });
     for (const own of running.values()) {
       const conversation = this.conversationIn(own.room_id, own.user_id);
