@@ -34,7 +34,9 @@ export default defineConfig(({ mode }) => {
       },
     },
     server: {
-      proxy: { "/_matrix": desk, "/_madoguchi": desk, "/.well-known": desk },
+      proxy: Object.fromEntries(
+        ["/_matrix", "/_madoguchi", "/.well-known", "/icons", "/manifest.webmanifest"].map((path) => [path, desk]),
+      ),
     },
     test: {
       environment: "node",

@@ -95,7 +95,7 @@ export class FakeChat implements Chat {
 export const FACTS: DeskFacts = {
   name: "相談窓口", server_name: "desk", open: true, reason: null, next_opening: null, waiting: 0, staff_present: 1,
   estimate_minutes: null, guidance: [], holidays: { from: "2026-04-05", to: "2027-04-06", days: [] },
-  quick_exit_url: "https://example.org/", keeper_user_id: KEEPER, readers: [],
+  app_name: "", quick_exit_url: "https://example.org/", keeper_user_id: KEEPER, readers: [],
 };
 
 export const MINE: MyCase = {

@@ -29,6 +29,7 @@ from madoguchi.web import health
 from madoguchi.web.dispatch import Dispatch
 from madoguchi.web.endpoint import Row
 from madoguchi.web.guidance_page import GuidancePage
+from madoguchi.web.installable import Installable
 from madoguchi.web.limits import Limits
 from madoguchi.web.static import Static, find_root
 
@@ -104,7 +105,8 @@ async def run(settings: Settings) -> None:
     for sign in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sign, stopping.set)
     async with open_context(settings) as ctx:
-        dispatch = Dispatch(ctx, rows(), GuidancePage(ctx, Static(find_root(), settings)))
+        static = Static(find_root(), settings)
+        dispatch = Dispatch(ctx, rows(), Installable(settings, static, GuidancePage(ctx, static)))
         server = web.Server(
             dispatch,
             access_log=None,

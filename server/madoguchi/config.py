@@ -91,6 +91,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     quick_exit_url: Annotated[str, Meta(description="Harmless page that the quick exit goes to.")] = (
         "https://www.jma.go.jp/bosai/forecast/"
     )
+    app_name: Annotated[
+        str, Meta(max_length=30, description="What the page is called in titles and on a phone's home screen.")
+    ] = ""
+    app_icon: Annotated[str, Meta(description="Its icon there: a square PNG of 512 pixels or more.")] = ""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="How much is logged.")] = "info"
     bus: Annotated[Literal["postgres"], Meta(description="What carries wake-ups between `serve` processes.")] = (
         "postgres"
@@ -307,7 +311,7 @@ def _line_of(name: str, text: str) -> int:
 def _relative_paths(name: str, raw: Any, path: Path) -> Any:
     """Paths in a settings file are relative to the file, so that it means the same from any folder."""
     base = path.absolute().parent
-    if name == "data" and isinstance(raw, str):
+    if name in ("data", "app_icon") and isinstance(raw, str) and raw:
         return str(base / Path(raw).expanduser())
     if name == "appservices" and isinstance(raw, list):
         return [str(base / Path(item).expanduser()) if isinstance(item, str) else item for item in raw]
@@ -389,6 +393,23 @@ def _check_file(value: Path) -> None:
         raise ValueError(f"{value} is not a file")
 
 
+def _check_one_line(value: str) -> None:
+    if not value.isprintable():
+        raise ValueError("must be one line of text")
+
+
+def _check_icon(value: str) -> None:
+    try:
+        with Path(value).open("rb") as file:
+            start = file.read(24)
+    except OSError:
+        raise ValueError(f"{value} is not a file") from None
+    # PNG specification, "PNG signature" and "IHDR".
+    width, height = int.from_bytes(start[16:20]), int.from_bytes(start[20:24])
+    if start[:8] != b"\x89PNG\r\n\x1a\n" or start[12:16] != b"IHDR" or width != height or not 512 <= width <= 4096:
+        raise ValueError(f"{value} must be a square PNG of 512 to 4096 pixels")
+
+
 def _check_network(value: str) -> None:
     ipaddress.ip_network(value)
 
@@ -401,6 +422,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "line_api_base": _check_base_url,
     "line_data_base": _check_base_url,
     "quick_exit_url": _check_http_url,
+    "app_name": _check_one_line,
+    "app_icon": _check_icon,
     "database_url": _check_database_url,
     "appservices": _check_file,
     "media_s3_endpoint": _check_http_url,

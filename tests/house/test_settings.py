@@ -48,6 +48,9 @@ def test_a_flag_beats_the_environment_and_that_beats_the_file(tmp_path: Path) ->
         ('limits = "on"\n[listen]\nhost = "x"\n', "line 2: wrong value"),
         ('limits = "on"\n\nlisten = \n', "line 3: not valid TOML"),
         ('limits = "on"\nlimits = "off"\n', "line 2: not valid TOML"),
+        ('app_name = "two\\nlines"\n', "line 1: .* one line"),
+        ('app_icon = "madoguchi.toml"\n', "line 1: .* must be a square PNG"),
+        ('app_icon = "nowhere.png"\n', "line 1: .*nowhere.png is not a file"),
         ('registration = "token"\n', "line 1: .* registration_token must be set"),
     ],
 )

@@ -40,6 +40,8 @@ export interface DeskFacts {
   estimate_minutes: Minutes | null;
   guidance: Guidance[];
   holidays: Holidays;
+  /** What the page calls itself where others may see it; empty: as it likes. */
+  app_name: string;
   quick_exit_url: string;
   keeper_user_id: string;
   readers: Reader[];

@@ -25,7 +25,10 @@ ArrivalKey = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{22,100}$")]
 
 
 class Desk(msgspec.Struct, frozen=True):
-    """reason: `hours` or `channel` when the web page takes no new cases; next_opening: milliseconds, or None."""
+    """reason: `hours` or `channel` when the web page takes no new cases; next_opening: milliseconds, or None.
+
+    app_name: what the page calls itself where others may see it; empty = as it likes.
+    """
 
     name: str
     server_name: str
@@ -37,6 +40,7 @@ class Desk(msgspec.Struct, frozen=True):
     estimate_minutes: Estimate | None
     guidance: list[Guidance]
     holidays: Holidays
+    app_name: str
     quick_exit_url: str
     keeper_user_id: str
     readers: list[Reader]
@@ -115,6 +119,7 @@ async def get_desk(call: Call) -> Desk:
         estimate_minutes=board.estimate(len(board.waiting) + 1) if closed is None else None,
         guidance=await guidance.list_guidance(tx, at),
         holidays=guidance.holidays(at),
+        app_name=ctx.settings.app_name,
         quick_exit_url=ctx.settings.quick_exit_url,
         keeper_user_id=case_room.keeper_id(ctx),
         readers=await readers.list_readers(tx),

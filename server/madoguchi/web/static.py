@@ -137,10 +137,10 @@ class Static:
         caching = A_YEAR if name.startswith("/assets/") else ASK_EVERY_TIME
         return {**self._safety, "Content-Type": TYPES[file.suffix], "Cache-Control": caching, "Vary": "Accept-Encoding"}
 
-    def made(self, body: bytes, content_type: str, etag: str | None = None) -> web.Response:
+    def made(self, body: bytes, content_type: str, etag: str | None = None, *, status: int = 200) -> web.Response:
         """What is made here and asked for every time, with the headers of all pages."""
         headers = {**self._safety, "Cache-Control": ASK_EVERY_TIME, "Content-Type": content_type}
-        return web.Response(body=body, headers=headers | ({"ETag": etag} if etag else {}))
+        return web.Response(status=status, body=body, headers=headers | ({"ETag": etag} if etag else {}))
 
     def page(self, status: int, html: str, headers: dict[str, str] | None = None) -> web.Response:
         """A page that is made here, with the headers of all pages."""
