@@ -3,6 +3,7 @@ import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vitest/config";
 import { brotliAssets } from "./tools/brotli-assets.ts";
 import { guidancePage } from "./tools/guidance-page.ts";
+import { serviceWorker } from "./tools/service-worker.ts";
 import { stripWasmNames } from "./tools/strip-wasm-names.ts";
 
 const desk = process.env["MADOGUCHI_DEV_SERVER"] ?? "http://127.0.0.1:8008";
@@ -18,7 +19,7 @@ export default defineConfig(({ mode }) => {
   const pages = PAGES[mode] ?? { ...PAGES["youth"], ...PAGES["staff"] };
   const first = mode !== "staff";
   return {
-    plugins: [svelte(), stripWasmNames(), ...(first ? [guidancePage()] : []), brotliAssets()],
+    plugins: [svelte(), stripWasmNames(), ...(first ? [guidancePage(), serviceWorker()] : []), brotliAssets()],
     publicDir: first ? "public" : false,
     build: {
       target: "es2022",

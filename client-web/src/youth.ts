@@ -6,6 +6,7 @@ import { fetchList } from "./guidance/list";
 import { newStorageKey, openChat, removeStores, signIn, signOut, warmUp } from "./matrix";
 import App from "./screens/youth/App.svelte";
 import { hold } from "./screens/hold";
+import { Background } from "./screens/youth/background";
 import { Traces } from "./screens/youth/traces";
 import { Youth } from "./screens/youth/visit.svelte";
 
@@ -23,6 +24,8 @@ const traces = new Traces(allowed(() => sessionStorage), allowed(() => localStor
 const chosen = traces.language;
 speak(chosen !== null && chosen in NAMES ? (chosen as Language) : preferred(OFFERED, navigator.languages));
 
+const background = new Background();
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const youth = new Youth({
   desk: new Desk(),
   traces,
@@ -34,7 +37,8 @@ const youth = new Youth({
   hold,
   guidance: fetchList,
   phrase: () => import("./screens/youth/phrase"),
-  pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  pause,
+  background,
 });
 // A link from an app: what opens it stands behind the #, so that no server and no preview ever gets it by itself.
 const move = /^#move=([A-Za-z0-9_-]+)$/.exec(location.hash)?.[1] ?? null;
@@ -45,5 +49,10 @@ target?.replaceChildren();
 if (target) mount(App, { target, props: { youth, traces, languages: OFFERED, move } });
 performance.mark("usable");
 
-// The encryption is large: it loads behind the first paint, while the start screen is read.
-requestAnimationFrame(() => setTimeout(() => void warmUp(), 0));
+// The encryption is large: it loads behind the first paint, while the start screen is read. Then what is kept for when
+// nothing can be reached.
+const ahead = async (): Promise<void> => {
+  await Promise.race([warmUp(), pause(10_000)]);
+  await background.start();
+};
+requestAnimationFrame(() => setTimeout(() => void ahead(), 0));

@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { expect, test } from "vitest";
 import hotlines from "../guidance/guidance.json";
 import { guidanceHtml } from "../tools/guidance-page";
+import { buildOf } from "../tools/service-worker";
 import { withoutNames } from "../tools/strip-wasm-names";
 
 test("the encryption's module loses its names and nothing else", () => {
@@ -29,4 +30,18 @@ test("the guidance page works without script and names every number", () => {
     expect(html).toContain(`href="tel:${phone.replaceAll("-", "")}"`);
     expect(html).toContain(`data-id="${id}"`);
   }
+});
+
+test("the service worker knows the page's files by their bytes, the others by their names, and another build by both", () => {
+  const files = ["index.html", "assets/a-1.js", "assets/a-1.css", "assets/b-1.wasm", "guidance/index.html"];
+  const page = '<script src="/assets/a-1.js"></script><link href="/assets/a-1.css"><link href="/favicon.svg">';
+  const read = (more: string) => (name: string) => Buffer.from(name === "index.html" ? page + more : name);
+  const build = buildOf(files, read(""));
+  expect(Object.keys(build.shell)).toEqual([
+    "/", "/assets/a-1.js", "/assets/a-1.css", "/favicon.svg", "/guidance/guidance.css", "/guidance/guidance.js",
+  ]);
+  expect(build.rest).toEqual(["/assets/b-1.wasm"]);
+  const other = buildOf(files, read(" "));
+  expect(other.shell["/"]).not.toBe(build.shell["/"]);
+  expect(other.version).not.toBe(build.version);
 });

@@ -32,6 +32,7 @@ beforeEach(() => {
     removeStores: vi.fn(async () => undefined),
     hold: vi.fn(async () => true),
     pause: () => new Promise(() => undefined),
+    background: { leave: vi.fn() },
     guidance: vi.fn(async () => null),
     phrase: async () => ({
       newPhrase: () => ["a", "b"],
@@ -149,6 +150,7 @@ describe("leaving", () => {
     const youth = await begun();
     around.traces.language = "en";
     const session = youth.vanish();
+    expect(around.background.leave).toHaveBeenCalledOnce();
     expect(session?.accessToken).toBe("t1");
     expect([...storage.data]).toEqual([]);
     expect(chat.stopped).toBe(true);

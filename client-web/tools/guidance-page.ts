@@ -39,12 +39,12 @@ export function guidanceHtml(hotlines: readonly Hotline[]): string {
 <main>
   <h1>電話で話せるところ</h1>
   <p>名前を 言わなくても だいじょうぶです。<br><span lang="en">You do not have to give your name.</span></p>
+  <p id="age" role="status" hidden></p>
   <ul>
 <!--entries-->
 ${rows.join("\n")}
 <!--/entries-->
   </ul>
-  <p id="age" role="status" hidden></p>
   <p><a href="/">チャットで相談する</a> ・ <a href="/" lang="en" hreflang="en">Chat with a counsellor</a></p>
 </main>
 </body>

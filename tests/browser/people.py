@@ -89,12 +89,17 @@ class YoungPerson(Visitor):
     async def arrives(
         cls, browser: Browser, house: House, *, language: str = "ja", address: str | None = None, **context: Any
     ) -> "YoungPerson":
-        """address: where to go instead of the desk's page, in no language then."""
+        """address: where to go instead of the desk's page, in no language then.
+
+        The page's service worker is kept out unless asked for (`service_workers="allow"`): a test then meets the
+        server itself, and what a test answers in its place is not hidden by what was kept.
+        """
         settings: dict[str, Any] = {
             "viewport": PHONE,
             "has_touch": True,
             "is_mobile": True,
             "locale": "ja-JP",
+            "service_workers": "block",
         } | context
         opened = await browser.new_context(timezone_id="Asia/Tokyo", **settings)
         await opened.route("https://*/**", lambda route: route.fulfill(body="<title>harmless</title>weather"))
@@ -196,6 +201,16 @@ class Counsellor(Visitor):
         await self.column(case_id).get_by_role("button", name="終える").click()
         await self.page.get_by_role("button", name="相談を終える").click()
         await expect(self.column(case_id).get_by_text("この相談は終わりました")).to_be_visible()
+
+
+async def becomes(page: Page, script: str, wanted: Any) -> None:
+    """What a script gives is as wanted, if not now then soon."""
+    for _ in range(100):
+        found = await page.evaluate(script)
+        if found == wanted:
+            return
+        await page.wait_for_timeout(100)
+    assert found == wanted
 
 
 def _is_refusal(text: str) -> bool:

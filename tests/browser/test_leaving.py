@@ -2,7 +2,7 @@
 
 from playwright.async_api import Browser, expect
 
-from tests.browser.people import Counsellor, YoungPerson
+from tests.browser.people import Counsellor, YoungPerson, becomes
 from tests.house import House
 from tests.words import word
 
@@ -28,11 +28,7 @@ async def test_the_button_empties_everything_and_the_case_goes_on(house: House, 
 
     await mio.page.goto(house.base_url + "/favicon.svg")
     # The browser takes a store away as soon as the page that had it open is gone for good.
-    for _ in range(50):
-        if await mio.page.evaluate(TRACES) == NOTHING:
-            break
-        await mio.page.wait_for_timeout(100)
-    assert await mio.page.evaluate(TRACES) == NOTHING
+    await becomes(mio.page, TRACES, NOTHING)
     await mio.page.goto(house.base_url + "/")
     await expect(mio.page.get_by_text(text)).to_have_count(0)
     await expect(mio.page.get_by_role("button", name="はじめる")).to_be_visible()
@@ -69,7 +65,7 @@ async def test_a_closed_tab_leaves_nothing_that_can_be_read(house: House, browse
     assert (left["session"], left["local"]) == ([], [])
     await next_one.goto(house.base_url + "/")
     await expect(next_one.get_by_role("button", name="はじめる")).to_be_visible()
-    await next_one.wait_for_function("indexedDB.databases().then(found => found.length === 0)")
+    await becomes(next_one, "indexedDB.databases()", [])
 
 
 async def test_keys_that_are_gone_lead_to_a_new_device_and_a_plain_word(house: House, browser: Browser) -> None:

@@ -1,5 +1,6 @@
 """The guidance page: the administrator's entries, and what is left of it while the database is away."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -66,7 +67,8 @@ async def test_it_shows_what_the_administrator_wrote_and_goes_on_without_a_datab
     try:
         async with a_context(desk) as ctx:
             page = GuidancePage(ctx, built)
-            html = await asked(page)
+            # Who comes while it looks for the first time waits for it, too.
+            html, _ = await asyncio.gather(asked(page), data(page))
             assert html is not None and "built" not in html and "after" in html
             assert "&lt;b&gt;&amp;&quot;名&quot;&lt;/b&gt;" in html and "<b>" not in html
             # Open lines come first, whatever their place.

@@ -13,9 +13,11 @@ function told([japanese, english]: readonly [string, string]): Node[] {
 
 function show(list: GuidanceList | null): void {
   const now = Date.now();
-  const entries = new Map(list?.guidance.map((entry) => [entry.id, entry]));
-  const rows = [...document.querySelectorAll<HTMLElement>("li[data-id]")].map((row) => {
-    const entry = entries.get(row.dataset["id"] ?? "");
+  const entries = list?.guidance ?? [];
+  const rows = [...document.querySelectorAll<HTMLElement>("li[data-id]")];
+  const places = rows.map((row, at) => {
+    const place = entries.findIndex(({ id }) => id === row.dataset["id"]);
+    const entry = entries[place];
     const open = entry ? isOpen(entry, list, now) : null;
     // What the server said may have been said long ago.
     row.querySelector(".state")?.remove();
@@ -24,10 +26,11 @@ function show(list: GuidanceList | null): void {
       state.append(...told(open ? OPEN : CLOSED));
       row.querySelector("div")?.append(state);
     }
-    return { row, open };
+    return { row, at, place, open: open === true };
   });
-  const sorted = [...rows.filter(({ open }) => open), ...rows.filter(({ open }) => !open)];
-  if (sorted.some(({ row }, index) => row !== rows[index]?.row))
+  // What is open comes first, and else the desk's order holds. Nothing moves unless it has to.
+  const sorted = [...places].sort((a, b) => Number(b.open) - Number(a.open) || a.place - b.place || a.at - b.at);
+  if (sorted.some(({ at }, index) => at !== index))
     document.querySelector("ul")?.append(...sorted.map(({ row }) => row));
 
   const [age, english] = [ageOf(list, now, "ja-JP"), ageOf(list, now, "en-GB")];

@@ -39,6 +39,7 @@ class GuidancePage:
         self._hotlines: list[Hotline] = []
         self._known_at = ctx.clock.now()
         self._looked_at = float("-inf")
+        self._looking: asyncio.Task[None] | None = None
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method in ("GET", "HEAD") and request.path in (PATH, DATA_PATH) and (lines := await self._latest()):
@@ -52,16 +53,22 @@ class GuidancePage:
         return await self._static(request)
 
     async def _latest(self) -> list[Hotline]:
-        if monotonic() - self._looked_at > _LOOK_AGAIN_S:
-            # Whoever comes meanwhile is shown what is known.
+        due = monotonic() - self._looked_at > _LOOK_AGAIN_S
+        if due:
             self._looked_at = monotonic()
-            try:
-                async with asyncio.timeout(_PATIENCE_S), self._ctx.db.connection() as tx:
-                    self._hotlines = await guidance.list_hotlines(tx)
-                    self._known_at = self._ctx.clock.now()
-            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.warning("guidance is shown as it was", error=type(error).__name__)
+            self._looking = asyncio.create_task(self._look())
+        # Whoever comes meanwhile is shown what is known, if anything is.
+        if self._looking is not None and (due or not self._hotlines):
+            await asyncio.wait({self._looking})
         return self._hotlines
+
+    async def _look(self) -> None:
+        try:
+            async with asyncio.timeout(_PATIENCE_S), self._ctx.db.connection() as tx:
+                self._hotlines = await guidance.list_hotlines(tx)
+                self._known_at = self._ctx.clock.now()
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("guidance is shown as it was", error=type(error).__name__)
 
 
 def with_entries(built: str, hotlines: list[Hotline], at: datetime) -> str:

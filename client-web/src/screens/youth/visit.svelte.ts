@@ -3,6 +3,7 @@ import { Desk, DeskError, type DeskFacts, type MyCase, type MoveLink, type Opene
 import type { GuidanceList } from "../../guidance/list";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
 import { Conversation } from "../conversation/conversation.svelte";
+import type { Background } from "./background";
 import { STORE_PREFIX, type Traces, type Visit } from "./traces";
 
 export type Stage = "start" | "moving" | "returning" | "beginning" | "room" | "elsewhere" | "lost";
@@ -24,6 +25,7 @@ export interface Surroundings {
   /** Only one tab may use a device. Gives false while another one holds it (unless `steal`). */
   hold: (name: string, steal: boolean, lost: () => void) => Promise<boolean>;
   pause: (ms: number) => Promise<void>;
+  background: Pick<Background, "leave">;
   /** The guidance without the desk's API: as the server or this browser still has it. */
   guidance: () => Promise<GuidanceList | null>;
   /** The return phrase with its list of words: loaded when somebody asks for it. */
@@ -321,6 +323,7 @@ export class Youth {
   /** For leaving fast: what must be undone, without waiting for any of it. Gives the session that was in use. */
   vanish(): Session | null {
     const session = this.visit?.session ?? null;
+    this.around.background.leave();
     void this.letGo();
     return session;
   }
