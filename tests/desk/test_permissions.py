@@ -75,6 +75,8 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("GET", "/channels"): ADMINISTRATOR,
     ("PUT", "/channels/{channel_id}/mode"): ADMINISTRATOR,
     ("GET", "/audit"): {"administrator", "auditor"},
+    ("GET", "/statistics"): ADMINISTRATOR,
+    ("GET", "/statistics/export"): ADMINISTRATOR,
     ("GET", "/status"): ADMINISTRATOR,
     ("GET", "/settings"): ADMINISTRATOR,
     ("PUT", "/settings/{name}"): ADMINISTRATOR,

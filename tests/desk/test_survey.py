@@ -24,7 +24,12 @@ async def test_answers_are_counted_once_and_shown_only_among_enough(desk: Desk) 
         assert "already" in no.body["error"]
         if number == 3:
             assert await newest(desk) == {"heard": None, "mood": None, "again": None}
-    assert await newest(desk) == {"heard": [4, 0, 1], "mood": None, "again": None}
+    # Five are enough only where it is not few of them who said something else.
+    assert await newest(desk) == {"heard": None, "mood": None, "again": None}
+    for bad, told in ((6, [9, 0, 6]), (2, [None, 0, None])):
+        values = f"CASE answer WHEN 1 THEN 9 ELSE {bad} END"
+        desk.workers.postgres.psql(f"UPDATE survey SET given = {values} WHERE question = 'heard'", "madoguchi")
+        assert (await newest(desk))["heard"] == told
     # Nothing of an answer stands beside a person or a case.
     columns = desk.workers.postgres.psql(
         "SELECT column_name FROM information_schema.columns WHERE table_name = 'survey'", "madoguchi"

@@ -318,10 +318,10 @@ export interface GuidanceEntry {
   due: boolean;
 }
 
-/** How often good, in between and bad were answered; null where there are too few to show. */
+/** How often good, in between and bad were answered; null where few would be told. */
 export interface SurveyMonth {
   month: string;
-  given: Record<"heard" | "mood" | "again", number[] | null>;
+  given: Record<"heard" | "mood" | "again", (number | null)[] | null>;
 }
 
 export interface AuditEntry {

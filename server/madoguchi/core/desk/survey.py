@@ -6,7 +6,8 @@ import msgspec
 
 from madoguchi import errors
 from madoguchi.context import Context
-from madoguchi.core.desk import hours
+from madoguchi.core.desk import hours, small_cells
+from madoguchi.core.desk.small_cells import Count
 from madoguchi.ids import UserID
 from madoguchi.storage import cases as stored_cases
 from madoguchi.storage import survey as stored
@@ -14,16 +15,15 @@ from madoguchi.storage.db import Tx
 from madoguchi.storage.survey import Question
 
 QUESTIONS: tuple[Question, ...] = ("heard", "mood", "again")
-# Fewer answers than this in a month tell too much of each (domain: "Statistics").
-FEWEST = 5
 _MONTHS = 12
 
 
 class Month(msgspec.Struct, frozen=True):
-    """month: `YYYY-MM`. given: for each question how often 1 (good), 2, 3 (bad) was answered; None for too few."""
+    """month: `YYYY-MM`. given: for each question how often 1 (good), 2, 3 (bad) was answered; None for too few, and
+    among them for those of which few would be told."""
 
     month: str
-    given: dict[str, list[int] | None]
+    given: dict[str, list[Count] | None]
 
 
 async def answer(ctx: Context, tx: Tx, user_id: UserID, answers: dict[Question, int]) -> None:
@@ -44,12 +44,21 @@ async def answer(ctx: Context, tx: Tx, user_id: UserID, answers: dict[Question, 
 async def by_month(ctx: Context, tx: Tx) -> list[Month]:
     """The last twelve months that have answers, the newest first."""
     today = ctx.clock.now().astimezone(hours.TOKYO).date()
-    since = (today.replace(day=1) - timedelta(days=_MONTHS * 31)).replace(day=1)
+    return await within(tx, (today.replace(day=1) - timedelta(days=_MONTHS * 31)).replace(day=1), today.replace(day=1))
+
+
+async def within(tx: Tx, first: date, last: date) -> list[Month]:
+    """The months that begin in a span of days and have answers, the newest first."""
     found: dict[date, dict[str, list[int]]] = {}
-    for count in await stored.list_counts(tx, since):
-        given = found.setdefault(count.month, {question: [0, 0, 0] for question in QUESTIONS})
-        given[count.question][count.answer - 1] = count.given
+    for count in await stored.list_counts(tx, first):
+        if count.month <= last:
+            given = found.setdefault(count.month, {question: [0, 0, 0] for question in QUESTIONS})
+            given[count.question][count.answer - 1] = count.given
     return [
-        Month(f"{month:%Y-%m}", {name: each if sum(each) >= FEWEST else None for name, each in given.items()})
-        for month, given in found.items()
+        Month(f"{month:%Y-%m}", {name: _told(each) for name, each in given.items()}) for month, given in found.items()
     ]
+
+
+def _told(answers: list[int]) -> list[Count] | None:
+    told = small_cells.partition(answers)
+    return None if sum(answers) < small_cells.FEWEST or told == [None] * len(told) else told
