@@ -16,6 +16,8 @@ from .channels import Channels
 from .config import Config, Settings
 from .counsellor import Counsellor
 from .desk import Desk
+from .files_out import FilesOut
+from .files_web import routes
 from .ghosts import Ghosts
 from .intake import Intake, ReplyTokens, milliseconds
 from .moves import Moves
@@ -64,7 +66,9 @@ async def _listen(house: House) -> None:
         house.wake()  # whichever worker there is by then
 
     intake = Intake(pool, house.seals, house.tokens, wake)
-    runner = web.AppRunner(app(channels, intake, Health(pool)), access_log=None)
+    desk = Desk(house.config)
+    files = routes(FilesOut(pool, house.seals, house.config, desk), channels, house.config)
+    runner = web.AppRunner(app(channels, intake, Health(pool), files), access_log=None)
     try:
         await runner.setup()
         await web.TCPSite(runner, *house.config.address).start()
@@ -72,6 +76,7 @@ async def _listen(house: House) -> None:
         await channels.keep_reading()
     finally:
         await runner.cleanup()
+        await desk.close()
         await channels.close()
         await pool.close()
 
@@ -102,7 +107,7 @@ async def _work_until(lost: asyncio.Event, house: House) -> None:
     pool = await _connect(config.database_url)
     channels = Channels(pool, seals, config)
     desk = Desk(config)
-    outbox = Outbox(pool, seals, channels, house.tokens)
+    outbox = Outbox(pool, seals, channels, house.tokens, FilesOut(pool, seals, config, desk))
     counsellor = Counsellor(pool, config, channels, outbox)
     ghosts = Ghosts(pool, seals, config, desk, channels, counsellor.heard)
     counsellor.ghosts, outbox.tell = ghosts, counsellor.tell

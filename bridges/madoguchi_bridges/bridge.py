@@ -4,6 +4,8 @@ Nothing is marked as done before the room has acknowledged it, and everything is
 the event's own id: a `kill -9` at any line loses nothing and doubles nothing.
 """
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import asyncpg
@@ -17,8 +19,18 @@ from .desk import Desk, Refused, Unreachable
 from .ghosts import CaseOver, Ghost
 from .intake import milliseconds
 from .lanes import Lanes
+from .media_in import AT_ONCE_SECONDS, PATIENCE_MS, MediaIn
 from .moves import Moves
-from .network import Incoming, LeavesGroups, Outgoing, Rejected, ReplyTokenSpent, TryAgain
+from .network import (
+    Incoming,
+    LeavesGroups,
+    NotReady,
+    Outgoing,
+    Rejected,
+    ReplyTokenSpent,
+    TryAgain,
+    Unavailable,
+)
 from .outbox import Outbox
 from .seals import Seals
 from .text import split
@@ -31,8 +43,14 @@ STOPPED = ("notice_only", "closed", "emergency")
 NOTICE_EVERY_MS = 60 * 60 * 1000
 LATE_MS = 5_000
 LONGEST_REST_MS = 10 * 1000
+# How long to wait until the app is asked again for what it prepares.
+LONGEST_ASIDE_MS = 60 * 1000
+ASIDE_AT_ONCE = 4
 # An event of Matrix may have 65,536 bytes; three bytes a character, then base64 of the ciphertext.
 LONGEST_TEXT_UNITS = 10_000
+Content = dict[str, Any]
+Contents = Callable[[Ghost, str], Awaitable[list[Content]]]
+"""Makes what is to be said in a room, once it is known in which."""
 
 
 class Moved(Exception):
@@ -69,10 +87,15 @@ class Bridge:
         self._ghosts = ghosts
         self._outbox = outbox
         self._moves = moves
+        self._media = MediaIn(desk, config)
         self._lanes = Lanes("intake", self._list_ready, self.work_off)
+        # Files that take their time: nobody's later words wait for them.
+        self._asides = Lanes("files", self._list_aside, self.work_aside, at_once=ASIDE_AT_ONCE)
 
     async def run(self) -> None:
-        await self._lanes.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._lanes.run())
+            group.create_task(self._asides.run())
 
     def wake(self) -> None:
         self._lanes.wake()
@@ -80,22 +103,43 @@ class Bridge:
     async def _list_ready(self) -> list[str]:
         return await store.list_people_waiting(self._pool, milliseconds())
 
+    async def _list_aside(self) -> list[str]:
+        return await store.list_aside(self._pool, milliseconds())
+
     async def work_off(self, person_name: str) -> None:
         """Everything that waits for this person, by the app's clock, until the first that has to be put off."""
         while item := await store.get_next_intake(self._pool, person_name):
-            if item.next_at > milliseconds():
+            if item.next_at > milliseconds() or not await self._work(item):
                 return
-            try:
-                outcome, shown_as = await self._deliver(item)
-            except (Unreachable, TryAgain) as error:
-                await self._put_off(item, error)
-                return
-            except Exception as error:
-                log.error("event could not be shown", intake=item.seq, exc_info=error)
-                await self._put_off(item, error)
-                return
-            await store.finish_intake(self._pool, item.seq, outcome, milliseconds(), shown_as)
-            log.info("event worked off", intake=item.seq, channel=item.channel_id, kind=item.kind, outcome=outcome)
+
+    async def work_aside(self, seq: str) -> None:
+        """One file that was not there at once."""
+        item = await store.get_aside(self._pool, int(seq))
+        if item is not None and item.next_at <= milliseconds():
+            await self._work(item)
+
+    async def _work(self, item: store.Intake) -> bool:
+        """Works one event off; False when it has to wait where it stands."""
+        try:
+            outcome, shown_as = await self._deliver(item)
+        except NotReady:
+            await self._set_aside(item)
+            return True
+        except (Unreachable, TryAgain) as error:
+            await self._put_off(item, error)
+            return False
+        except Exception as error:
+            log.error("event could not be shown", intake=item.seq, exc_info=error)
+            await self._put_off(item, error)
+            return False
+        await store.finish_intake(self._pool, item.seq, outcome, milliseconds(), shown_as)
+        log.info("event worked off", intake=item.seq, channel=item.channel_id, kind=item.kind, outcome=outcome)
+        return True
+
+    async def _set_aside(self, item: store.Intake) -> None:
+        rest = min(1000 * 2 ** min(item.attempts, 16), LONGEST_ASIDE_MS)
+        await store.put_off_intake(self._pool, item.seq, milliseconds() + rest, aside=True)
+        log.info("file is not ready", intake=item.seq, attempts=item.attempts + 1)
 
     async def _put_off(self, item: store.Intake, error: BaseException) -> None:
         rest = min(500 * 2 ** min(item.attempts, 16), LONGEST_REST_MS)
@@ -132,51 +176,104 @@ class Bridge:
         kept = running and await store.is_kept(self._pool, person.case_id)
         if event.kind not in ("message", "unknown"):
             if running and channel.carries_content(running, kept):
-                return await self._show(person, item, event)
+                return await self._show(channel, person, item, event)
             return "noted", None
         if not channel.carries_content(running, kept) and not channel.hands_over:
             return await self._point_to_page(channel, person, item), None
         try:
-            outcome = await self._show(person, item, event)
+            outcome = await self._show(channel, person, item, event)
         except Moved:
             return await self._point_to_move(person, item), None
         if not channel.carries_content(running, kept):
             await self._point_to_answer(channel, item)
         return outcome
 
-    async def _show(self, person: store.Person, item: store.Intake, event: Incoming) -> tuple[str, str | None]:
+    async def _show(
+        self, channel: Channel, person: store.Person, item: store.Intake, event: Incoming
+    ) -> tuple[str, str | None]:
         text, placeholder = event.text, event.placeholder
         if item.message_key and await store.is_withdrawn(self._pool, item.channel_id, item.message_key):
             text, placeholder = notices.WITHDRAWN_BEFORE, True
+        elif event.media is not None:
+            try:
+                return "shown", await self._show_media(channel, person, item, event)
+            except Unavailable as unavailable:
+                log.info("file can't be had", intake=item.seq, why=unavailable.reason)
+                text, placeholder = (
+                    f"{event.text}（{notices.missing(unavailable.reason, channel.network.title)}）",
+                    True,
+                )
         parts = split(text, LONGEST_TEXT_UNITS) or [""]
-        contents = [self._content(part, item, person, event, placeholder) for part in parts]
+
+        async def contents(ghost: Ghost, room_id: str) -> list[Content]:
+            return [self._content(part, item, person, event, placeholder) for part in parts]
+
         event_ids = await self._say(person, item, contents)
         await store.raise_shown_at(self._pool, person.person, item.happened_at)
         return ("placeholder" if placeholder else "shown"), " ".join(event_ids)
 
+    async def _show_media(self, channel: Channel, person: store.Person, item: store.Intake, event: Incoming) -> str:
+        """Raises NotReady when it takes longer than the words after it can wait, and Unavailable."""
+        media = event.media
+        assert media is not None
+        try:
+            fetching = self._media.fetch(channel.network, media, None if item.aside else AT_ONCE_SECONDS)
+            ciphertext, type_ = await fetching
+        except (NotReady, TryAgain):
+            if milliseconds() - item.received_at > PATIENCE_MS:
+                raise Unavailable("failed") from None
+            if not item.aside:
+                await self._announce(channel, person, item, event)
+            raise NotReady from None
+        try:
+
+            async def contents(ghost: Ghost, room_id: str) -> list[Content]:
+                content = await self._media.put(media, ciphertext, type_, ghost.user_id, room_id)
+                return [content | {ORIGIN: self._origin(item, person)}]
+
+            (event_id,) = await self._say(person, item, contents)
+        finally:
+            ciphertext.file.close()
+        await store.raise_shown_at(self._pool, person.person, item.happened_at)
+        return event_id
+
+    async def _announce(self, channel: Channel, person: store.Person, item: store.Intake, event: Incoming) -> None:
+        """Says that a file is on its way, where it will take a while."""
+        body = f"{event.text}（{notices.PREPARING.format(app=channel.network.title)}）"
+
+        async def contents(ghost: Ghost, room_id: str) -> list[Content]:
+            return [{"msgtype": "m.notice", "body": body, ORIGIN: self._origin(item, person)}]
+
+        await self._say(person, item, contents, mark="coming")
+
     def _content(
         self, text: str, item: store.Intake, person: store.Person, event: Incoming, placeholder: bool
-    ) -> dict[str, Any]:
-        origin: dict[str, Any] = {"channel": item.channel_id, "sent_at": item.happened_at}
-        if item.happened_at + LATE_MS < person.shown_at:
-            origin["late"] = True
+    ) -> Content:
+        origin = self._origin(item, person)
         if placeholder:
             origin["placeholder"] = True
         # Not a notice where a person did something: clients do not call the counsellor for notices.
         msgtype = "m.text" if event.kind in ("message", "unknown") else "m.notice"
         return {"msgtype": msgtype, "body": text, ORIGIN: origin}
 
-    async def _say(self, person: store.Person, item: store.Intake, contents: list[dict[str, Any]]) -> list[str]:
-        """Says all of it in the room of the running case; in a new one if that has ended meanwhile."""
+    def _origin(self, item: store.Intake, person: store.Person) -> Content:
+        origin: Content = {"channel": item.channel_id, "sent_at": item.happened_at}
+        if item.happened_at + LATE_MS < person.shown_at:
+            origin["late"] = True
+        return origin
+
+    async def _say(self, person: store.Person, item: store.Intake, contents: Contents, mark: str = "") -> list[str]:
+        """Says all of it in the room of the running case; in a new one if that has ended meanwhile. `mark`: apart from
+        what else is said of the same event."""
         ghost, room_id = await self._open_case(person, item)
         # After a crash the old room is asked first: it may have taken the words already.
         if item.room_id is not None and item.room_id != room_id:
             try:
-                return await self._say_in(ghost, item.room_id, item, contents)
+                return await self._say_in(ghost, item.room_id, item, contents, mark)
             except (CaseOver, Unreachable):
                 pass
         try:
-            return await self._say_in(ghost, room_id, item, contents)
+            return await self._say_in(ghost, room_id, item, contents, mark)
         except CaseOver:
             await store.end_case(self._pool, person.person, person.case_id or "")
             again = await store.get_person(self._pool, person.person)
@@ -184,14 +281,13 @@ class Bridge:
             ghost, new_room_id = await self._open_case(msgspec.structs.replace(again, case_id=None), item)
             if new_room_id == room_id:
                 raise Unreachable from None
-            return await self._say_in(ghost, new_room_id, item, contents)
+            return await self._say_in(ghost, new_room_id, item, contents, mark)
 
-    async def _say_in(
-        self, ghost: Ghost, room_id: str, item: store.Intake, contents: list[dict[str, Any]]
-    ) -> list[str]:
+    async def _say_in(self, ghost: Ghost, room_id: str, item: store.Intake, contents: Contents, mark: str) -> list[str]:
         await store.update_intake_room(self._pool, item.seq, room_id)
         return [
-            await ghost.say(room_id, content, f"{item.event_key}.{number}") for number, content in enumerate(contents)
+            await ghost.say(room_id, content, f"{item.event_key}.{mark}{number}")
+            for number, content in enumerate(await contents(ghost, room_id))
         ]
 
     async def _open_case(self, person: store.Person, item: store.Intake) -> tuple[Ghost, str]:

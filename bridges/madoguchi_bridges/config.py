@@ -24,6 +24,16 @@ class Settings(Protocol):
     def bridges_address(self) -> tuple[str, int]: ...
     @property
     def line_api_base(self) -> str: ...
+    @property
+    def line_data_base(self) -> str: ...
+    @property
+    def media_max_bytes(self) -> int: ...
+    @property
+    def app_link_days(self) -> int: ...
+    @property
+    def public_url(self) -> str: ...
+    @property
+    def bridges_url(self) -> str: ...
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +43,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     database_url: str
     address: tuple[str, int]  # where the apps' webhooks are listened for
     line_api_base: str
+    line_data_base: str
+    largest_file: int  # bytes, in both directions
+    link_days: float  # how long the address of a file that a counsellor sends is good
+    files_url: str  # where the apps' phones reach our listener, without the path
     key_file: Path
     store: Path  # the ghosts' encrypted device stores
     as_token: str
@@ -52,6 +66,11 @@ def read(settings: Settings) -> Config:
         database_url=settings.database_url,
         address=settings.bridges_address,
         line_api_base=settings.line_api_base,
+        line_data_base=settings.line_data_base,
+        largest_file=settings.media_max_bytes,
+        link_days=settings.app_link_days,
+        # Behind a proxy the same address as the pages; else the listener's own.
+        files_url=(settings.public_url or settings.bridges_url).rstrip("/"),
         key_file=keys / "bridges.key",
         store=Path(settings.data) / "bridges",
         as_token=registration["as_token"],

@@ -8,6 +8,7 @@ import structlog
 from nio import MegolmEvent
 
 from . import notices, store
+from .attachments import attachment_of
 from .channels import Channels
 from .config import Config
 from .ghosts import CaseOver, DeviceGhost, Ghosts
@@ -50,7 +51,7 @@ class Counsellor:
             return
         else:
             letter = letter_of(event.source)
-            if letter is not None and letter.text and not getattr(event, "decrypted", False):
+            if letter is not None and not letter.refuse and not getattr(event, "decrypted", False):
                 # Words that lay open on the server could be anybody's; a counsellor's come encrypted.
                 log.warning("words in clear are not carried", user_id=ghost.user_id)
                 letter = Letter(refuse="unreadable")
@@ -108,7 +109,9 @@ class Counsellor:
         if not await store.has_left(self._pool, redacted):
             return
         channel = self._channels.get(ghost.channel_id)
-        body = notices.late_withdrawal(channel.network.title if channel else "")
+        app = channel.network.title if channel else ""
+        is_link = await store.revoke_links(self._pool, redacted)
+        body = notices.file_withdrawn(app) if is_link else notices.late_withdrawal(app)
         # Not inside the sync that brought the redaction: saying something may need the next one.
         note = {"msgtype": "m.notice", "body": body}
         ghost.say_soon(room_id, note, f"{redacted[-16:]}.redacted")
@@ -134,6 +137,14 @@ def letter_of(source: dict[str, Any]) -> Letter | None:
 
 def _letter(content: dict[str, Any], prefix: str = "", is_reply: bool = False) -> Letter | None:
     body = content.get("body")
+    attachment = attachment_of(content)
+    if attachment is not None:
+        named = isinstance(content.get("filename"), str) and content["filename"] != body
+        caption = clean(_without_fallback(body) if is_reply else body) if named and isinstance(body, str) else ""
+        # Of a correction only the words go out again.
+        if not prefix:
+            return Letter(text=caption if caption.strip() else "", attachment=attachment)
+        return Letter(text=prefix + caption) if caption.strip() else None
     if content.get("msgtype") not in CARRIED or not isinstance(body, str):
         return Letter(refuse="kind")
     text = clean(_without_fallback(body) if is_reply else body)

@@ -1,6 +1,8 @@
 """The server as the bridges use it, over HTTP: the desk API and the Matrix calls that need the bridges' own token."""
 
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import aiohttp
@@ -10,6 +12,8 @@ from .config import Config
 
 API = "/_madoguchi/desk/v1"
 TIMEOUT = aiohttp.ClientTimeout(total=30)
+FILE_TIMEOUT = aiohttp.ClientTimeout(total=600, sock_read=60)
+PIECE = 64 * 1024
 
 
 class Unreachable(Exception):
@@ -89,6 +93,45 @@ class Desk:
             return []
         return [entry for entry in guidance if isinstance(entry, dict)] if isinstance(guidance, list) else []
 
+    async def upload(self, user_id: str, room_id: str, file: BinaryIO) -> str:
+        """Uploads ciphertext as a ghost, for one room, with which it is purged; gives its mxc address."""
+        path = "/_matrix/media/v3/upload"
+        query = {"user_id": user_id, "jp.madoguchi.room_id": room_id}
+        file.seek(0)
+
+        async def pieces() -> AsyncIterator[bytes]:
+            while piece := file.read(PIECE):
+                yield piece
+
+        headers = self._headers | {"Content-Type": "application/octet-stream"}
+        try:
+            async with self._http.post(
+                self._config.server_url + path, data=pieces(), params=query, headers=headers, timeout=FILE_TIMEOUT
+            ) as answer:
+                return str(_content(answer.status, await answer.read())["content_uri"])
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            raise Unreachable from None
+
+    @asynccontextmanager
+    async def download(self, user_id: str, mxc: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The pieces of what lies behind an mxc address, as a ghost may fetch it."""
+        server, _, media_id = mxc.removeprefix("mxc://").partition("/")
+        path = f"/_matrix/client/v1/media/download/{quote(server, safe='')}/{quote(media_id, safe='')}"
+        try:
+            async with self._http.get(
+                self._config.server_url + path, params={"user_id": user_id}, headers=self._headers, timeout=FILE_TIMEOUT
+            ) as answer:
+                if answer.status != 200:
+                    _content(answer.status, await answer.read())
+                    raise Unreachable
+                yield answer.content.iter_chunked(PIECE)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            raise Unreachable from None
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": "Bearer " + self._config.as_token}
+
     async def _call(
         self,
         method: str,
@@ -97,25 +140,29 @@ class Desk:
         query: dict[str, str] | None = None,
         patience: float | None = None,
     ) -> dict[str, Any]:
-        headers = {"Authorization": "Bearer " + self._config.as_token}
         try:
             async with self._http.request(
                 method,
                 self._config.server_url + path,
                 json=body,
                 params=query,
-                headers=headers,
+                headers=self._headers,
                 timeout=TIMEOUT if patience is None else aiohttp.ClientTimeout(total=patience),
             ) as answer:
                 raw = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError):
             raise Unreachable from None
-        if answer.status >= 500 or answer.status == 429:
-            raise Unreachable
-        try:
-            content = msgspec.json.decode(raw, type=dict[str, Any])
-        except msgspec.MsgspecError:
-            raise Unreachable from None
-        if answer.status >= 400:
-            raise Refused(answer.status, str(content.get("errcode", "M_UNKNOWN")))
-        return content
+        return _content(answer.status, raw)
+
+
+def _content(status: int, raw: bytes) -> dict[str, Any]:
+    """What the server said. Raises Unreachable, Refused."""
+    if status >= 500 or status == 429:
+        raise Unreachable
+    try:
+        content = msgspec.json.decode(raw, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        raise Unreachable from None
+    if status >= 400:
+        raise Refused(status, str(content.get("errcode", "M_UNKNOWN")))
+    return content

@@ -6,22 +6,46 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 from linebot.v3.messaging import AsyncApiClient, AsyncMessagingApi, Configuration
 from linebot.v3.messaging.exceptions import ApiException
-from linebot.v3.messaging.models import PushMessageRequest, ReplyMessageRequest, TextMessage
+from linebot.v3.messaging.models import (
+    AudioMessage,
+    ImageMessage,
+    PushMessageRequest,
+    ReplyMessageRequest,
+    TextMessage,
+)
 from linebot.v3.oauth import AsyncApiClient as OauthClient
 from linebot.v3.oauth import AsyncChannelAccessToken
 from linebot.v3.oauth import Configuration as OauthConfiguration
 from linebot.v3.oauth.exceptions import ApiException as OauthException
 
 from .line_events import read_event
-from .network import Incoming, Limits, Outgoing, Rejected, ReplyTokenSpent, TryAgain, Unverified
+from .network import (
+    Fetched,
+    Incoming,
+    Limits,
+    Link,
+    Media,
+    NotReady,
+    Outgoing,
+    Rejected,
+    ReplyTokenSpent,
+    TryAgain,
+    Unavailable,
+    Unverified,
+)
 
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=10)
+FILE_TIMEOUT = aiohttp.ClientTimeout(total=600, sock_read=30)
+PIECE = 64 * 1024
+LARGEST_PREVIEW = 1_000_000
 RENEW_BEFORE_SECONDS = 120
 
 
@@ -36,14 +60,17 @@ class Line:
     title = "LINE"
     limits = Limits(text_units=5000, texts_per_request=5, reply_seconds=50.0, retry_key_hours=24.0)
 
-    def __init__(self, secrets: Mapping[str, str], api_base: str) -> None:
+    def __init__(self, secrets: Mapping[str, str], api_base: str, data_base: str) -> None:
         self._channel_secret = secrets["channel_secret"].encode()
         self._client_id = secrets.get("channel_id", "")
         self._fixed_token = secrets.get("access_token", "")
         if not self._fixed_token and not self._client_id:
             raise ValueError("A LINE channel needs an access token or its channel id.")
         self._api_base = api_base.rstrip("/")
+        self._data_base = data_base.rstrip("/")
+        self._files: aiohttp.ClientSession | None = None
         self._api: AsyncMessagingApi | None = None
+        self._token = ""
         self._renew_at = 0.0
         self._lock = asyncio.Lock()
 
@@ -71,6 +98,8 @@ class Line:
             TextMessage(text=text, quickReply=None, quoteToken=None, emojis=None, sender=None)
             for text in outgoing.texts
         ]
+        if outgoing.link is not None and (bubble := _bubble(outgoing.link)) is not None:
+            messages[0] = bubble
         api = await self._messaging()
         try:
             if outgoing.reply_token:
@@ -110,7 +139,47 @@ class Line:
         except (aiohttp.ClientError, TimeoutError, OSError):
             raise TryAgain from None
 
+    @asynccontextmanager
+    async def fetch(self, media: Media) -> AsyncIterator[Fetched]:
+        """As FetchesMedia. By hand, because the SDK holds a whole film in memory."""
+        message = f"{self._data_base}/v2/bot/message/{quote(media.id, safe='')}/content"
+        try:
+            await self._messaging()
+            if self._files is None:
+                self._files = aiohttp.ClientSession(timeout=FILE_TIMEOUT)
+            headers = {"Authorization": f"Bearer {self._token}"}
+            async with self._files.get(message, headers=headers) as answer:
+                if answer.status == 202:
+                    if media.kind in ("video", "audio"):
+                        await self._check_transcoding(f"{message}/transcoding", headers)
+                    raise NotReady
+                if answer.status in (404, 410):
+                    raise Unavailable("gone" if answer.status == 404 else "withdrawn")
+                if answer.status == 401:
+                    self._renew_at = 0.0
+                if answer.status in (401, 408, 429) or answer.status >= 500:
+                    raise TryAgain
+                if answer.status != 200:
+                    raise Unavailable("failed")
+                yield Fetched(answer.headers.get("Content-Type", ""), answer.content_length, _pieces(answer))
+        except (aiohttp.ClientError, TimeoutError, OSError, Rejected):
+            raise TryAgain from None
+
+    async def _check_transcoding(self, url: str, headers: dict[str, str]) -> None:
+        """Raises Unavailable where LINE says that it will not succeed in preparing the file."""
+        assert self._files is not None
+        async with self._files.get(url, headers=headers, timeout=REQUEST_TIMEOUT) as answer:
+            body = await answer.json(content_type=None) if answer.status == 200 else {}
+        if isinstance(body, dict) and body.get("status") == "failed":
+            raise Unavailable("failed")
+
     async def close(self) -> None:
+        if self._files is not None:
+            await self._files.close()
+            self._files = None
+        await self._close_api()
+
+    async def _close_api(self) -> None:
         if self._api is not None:
             await self._api.api_client.close()
             self._api = None
@@ -118,9 +187,9 @@ class Line:
     async def _messaging(self) -> AsyncMessagingApi:
         async with self._lock:
             if self._api is None or (not self._fixed_token and time.monotonic() >= self._renew_at):
-                token = self._fixed_token or await self._take_out_token()
-                await self.close()
-                client = AsyncApiClient(Configuration(host=self._api_base, access_token=token))
+                self._token = self._fixed_token or await self._take_out_token()
+                await self._close_api()
+                client = AsyncApiClient(Configuration(host=self._api_base, access_token=self._token))
                 self._api = AsyncMessagingApi(client)
                 self._api.line_base_path = self._api_base
             return self._api
@@ -146,3 +215,23 @@ class Line:
             await client.close()
         self._renew_at = time.monotonic() + max(answer.expires_in - RENEW_BEFORE_SECONDS, 30)
         return str(answer.access_token)
+
+
+def _bubble(link: Link) -> Any | None:
+    """A file as LINE shows it in the conversation, or None where only its address can be sent.
+
+    A picture of more than a megabyte would need a smaller one beside it, a film always does.
+    """
+    if link.kind == "image" and link.type in ("image/jpeg", "image/png") and 0 < link.size <= LARGEST_PREVIEW:
+        return ImageMessage(originalContentUrl=link.url, previewImageUrl=link.url, quickReply=None, sender=None)
+    if link.kind == "audio" and link.type in ("audio/mp4", "audio/x-m4a", "audio/mpeg") and link.duration_ms:
+        return AudioMessage(originalContentUrl=link.url, duration=link.duration_ms, quickReply=None, sender=None)
+    return None
+
+
+async def _pieces(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    try:
+        async for piece in answer.content.iter_chunked(PIECE):
+            yield piece
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        raise TryAgain from None

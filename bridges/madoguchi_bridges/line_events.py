@@ -5,7 +5,7 @@ import json
 import math
 from typing import Any
 
-from .network import Incoming, Kind
+from .network import Incoming, Kind, Media, MediaKind
 from .text import clean
 
 LONGEST_MS = 2**53
@@ -16,6 +16,7 @@ NOTICES = {
     "videoPlayComplete": "動画が最後まで再生されました",
     "beacon": "LINE Beaconの範囲に入りました",
 }
+NAMES = {"image": "画像", "video": "動画", "audio": "音声"}
 ABOUT_THE_ACCOUNT = ("module", "activated", "deactivated", "botSuspended", "botResumed", "delivery")
 GROUP_CHANGES = ("join", "leave", "memberJoined", "memberLeft")
 
@@ -28,8 +29,9 @@ def read_event(event: object) -> Incoming:
     group = _text(source, "groupId") or _text(source, "roomId")
     type_ = _text(event, "type")
     kind, text, placeholder, message_id = _what_happened(type_, event)
+    media = _media(_object(event, "message")) if type_ == "message" else None
     if group or type_ in GROUP_CHANGES:
-        kind, text, message_id = "group", "join" if type_ == "join" else "", ""
+        kind, text, message_id, media = "group", "join" if type_ == "join" else "", "", None
     return Incoming(
         event_id=_text(event, "webhookEventId") or _hash(event),
         kind=kind,
@@ -38,6 +40,7 @@ def read_event(event: object) -> Incoming:
         group=group,
         text=text,
         placeholder=placeholder,
+        media=media,
         message_id=message_id,
         reply_token=_text(event, "replyToken"),
         standby=event.get("mode") == "standby",
@@ -75,18 +78,38 @@ def _said(message: dict[str, Any]) -> tuple[str, bool]:
             return (text, False) if text else ("（空のメッセージ）", True)
         case "sticker":
             return "スタンプ: " + (_text(message, "text") or "、".join(_words(message)) or "（説明なし）"), True
-        case "image":
-            return "画像が届きました（この版では表示できません）", True
-        case "video":
-            return f"動画が届きました{_duration(message)}（この版では表示できません）", True
-        case "audio":
-            return f"音声が届きました{_duration(message)}（この版では再生できません）", True
+        case "image" | "video" | "audio" as kind:
+            elsewhere = "（ほかの会社のサーバーにあるので、開きません）" if _media(message) is None else ""
+            return NAMES[kind] + _duration(message) + elsewhere, True
         case "file":
-            return f"ファイル: {_text(message, 'fileName') or '（名前なし）'}（この版では開けません）", True
+            return f"ファイル: {_text(message, 'fileName') or '（名前なし）'}", True
         case "location":
             return _place(message), True
         case _:
             return "この版では表示できない種類のメッセージが届きました", True
+
+
+def _media(message: dict[str, Any]) -> Media | None:
+    """The file of a message; None where there is none, or where it lies with somebody else: that is not fetched."""
+    kind: MediaKind
+    match _text(message, "type"):
+        case "image" | "video" | "audio" as found:
+            if _text(_object(message, "contentProvider"), "type") != "line":
+                return None
+            kind = found
+        case "file":
+            kind = "file"
+        case _:
+            return None
+    if not (message_id := _text(message, "id")):
+        return None
+    return Media(
+        kind=kind,
+        id=message_id,
+        name=_text(message, "fileName"),
+        size=_whole(message.get("fileSize")),
+        duration_ms=_whole(message.get("duration")),
+    )
 
 
 def _words(message: dict[str, Any]) -> list[str]:
@@ -128,9 +151,13 @@ def _number(value: object) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _milliseconds(value: object) -> int:
+def _whole(value: object) -> int | None:
     number = _number(value)
-    return int(number) if number is not None and number > 0 else 0
+    return int(number) if number is not None and number > 0 else None
+
+
+def _milliseconds(value: object) -> int:
+    return _whole(value) or 0
 
 
 def _hash(event: object) -> str:

@@ -4,7 +4,8 @@ A new app is one file with a class that has these attributes and methods, and on
 bridges/README.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol, runtime_checkable
 from uuid import UUID
 
@@ -24,6 +25,22 @@ unknown    a kind this version does not know: shown as a placeholder when it has
 """
 
 
+MediaKind = Literal["image", "video", "audio", "file"]
+
+
+class Media(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A picture, film, sound or file that somebody sent; `id` is by what the app gives it out (`FetchesMedia`)."""
+
+    kind: MediaKind
+    id: str
+    name: str = ""
+    type: str = ""  # as image/jpeg; "" = the app says so only with the content
+    size: int | None = None  # bytes
+    duration_ms: int | None = None
+    width: int | None = None
+    height: int | None = None
+
+
 class Incoming(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One event from an app. This is what gets sealed: it may hold content, so it is never logged."""
 
@@ -32,8 +49,9 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     happened_at: int = 0  # ms since 1970, by the app's clock; 0 when the app did not say
     sender: str = ""  # the app's id of the person; "" when the event concerns nobody
     group: str = ""  # the app's id of a group chat
-    text: str = ""  # what the counsellor is shown
+    text: str = ""  # what the counsellor is shown; with `media`, what to show if that can't be had
     placeholder: bool = False  # the text stands for something this version can't carry
+    media: Media | None = None
     message_id: str = ""  # the app's id of the message said or withdrawn
     reply_token: str = ""  # lets us answer once, for a short time
     standby: bool = False  # another system answers for the account at the moment: we must not
@@ -48,6 +66,29 @@ class Limits(msgspec.Struct, frozen=True):
     body_bytes: int = 1024 * 1024  # longest webhook body
 
 
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """A file under an address of our own that expires: for apps whose phones fetch what is sent."""
+
+    kind: MediaKind
+    url: str
+    type: str
+    size: int
+    duration_ms: int | None = None
+
+
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """A file to be uploaded. `read` gives the content anew each time, in pieces."""
+
+    kind: MediaKind
+    name: str
+    type: str
+    size: int
+    read: Callable[[], AsyncIterator[bytes]]
+    duration_ms: int | None = None
+    width: int | None = None
+    height: int | None = None
+
+
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """One request to the app: at most `limits.texts_per_request` texts, each at most `limits.text_units` long."""
 
@@ -55,6 +96,8 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     texts: tuple[str, ...]
     retry_key: UUID  # the same in every attempt
     reply_token: str = ""  # "" = send without a token
+    link: Link | None = None  # may be sent as a picture in place of the first text, which has the address in words
+    file: File | None = None  # goes before the texts; only where the network `UploadsFiles`
 
 
 class Unverified(Exception):
@@ -63,6 +106,18 @@ class Unverified(Exception):
 
 class TryAgain(Exception):
     """The app did not answer, or answered 5xx: whether the message arrived is not known. Repeat with the same key."""
+
+
+class NotReady(Exception):
+    """The app is still preparing the file: ask again later."""
+
+
+class Unavailable(Exception):
+    """The file can't be had; repeating is of no use. `reason`: one of notices.MISSING."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class ReplyTokenSpent(Exception):
@@ -109,3 +164,27 @@ class LeavesGroups(Protocol):
     """Optional: the app can be told to take our account out of a group chat."""
 
     async def leave_group(self, group: str) -> None: ...
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """A file that is coming from the app."""
+
+    type: str  # "" = the app does not say
+    size: int | None
+    pieces: AsyncIterator[bytes]
+
+
+@runtime_checkable
+class FetchesMedia(Protocol):
+    """Optional: what people send besides words can be fetched from the app."""
+
+    def fetch(self, media: Media) -> AbstractAsyncContextManager[Fetched]:
+        """Opens the file; the pieces are read inside. Raises NotReady, Unavailable, and TryAgain, that one also in the
+        middle of the pieces."""
+
+
+@runtime_checkable
+class UploadsFiles(Protocol):
+    """Optional: files can be handed to the app, so that no link is needed."""
+
+    upload_bytes: int  # largest file

@@ -10,5 +10,5 @@ Factory = Callable[[Mapping[str, str], Config], Network]
 """Raises KeyError or ValueError when the secrets are not enough."""
 
 NETWORKS: dict[str, Factory] = {
-    "line": lambda secrets, config: Line(secrets, api_base=config.line_api_base),
+    "line": lambda secrets, config: Line(secrets, api_base=config.line_api_base, data_base=config.line_data_base),
 }

@@ -92,6 +92,7 @@ FAILURES = {
     "refused": "{app}に断られました",
     "no_answer": "{app}が長い間こたえませんでした",
     "kind": "この種類のメッセージは{app}に送れません。言葉で送ってください",
+    "too_large": "大きすぎて送れません",
     "not_carried": "{app}では今、内容を運ばない設定です",
     "unreadable": "暗号を開けませんでした。もう一度送ってください",
 }
@@ -117,10 +118,39 @@ def maybe_blocked(app: str) -> str:
 
 
 def late_withdrawal(app: str) -> str:
-    return f"{app}に送った言葉は、{app}の画面からは消せません。"
+    return f"{app}に送ったものは、{app}の画面からは消せません。"
+
+
+def file_withdrawn(app: str) -> str:
+    return f"送ったファイルは、もう開けません。{app}の画面に残った知らせは消せません。"
 
 
 WITHDRAWN = "相手が、送った言葉を一つ取り消しました。"
 WITHDRAWN_BEFORE = "（取り消された言葉）"
 NOT_CARRIED = "相手が{app}に書きましたが、{app}では今、内容を運ばない設定です。ページへの案内を返しました。"
 EDITED = "（訂正）"
+
+NAMES = {"image": "画像", "video": "動画", "audio": "音声", "file": "ファイル"}
+PREPARING = "{app}が準備しています。できしだい、ここに届きます"
+MISSING = {
+    "gone": "{app}にはもうありません",
+    "withdrawn": "取り消されました",
+    "too_large": "大きすぎて受け取れません",
+    "external": "ほかの会社のサーバーにあるので、開きません",
+    "kind": "この版では開けません",
+}
+
+
+def file_link(kind: str, url: str, days: float) -> str:
+    """The words that carry a file where the app does not."""
+    return f"相談員から{NAMES[kind]}が届いています（{days:g}日間、開けます）。\n{url}"
+
+
+def file_gone(url: str) -> str:
+    """Shown under the address of a file that can't be opened, or not any more."""
+    return f"このファイルは、もう開けません。\nThis file can no longer be opened.\n\n{url}\n"
+
+
+def missing(reason: str, app: str) -> str:
+    """Why a file that somebody sent is not in the room."""
+    return MISSING.get(reason, "{app}から受け取れませんでした").format(app=app)

@@ -7,7 +7,8 @@ written down before it is used: if the outcome of an attempt is not known, tryin
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -15,7 +16,9 @@ import msgspec
 import structlog
 
 from . import notices, store
+from .attachments import Attachment
 from .channels import Channel, Channels
+from .files_out import FilesOut, Parcel, uploads
 from .intake import ReplyTokens, milliseconds
 from .lanes import Lanes
 from .network import Outgoing, Rejected, ReplyTokenSpent, TryAgain
@@ -38,6 +41,7 @@ class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
 
     text: str = ""
     refuse: str = ""
+    attachment: Attachment | None = None
 
 
 class ReplyAttempt(msgspec.Struct, frozen=True):
@@ -46,11 +50,14 @@ class ReplyAttempt(msgspec.Struct, frozen=True):
 
 
 class Outbox:
-    def __init__(self, pool: asyncpg.Pool, seals: Seals, channels: Channels, tokens: ReplyTokens) -> None:
+    def __init__(
+        self, pool: asyncpg.Pool, seals: Seals, channels: Channels, tokens: ReplyTokens, files: FilesOut
+    ) -> None:
         self._pool = pool
         self._seals = seals
         self._channels = channels
         self._tokens = tokens
+        self._files = files
         self._lanes = Lanes("outbox", self._list_ready, self.work_off)
         # Apart from the sending: a room that cannot be told for a while must not hold anybody's words back.
         self._outcomes = Lanes("outcomes", self._list_untold, self.tell_outcomes)
@@ -141,21 +148,45 @@ class Outbox:
         kept = item.room_id is not None and await store.is_kept(self._pool, person.case_id)
         if item.room_id is not None and not channel.carries_content(running=True, kept=kept):
             return "not_carried"
-        address = self._seals.open(person.sealed_address).decode()
-        limits = channel.network.limits
-        texts = split(letter.text, limits.text_units)
-        size = limits.texts_per_request
-        requests = [tuple(texts[first : first + size]) for first in range(0, len(texts), size)]
         try:
-            for number in range(item.requests_done, len(requests)):
-                key = self.retry_key(item.event_key, number)
-                await self._request(item, channel, Outgoing(to=address, texts=requests[number], retry_key=key))
-                await store.update_leaving(self._pool, item.seq, requests_done=number + 1, sealed_reply=None)
-                item = msgspec.structs.replace(item, sealed_reply=None)
+            async with self._parcel(item, channel, person, letter) as parcel:
+                await self._send_parts(item, channel, person, letter, parcel)
         except Rejected as rejected:
             log.warning("message rejected", outbox=item.seq, why=rejected.reason, status=rejected.status)
             return rejected.reason
         return "maybe_blocked" if person.left_at is not None else "accepted"
+
+    @asynccontextmanager
+    async def _parcel(
+        self, item: store.Leaving, channel: Channel, person: store.Person, letter: Letter
+    ) -> AsyncIterator[Parcel]:
+        if letter.attachment is None:
+            yield Parcel()
+            return
+        if item.requests_done > 0:
+            # The file is through. Its address had been the first text.
+            yield Parcel(texts=() if uploads(channel.network, letter.attachment) else ("",))
+            return
+        async with self._files.parcel(channel.network, person, item, letter.attachment) as parcel:
+            yield parcel
+
+    async def _send_parts(
+        self, item: store.Leaving, channel: Channel, person: store.Person, letter: Letter, parcel: Parcel
+    ) -> None:
+        """All requests of a message that are not done yet, in order."""
+        address = self._seals.open(person.sealed_address).decode()
+        limits = channel.network.limits
+        texts = [*parcel.texts, *split(letter.text, limits.text_units)]
+        size = limits.texts_per_request
+        requests = [tuple(texts[first : first + size]) for first in range(0, max(len(texts), 1), size)]
+        for number in range(item.requests_done, len(requests)):
+            key = self.retry_key(item.event_key, number)
+            outgoing = Outgoing(to=address, texts=requests[number], retry_key=key)
+            if number == 0:
+                outgoing = msgspec.structs.replace(outgoing, link=parcel.link, file=parcel.file)
+            await self._request(item, channel, outgoing)
+            await store.update_leaving(self._pool, item.seq, requests_done=number + 1, sealed_reply=None)
+            item = msgspec.structs.replace(item, sealed_reply=None)
 
     async def _request(self, item: store.Leaving, channel: Channel, outgoing: Outgoing) -> None:
         """One request, by reply while a token is fresh, else by push."""

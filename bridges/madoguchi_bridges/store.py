@@ -34,6 +34,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
     room_id: str | None = None
     attempts: int = 0
     next_at: int = 0
+    aside: bool = False  # a file that the app is still preparing; what comes after it does not wait
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,9 +69,21 @@ class Leaving(msgspec.Struct, frozen=True, kw_only=True):
     seq: int = 0
 
 
+class FileLink(msgspec.Struct, frozen=True, kw_only=True):
+    """The address of a file that was sent to an app. `name`: the hash of what stands in the address."""
+
+    name: str
+    channel_id: str
+    person: str
+    room_id: str
+    event_key: str
+    sealed: bytes
+    expires_at: int
+
+
 INTAKE = (
     "seq, channel_id, event_key, person, kind, message_key, happened_at, received_at, sealed, room_id, attempts, "
-    "next_at"
+    "next_at, aside"
 )
 PERSON = "person, channel_id, sealed_address, noticed_at, shown_at, left_at, user_id, case_id, room_id"
 LEAVING = (
@@ -130,7 +143,7 @@ async def list_people_waiting(db: Connection, now: int) -> list[str]:
         """
         SELECT person FROM (
             SELECT DISTINCT ON (person) person, next_at FROM bridge_intake
-            WHERE outcome IS NULL ORDER BY person, happened_at, seq
+            WHERE outcome IS NULL AND NOT aside ORDER BY person, happened_at, seq
         ) AS first WHERE next_at <= $1
         """,
         now,
@@ -141,9 +154,25 @@ async def list_people_waiting(db: Connection, now: int) -> list[str]:
 async def get_next_intake(db: Connection, person: str) -> Intake | None:
     """The person's earliest waiting event by the app's clock."""
     row = await db.fetchrow(
-        f"SELECT {INTAKE} FROM bridge_intake WHERE person = $1 AND outcome IS NULL ORDER BY happened_at, seq LIMIT 1",
+        f"""
+        SELECT {INTAKE} FROM bridge_intake WHERE person = $1 AND outcome IS NULL AND NOT aside
+         ORDER BY happened_at, seq LIMIT 1
+        """,
         person,
     )
+    return Intake(**row) if row else None
+
+
+async def list_aside(db: Connection, now: int) -> list[str]:
+    """The `seq` of each file that the app may have ready now."""
+    rows = await db.fetch(
+        "SELECT seq FROM bridge_intake WHERE outcome IS NULL AND aside AND next_at <= $1 ORDER BY next_at", now
+    )
+    return [str(row["seq"]) for row in rows]
+
+
+async def get_aside(db: Connection, seq: int) -> Intake | None:
+    row = await db.fetchrow(f"SELECT {INTAKE} FROM bridge_intake WHERE seq = $1 AND outcome IS NULL AND aside", seq)
     return Intake(**row) if row else None
 
 
@@ -166,8 +195,14 @@ async def finish_intake(db: Connection, seq: int, outcome: str, now: int, shown_
     )
 
 
-async def put_off_intake(db: Connection, seq: int, next_at: int) -> None:
-    await db.execute("UPDATE bridge_intake SET attempts = attempts + 1, next_at = $2 WHERE seq = $1", seq, next_at)
+async def put_off_intake(db: Connection, seq: int, next_at: int, aside: bool = False) -> None:
+    """`aside`: what comes after it does not wait for it."""
+    await db.execute(
+        "UPDATE bridge_intake SET attempts = attempts + 1, next_at = $2, aside = aside OR $3 WHERE seq = $1",
+        seq,
+        next_at,
+        aside,
+    )
 
 
 async def get_shown(db: Connection, channel_id: str, message_key: str) -> tuple[str, str] | None:
@@ -208,6 +243,7 @@ async def delete_old(db: Connection, before: int) -> None:
         before,
     )
     await db.execute("DELETE FROM bridge_outbox WHERE done_at < $1 AND told_at IS NOT NULL", before)
+    await db.execute("DELETE FROM bridge_links WHERE expires_at < $1", before)
 
 
 # People and their ghosts
@@ -378,3 +414,44 @@ async def finish_leaving(db: Connection, seq: int, outcome: str, now: int) -> No
         outcome,
         now,
     )
+
+
+# Addresses of files
+
+
+async def insert_link(db: Connection, link: FileLink) -> None:
+    """Notes an address, once; a repetition does not make it last longer."""
+    await db.execute(
+        """
+        INSERT INTO bridge_links (name, channel_id, person, room_id, event_key, sealed, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING
+        """,
+        link.name,
+        link.channel_id,
+        link.person,
+        link.room_id,
+        link.event_key,
+        link.sealed,
+        link.expires_at,
+    )
+
+
+async def get_link(db: Connection, name: str, now: int) -> FileLink | None:
+    """An address that is good at the moment."""
+    row = await db.fetchrow(
+        """
+        SELECT name, channel_id, person, room_id, event_key, sealed, expires_at
+        FROM bridge_links WHERE name = $1 AND expires_at > $2 AND sealed IS NOT NULL
+        """,
+        name,
+        now,
+    )
+    return FileLink(**row) if row else None
+
+
+async def revoke_links(db: Connection, event_key: str) -> bool:
+    """Takes the addresses of a message's files back, for good; gives whether there were any."""
+    status: str = await db.execute(
+        "UPDATE bridge_links SET sealed = NULL WHERE event_key = $1 AND sealed IS NOT NULL", event_key
+    )
+    return not status.endswith(" 0")

@@ -1,6 +1,7 @@
 """The listener of the apps' webhooks. Its own address, so that `serve` never holds an app's secret."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import asyncpg
@@ -19,7 +20,9 @@ READ_SECONDS = 10.0
 STORE_SECONDS = 1.8  # LINE counts a delivery that takes 2 s as failed; better it hears that from us
 
 
-def app(channels: Channels, intake: Intake, health: "Health") -> web.Application:
+def app(channels: Channels, intake: Intake, health: "Health", files: Iterable[web.RouteDef] = ()) -> web.Application:
+    """`files`: the routes of files_web.py."""
+
     async def webhook(request: web.Request) -> web.Response:
         channel = await channels.find(request.match_info["channel_id"])
         if channel is None or channel.kind != request.match_info["kind"]:
@@ -49,6 +52,7 @@ def app(channels: Channels, intake: Intake, health: "Health") -> web.Application
     application = web.Application(client_max_size=LARGEST_BODY, middlewares=[answer_errors])
     application.router.add_post(PATH, webhook)
     application.router.add_get("/health", healthy)
+    application.router.add_routes(files)
     return application
 
 

@@ -88,6 +88,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     line_api_base: Annotated[str, Meta(description="LINE's Messaging API.")] = "https://api.line.me"
     line_data_base: Annotated[str, Meta(description="LINE's content API.")] = "https://api-data.line.me"
+    app_link_days: Annotated[
+        int, Meta(ge=1, le=90, description="How many days a file sent to an app can be opened by its link.")
+    ] = 7
     quick_exit_url: Annotated[str, Meta(description="Harmless page that the quick exit goes to.")] = (
         "https://www.jma.go.jp/bosai/forecast/"
     )

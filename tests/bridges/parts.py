@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import asyncpg
 import msgspec
@@ -13,11 +13,14 @@ from aiohttp import web
 from hypothesis import HealthCheck, settings
 
 from madoguchi.storage.bridging import Ledger, list_ledgers
-from madoguchi_bridges import store
+from madoguchi_bridges import attachments, store
+from madoguchi_bridges.attachments import Attachment
 from madoguchi_bridges.bridge import Bridge
 from madoguchi_bridges.channels import Channels
 from madoguchi_bridges.config import Config
 from madoguchi_bridges.desk import Refused, Ticket
+from madoguchi_bridges.files_out import FilesOut
+from madoguchi_bridges.files_web import routes
 from madoguchi_bridges.ghosts import CaseOver
 from madoguchi_bridges.intake import Intake, ReplyTokens
 from madoguchi_bridges.moves import OFFER, Moves
@@ -111,12 +114,37 @@ class PaperGhost:
             room.taken_back.append(event_id)
 
 
+@dataclass
 class PaperDesk:
-    """`told`: what the bridge reports of errands; `without_case`: ghosts to whom no link is given."""
+    """The server as the bridges call it. `files`: mxc address → (who uploaded it, for which room, what); `told`: what
+    the bridge reports of errands; `without_case`: ghosts to whom no link is given."""
 
-    def __init__(self) -> None:
-        self.told: list[tuple[str, str, str]] = []
-        self.without_case: set[str] = set()
+    files: dict[str, tuple[str, str, bytes]] = field(default_factory=dict)
+    troubles: list[BaseException] = field(default_factory=list)
+    told: list[tuple[str, str, str]] = field(default_factory=list)
+    without_case: set[str] = field(default_factory=set)
+
+    async def upload(self, user_id: str, room_id: str, file: BinaryIO) -> str:
+        if self.troubles:
+            raise self.troubles.pop(0)
+        file.seek(0)
+        mxc = f"mxc://desk.test/{len(self.files)}"
+        self.files[mxc] = (user_id, room_id, file.read())
+        return mxc
+
+    @contextlib.asynccontextmanager
+    async def download(self, user_id: str, mxc: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        if self.troubles:
+            raise self.troubles.pop(0)
+        if mxc not in self.files:
+            raise Refused(404, "M_NOT_FOUND")
+
+        async def pieces() -> AsyncIterator[bytes]:
+            content = self.files[mxc][2]
+            for start in range(0, len(content), 1000):
+                yield content[start : start + 1000]
+
+        yield pieces()
 
     async def list_guidance(self) -> list[Json]:
         return [
@@ -149,6 +177,7 @@ class Bench:
     desk: PaperDesk
     moves: Moves
     told: list[tuple[str, str]] = field(default_factory=list)
+    listens_at: str = ""
 
     async def sets(self, mode: str, reason: str | None = "a reason") -> None:
         await self.pool.execute("UPDATE channels SET mode = $1, reason = $2 WHERE kind = 'line'", mode, reason)
@@ -162,6 +191,8 @@ class Bench:
             waiting = await self.bridge._list_ready()
             for person in waiting:
                 await self.bridge.work_off(person)
+            for seq in await self.bridge._list_aside():
+                await self.bridge.work_aside(seq)
             leaving = await self.outbox._list_ready()
             for person in leaving:
                 await self.outbox.work_off(person)
@@ -176,6 +207,21 @@ class Bench:
         """In the room of the one running case."""
         (person,) = await store.list_running(self.pool)
         await self.outbox.put(person, person.room_id or "", event_id, Letter(text, refuse))
+
+    async def counsellor_sends(self, event_id: str, content: bytes, caption: str = "", **more: Any) -> Attachment:
+        """A file, in the room of the one running case."""
+        (person,) = await store.list_running(self.pool)
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield content
+
+        sealed = await attachments.seal(pieces(), 10**9, self.config.store)
+        mxc = await self.desk.upload("@ken:desk.test", person.room_id or "", sealed.file)
+        event = {"msgtype": "m.image", "body": "cat.jpg", "file": sealed.content(mxc)} | more
+        attachment = attachments.attachment_of(event)
+        assert attachment is not None
+        await self.outbox.put(person, person.room_id or "", event_id, Letter(caption, attachment=attachment))
+        return attachment
 
     async def outcomes(self) -> dict[str, int]:
         """What became of what came in, as it stands in the rows; the ledger must say no other."""
@@ -195,7 +241,8 @@ async def a_bench(database_url: str, key: bytes, tmp_path: Path, mode: str = "re
     """An empty bridges database with one LINE channel, its listener running, nothing worked off by itself."""
     pool = await asyncpg.create_pool(database_url, min_size=1, max_size=6)
     await pool.execute(
-        "TRUNCATE bridge_intake, bridge_people, bridge_outbox, bridge_doors, bridge_forgotten RESTART IDENTITY"
+        "TRUNCATE bridge_intake, bridge_people, bridge_outbox, bridge_doors, bridge_forgotten, bridge_links "
+        "RESTART IDENTITY"
     )
     await pool.execute("DELETE FROM channel_changes")
     await pool.execute("DELETE FROM channels WHERE kind NOT IN ('web', 'matrix')")
@@ -214,14 +261,16 @@ async def a_bench(database_url: str, key: bytes, tmp_path: Path, mode: str = "re
     )
     config = Config(
         server_name="desk.test", server_url="http://127.0.0.1:1", public_url="https://desk.test", database_url="",
-        address=("127.0.0.1", 0), line_api_base=line.base_url, key_file=tmp_path, store=tmp_path, as_token="t",
-        keeper="@keeper:desk.test",
+        address=("127.0.0.1", 0), line_api_base=line.base_url, line_data_base=line.base_url, key_file=tmp_path,
+        store=tmp_path, as_token="t", keeper="@keeper:desk.test", largest_file=100_000, link_days=7,
+        files_url="https://desk.test",
     )  # fmt: skip
     channels = Channels(pool, seals, config)
     tokens = ReplyTokens()
-    outbox = Outbox(pool, seals, channels, tokens)
-    ghosts = PaperGhosts(pool)
     desk = PaperDesk()
+    files = FilesOut(pool, seals, config, desk)  # type: ignore[arg-type]
+    outbox = Outbox(pool, seals, channels, tokens, files)
+    ghosts = PaperGhosts(pool)
     moves = Moves(pool, config, channels, desk, outbox)  # type: ignore[arg-type]
     bridge = Bridge(pool, seals, config, channels, desk, ghosts, outbox, moves)  # type: ignore[arg-type]
     bench = Bench(pool, seals, config, line, channels, tokens, outbox, ghosts, bridge, desk, moves)
@@ -233,10 +282,12 @@ async def a_bench(database_url: str, key: bytes, tmp_path: Path, mode: str = "re
             bench.told.append((item.event_key, outcome))
 
     outbox.tell = tell
-    runner = web.AppRunner(app(channels, Intake(pool, seals, tokens), Health(pool)), access_log=None)
+    listener = app(channels, Intake(pool, seals, tokens), Health(pool), routes(files, channels, config))
+    runner = web.AppRunner(listener, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    line.connect(f"http://127.0.0.1:{runner.addresses[0][1]}", CHANNEL)
+    bench.listens_at = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    line.connect(bench.listens_at, CHANNEL)
     try:
         await channels.read()
         yield bench

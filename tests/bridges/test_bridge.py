@@ -42,7 +42,7 @@ async def test_other_messages_have_placeholders(bench: Bench) -> None:
     await bench.line.deliver(mio.event("telepathy"), check=False)
     assert await shown(bench) == [
         "スタンプ: 泣く",
-        "画像が届きました（この版では表示できません）",
+        "画像（LINEにはもうありません）",
         "ボタンが押されました: yes",
         "この版では表示できない出来事がLINEから届きました",
     ]

@@ -121,7 +121,7 @@ async def test_what_is_taken_back_too_late_is_said_so(scene: Scene) -> None:
     await scene.hears_redaction("$1")
     await scene.hears_redaction("$unknown")
     assert scene.phone == ["やっぱり"]
-    assert scene.ear.said_soon == ["LINEに送った言葉は、LINEの画面からは消せません。"]
+    assert scene.ear.said_soon == ["LINEに送ったものは、LINEの画面からは消せません。"]
 
 
 def locked(event_id: str) -> MegolmEvent:

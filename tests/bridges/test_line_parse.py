@@ -23,10 +23,10 @@ USER = "U4af4980629aaaabbbbccccdddd000011"
 # payload → (kind, what the counsellor is shown, whether that is a placeholder)
 READ_AS = {
     "text": ("message", "眠れない (emoji) @Bot", False),
-    "image": ("message", "画像が届きました（この版では表示できません）", True),
-    "video": ("message", "動画が届きました 60秒（この版では表示できません）", True),
-    "audio": ("message", "音声が届きました 7秒（この版では再生できません）", True),
-    "file": ("message", "ファイル: 日記.txt（この版では開けません）", True),
+    "image": ("message", "画像", True),
+    "video": ("message", "動画 60秒", True),
+    "audio": ("message", "音声 7秒", True),
+    "file": ("message", "ファイル: 日記.txt", True),
     "location": (
         "message",
         "位置情報: my location 日本、〒102-8282 東京都千代田区紀尾井町1-3（35.679660, 139.736690）",
@@ -61,7 +61,7 @@ READ_AS = {
 
 
 def line() -> Line:
-    return Line(SECRETS, "http://127.0.0.1:1")
+    return Line(SECRETS, "http://127.0.0.1:1", "http://127.0.0.1:1")
 
 
 def body(*events: Any) -> bytes:
@@ -208,6 +208,6 @@ def test_line_is_a_network() -> None:
 
 def test_a_channel_needs_a_token_or_a_way_to_get_one() -> None:
     with pytest.raises(KeyError):
-        Line({"access_token": "t"}, "http://127.0.0.1:1")
+        Line({"access_token": "t"}, "http://127.0.0.1:1", "http://127.0.0.1:1")
     with pytest.raises(ValueError):
-        Line({"channel_secret": "s"}, "http://127.0.0.1:1")
+        Line({"channel_secret": "s"}, "http://127.0.0.1:1", "http://127.0.0.1:1")

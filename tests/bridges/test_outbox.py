@@ -205,7 +205,7 @@ async def test_after_a_day_line_would_not_know_a_repetition_so_it_has_failed(ben
 
 async def test_stateless_tokens_are_taken_out_and_renewed(bench: Bench) -> None:
     secrets = {"channel_secret": bench.line.channel_secret, "channel_id": bench.line.client_id}
-    line = Line(secrets, bench.line.base_url)
+    line = Line(secrets, bench.line.base_url, bench.line.base_url)
     outgoing = Outgoing(to="U" + "0" * 32, texts=("a",), retry_key=UUID(int=1))
     await line.send(outgoing)
     await line.send(outgoing)  # 409: accepted before
@@ -214,10 +214,10 @@ async def test_stateless_tokens_are_taken_out_and_renewed(bench: Bench) -> None:
     await line.send(outgoing)
     assert len(bench.line.stateless_tokens) == 2
     await line.close()
-    wrong = Line(secrets | {"channel_id": "0"}, bench.line.base_url)
+    wrong = Line(secrets | {"channel_id": "0"}, bench.line.base_url, bench.line.base_url)
     with pytest.raises(Rejected):
         await wrong.send(outgoing)
-    away = Line(secrets, "http://127.0.0.1:1")
+    away = Line(secrets, "http://127.0.0.1:1", "http://127.0.0.1:1")
     with pytest.raises(TryAgain):
         await away.send(outgoing)
 

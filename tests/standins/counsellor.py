@@ -5,8 +5,10 @@ import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
-from nio import MegolmEvent, RoomMessage, UnknownEvent, UnknownToDeviceEvent
+from nio import MegolmEvent, RoomEncryptedMedia, RoomMessage, UnknownEvent, UnknownToDeviceEvent
+from nio.crypto.attachments import decrypt_attachment, encrypt_attachment
 
 from madoguchi.crypto import key_bundle
 from madoguchi.crypto.device import AgentDevice, Login
@@ -30,7 +32,7 @@ class CounsellorClient:
 
     async def __aenter__(self) -> Self:
         await self.device.start(Login.by_password(self._password))
-        self.device.add_event_callback(self._keep, (RoomMessage, UnknownEvent, MegolmEvent))
+        self.device.add_event_callback(self._keep, (RoomMessage, RoomEncryptedMedia, UnknownEvent, MegolmEvent))
         self.device.add_to_device_callback(self._take_history, (UnknownToDeviceEvent,))
         self._task = asyncio.create_task(self.device.run(self._stop))
         return self
@@ -86,6 +88,26 @@ class CounsellorClient:
     async def sends(self, room_id: str, content: Json) -> str:
         self._txn += 1
         return await self.device.say(room_id, content, f"{time.monotonic_ns()}.{self._txn}")
+
+    async def encloses(self, room_id: str, content: bytes, mime: str, msgtype: str = "m.image") -> Json:
+        """Seals and uploads a file for a room; gives the content of its event."""
+        sealed, keys = encrypt_attachment(content)
+        path = f"/_matrix/media/v3/upload?jp.madoguchi.room_id={quote(room_id)}"
+        answer = await self.device.call("POST", path, sealed, content_type="application/octet-stream")
+        file = keys | {"url": answer["content_uri"]}
+        return {"msgtype": msgtype, "body": "file", "file": file, "info": {"mimetype": mime, "size": len(content)}}
+
+    async def opens(self, content: Json) -> bytes:
+        """The file of an event."""
+        file = content["file"]
+        sealed = await self.device.download(file["url"])
+        plain: bytes = decrypt_attachment(sealed, file["key"]["k"], file["hashes"]["sha256"], file["iv"])
+        return plain
+
+    async def takes_back(self, room_id: str, event_id: str) -> None:
+        self._txn += 1
+        path = f"/_matrix/client/v3/rooms/{room_id}/redact/{event_id}/{time.monotonic_ns()}.{self._txn}"
+        await self.device.call("PUT", path, {})
 
     def bodies(self, room_id: str) -> list[str]:
         """What others said in the room, as far as it has been read."""

@@ -37,6 +37,19 @@ class Bubble:
     to: str
     text: str
     via: str  # "reply" or "push"
+    url: str = ""  # of a picture, a film or a sound: the phone fetches it
+    type: str = "text"
+
+
+@dataclass
+class LineFile:
+    """What somebody sent besides words, as LINE keeps it. `preparing`: how often it is not ready yet."""
+
+    content: bytes
+    type: str
+    preparing: int = 0
+    state: str = "succeeded"  # what LINE says of the preparing; "gone" = deleted, "unsent" = taken back
+    breaks_after: int | None = None  # bytes after which the connection is cut, once
 
 
 @dataclass
@@ -60,6 +73,7 @@ class LineStandin:
         self.requests: list[Request] = []
         self.phones: list[Bubble] = []
         self.groups_left: list[str] = []
+        self.files: dict[str, LineFile] = {}
         self.disagreements: list[str] = []
         self.troubles: list[Callable[[web.Request], Awaitable[web.StreamResponse | None]]] = []
         self.after_work: list[float] = []
@@ -185,6 +199,8 @@ class LineStandin:
         except Disagreement as error:
             self.disagreements.append(str(error))
         answer: web.StreamResponse | None = None
+        if not self.troubles and request.path.endswith("/content"):
+            answer = await self._give_file(request)
         if self.troubles:
             answer = await self.troubles.pop(0)(request)
         if answer is None:
@@ -201,6 +217,32 @@ class LineStandin:
             request.transport.abort()
         return answer
 
+    async def _give_file(self, request: web.Request) -> web.StreamResponse:
+        """The content of a message. What LINE says in words, but not in its document: 202, 404, 410."""
+        file = self.files.get(request.path.split("/")[-2])
+        if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self._tokens:
+            return web.json_response({"message": "Authentication failed."}, status=401)
+        if file is None or file.state in ("gone", "unsent"):
+            return web.json_response(
+                {"message": "Not found"}, status=404 if file is None or file.state == "gone" else 410
+            )
+        if file.preparing > 0 or file.state == "failed":
+            file.preparing -= 1
+            return web.Response(status=202)
+        if file.breaks_after is not None:
+            answer = web.StreamResponse(headers={"Content-Type": file.type, "Content-Length": str(len(file.content))})
+            await answer.prepare(request)
+            await answer.write(file.content[: file.breaks_after])
+            file.breaks_after = None
+            assert request.transport is not None
+            request.transport.abort()
+            return answer
+        return web.Response(body=file.content, headers={"Content-Type": file.type})
+
+    @property
+    def _tokens(self) -> tuple[str, ...]:
+        return (self.access_token, *self.stateless_tokens)
+
     def _work(self, request: web.Request, body: Any) -> tuple[int, Json]:
         path = request.path
         if path == "/oauth2/v3/token":
@@ -209,12 +251,15 @@ class LineStandin:
             self.stateless_tokens.append(secrets.token_urlsafe(24))
             return 200, {"token_type": "Bearer", "access_token": self.stateless_tokens[-1], "expires_in": 900}
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if token not in (self.access_token, *self.stateless_tokens):
+        if token not in self._tokens:
             return 401, {"message": "Authentication failed. Confirm that the access token is valid."}
         if path == "/v2/bot/message/reply":
             return self._reply(body)
         if path == "/v2/bot/message/push":
             return self._push(body, request.headers.get("X-Line-Retry-Key"))
+        if path.endswith("/content/transcoding"):
+            file = self.files[path.split("/")[-3]]
+            return 200, {"status": "processing" if file.preparing > 0 else file.state}
         if path.endswith("/leave"):
             self.groups_left.append(path.split("/")[-2])
             return 200, {}
@@ -245,9 +290,11 @@ class LineStandin:
         return status, told
 
     def _carry(self, to: str, messages: list[Json], via: str) -> tuple[int, Json]:
-        if len(messages) > 5 or any(len(m["text"].encode("utf-16-le")) > 10_000 for m in messages):
+        if len(messages) > 5 or any(len(m.get("text", "").encode("utf-16-le")) > 10_000 for m in messages):
             return 400, {"message": "The request body has 1 error(s)"}
-        self.phones += [Bubble(to, message["text"], via) for message in messages]
+        for message in messages:
+            url = message.get("originalContentUrl", "")
+            self.phones.append(Bubble(to, message.get("text", ""), via, url, message["type"]))
         return 200, {"sentMessages": [{"id": self.message_id(), "quoteToken": "q"} for _ in messages]}
 
 
@@ -282,11 +329,33 @@ class LinePerson:
         await self.line.delivers_until_taken(event)
         return event
 
+    async def sends_file(self, type_: str, file: LineFile, **more: Any) -> Json:
+        """A picture, film or sound that LINE keeps, or a file."""
+        message_id = self.line.message_id()
+        self.line.files[message_id] = file
+        if type_ != "file":
+            more = {"contentProvider": {"type": "line"}} | more
+        if type_ in ("image", "video"):
+            more["quoteToken"] = "q"
+        event = self.event("message", message={"id": message_id, "type": type_, **more})
+        await self.line.delivers_until_taken(event)
+        return event
+
     async def does(self, type_: str, **more: Any) -> Json:
         """follow, unfollow, unsend, postback …"""
         event = self.event(type_, **more)
         await self.line.delivers_until_taken(event)
         return event
+
+    async def sees_a(self, type_: str, *, within_s: float = 20) -> Bubble:
+        """Waits until something of a type other than text is on the phone."""
+        ends = time.monotonic() + within_s
+        while True:
+            for bubble in self.line.phones:
+                if bubble.to == self.user_id and bubble.type == type_:
+                    return bubble
+            assert time.monotonic() < ends, f"no {type_} arrived; on the phone: {self.phone}"
+            await asyncio.sleep(0.05)
 
     async def hears(self, text: str, *, within_s: float = 20) -> Bubble:
         """Waits until a bubble with `text` in it is on the phone."""

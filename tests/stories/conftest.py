@@ -34,7 +34,8 @@ def setting() -> Iterator[Setting]:
     """A house that calls the stand-in instead of LINE, with two LINE channels: a relay and a contact point."""
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="mado-", dir=os.environ.get("MADOGUCHI_TEST_TMP", "/tmp")) as directory:
-        house = House(Path(directory) / "data", env={"MADOGUCHI_LINE_API_BASE": f"http://127.0.0.1:{port}"})
+        away = f"http://127.0.0.1:{port}"
+        house = House(Path(directory) / "data", env={"MADOGUCHI_LINE_API_BASE": away, "MADOGUCHI_LINE_DATA_BASE": away})
         house.opens()
         setting = Setting(house, port, secrets.token_hex(16), secrets.token_urlsafe(24))
         try:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.postgres import dump
 from tests.standins.counsellor import CounsellorClient
-from tests.standins.line import LinePerson, LineStandin
+from tests.standins.line import LineFile, LinePerson, LineStandin
 from tests.stories.conftest import Setting
 from tests.stories.event_storm import Storm
 from tests.stories.test_canary import found_in, needles
@@ -65,6 +65,31 @@ def _tells(event: dict[str, object], wanted: str) -> bool:
     content = event["content"]
     assert isinstance(content, dict)
     return event["type"] == "jp.madoguchi.delivery" and content["m.relates_to"]["event_id"] == wanted
+
+
+async def test_pictures_go_both_ways_and_are_never_seen_by_the_server(
+    setting: Setting, line: LineStandin, ken: CounsellorClient
+) -> None:
+    mio, _, room = await in_conversation(line, ken)
+    drawing, answer = (word(what).encode() * 50 for what in ("描いた絵", "返しの絵"))
+    event = await mio.sends_file("image", LineFile(drawing, "image/png", preparing=1))
+    shown = await ken.waits_for(room, lambda event: event["content"].get("msgtype") == "m.image", what="the picture")
+    assert await ken.opens(shown["content"]) == drawing
+
+    content = await ken.encloses(room, answer, "image/jpeg")
+    sent = await ken.sends(room, content)
+    bubble = await mio.sees_a("image")
+    async with aiohttp.ClientSession() as http, http.get(bubble.url) as got:
+        assert (got.status, await got.read()) == (200, answer)
+    await ken.takes_back(room, sent)
+    await ken.sees(room, "送ったファイルは、もう開けません")
+    async with aiohttp.ClientSession() as http, http.get(bubble.url) as got:
+        assert got.status == 404
+
+    await mio.does("unsend", unsend={"messageId": event["message"]["id"]})
+    await ken.sees(room, "取り消しました")
+    path = f"/_matrix/client/v3/rooms/{room}/event/{shown['event_id']}"
+    assert (await ken.device.call("GET", path))["content"] == {}
 
 
 async def test_the_ghost_says_nothing_about_the_person_and_has_a_signed_device(

@@ -66,6 +66,7 @@ async def delete_content(tx: Tx, room_id: RoomID) -> int:
         "happened_at = 0, outcome = coalesce(outcome, 'destroyed'), done_at = coalesce(done_at, received_at) "
         "WHERE room_id = $1",
         "DELETE FROM bridge_outbox WHERE room_id = $1",
+        "DELETE FROM bridge_links WHERE room_id = $1",
         # The state has moved on: a worker that judges by what it remembers has to look again, and finds nothing.
         "UPDATE rooms SET public = false, state_pos = (SELECT max(pos) FROM events WHERE room_id = $1) "
         "WHERE room_id = $1",
