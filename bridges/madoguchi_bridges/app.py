@@ -86,7 +86,7 @@ async def _lead(house: House) -> None:
     while True:
         try:
             await _lead_once(house)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except store.AWAY as error:
             log.warning("work interrupted", error=type(error).__name__)
         await asyncio.sleep(PATIENCE_SECONDS)
 
@@ -145,7 +145,7 @@ async def _forget_old(pool: asyncpg.Pool) -> None:
         await asyncio.sleep(3600)
         try:
             await store.delete_old(pool, milliseconds() - KEEP_FINISHED_MS)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except store.AWAY as error:
             log.warning("old entries not deleted", error=type(error).__name__)
 
 

@@ -91,7 +91,7 @@ class Channels:
         while True:
             try:
                 await self.read()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except store.AWAY as error:
                 log.warning("channels could not be read", error=type(error).__name__)
             await asyncio.sleep(POLL_SECONDS)
 

@@ -174,7 +174,7 @@ class Ghosts:
                         if current is not None and current.case_id is not None:
                             await self.present(current)
                     return
-                except (Unreachable, Refused, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                except (Unreachable, Refused, *store.AWAY) as error:
                     log.warning("ghost cannot come back yet", user_id=person.user_id, error=type(error).__name__)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, 60)

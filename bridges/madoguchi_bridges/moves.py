@@ -50,7 +50,7 @@ class Moves:
         while True:
             try:
                 after = await self._ask(after)
-            except (Unreachable, Refused, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (Unreachable, Refused, *store.AWAY) as error:
                 log.warning("errands wait", error=type(error).__name__)
                 after = None
                 await asyncio.sleep(REST_SECONDS)

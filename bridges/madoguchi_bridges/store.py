@@ -10,6 +10,9 @@ Connection: TypeAlias = (
 )
 """Anything that runs a statement: a connection inside somebody's transaction, or the pool."""
 
+# What is raised while the database is away or dies; asyncpg's InternalClientError when it dies in the middle of a word.
+AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
 
 class ChannelRow(msgspec.Struct, frozen=True):
     id: str

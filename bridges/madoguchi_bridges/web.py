@@ -8,6 +8,7 @@ import asyncpg
 import structlog
 from aiohttp import web
 
+from . import store
 from .channels import Channels
 from .intake import Intake
 from .network import Unverified
@@ -82,6 +83,6 @@ async def answer_errors(request: web.Request, handler: Any) -> web.StreamRespons
         return refusal(405, "M_UNRECOGNIZED", "That method is not known here.")
     except web.HTTPException as error:
         return refusal(error.status, "M_UNRECOGNIZED", "There is nothing here.")
-    except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (TimeoutError, *store.AWAY) as error:
         log.error("webhook could not be stored", error=type(error).__name__)
         return refusal(503, "M_UNKNOWN", "That could not be stored. Please deliver it again.")

@@ -59,7 +59,13 @@ class Dispatch:
             raise
         except (asyncpg.exceptions.CharacterNotInRepertoireError, asyncpg.exceptions.UntranslatableCharacterError):
             return refusal(errors.BadJson("A NUL character can't be stored."), request_id)
-        except (asyncpg.exceptions.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
+        except (
+            asyncpg.exceptions.PostgresConnectionError,
+            asyncpg.InterfaceError,
+            # Of a database that died in the middle of a word.
+            asyncpg.InternalClientError,
+            OSError,
+        ) as error:
             log.warning("database is not answering", request_id=request_id, error=type(error).__name__)
             return refusal(errors.Unavailable("The database is not answering. Please try again."), request_id)
         except asyncpg.exceptions.OperatorInterventionError as error:
