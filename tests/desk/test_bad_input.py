@@ -38,6 +38,7 @@ WORDS += [
     "follow_up",
     "note_event",
     "verdict",
+    "team",
 ]
 nearly = st.dictionaries(st.sampled_from(WORDS), anything | st.sampled_from(["web", "line", "matrix", "counsellor"]))
 BODIES = [row for row in ROWS if row.method in ("POST", "PUT")]

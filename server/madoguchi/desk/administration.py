@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from madoguchi import errors
-from madoguchi.core.desk import channels, guidance, staff
+from madoguchi.core.desk import channels, guidance, presence, staff, teams
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.settings import DeskSettings
 from madoguchi.core.desk.staff import Added
@@ -211,7 +211,7 @@ async def list_staff(call: Call) -> StaffList:
                 name=person.name,
                 role=person.role,
                 capacity=person.capacity,
-                present=staff.is_present(person, now),
+                present=presence.is_present(person, now),
                 added_at=_required_ms(person.added_at),
                 last_seen_at=_ms(person.last_seen_at),
                 disabled_at=_ms(person.disabled_at),
@@ -309,6 +309,8 @@ async def get_settings(call: Call) -> DeskSettings:
 async def put_setting(call: Call, name: str, body: NewValue) -> DeskSettings:
     """Changes one setting. Gives them all as they then stand."""
     changed = await desk_settings.change(call.tx, name, body.value, call.session.user_id, call.ctx.clock.now())
+    if name == "teams":
+        await teams.check(call.tx, changed.teams)
     await stream.publish(call.tx, stream.Note("desk", "settings"))
     return changed
 

@@ -5,7 +5,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from madoguchi.core.desk import cases, channels, queue, side_room, staff, team
+from madoguchi import errors
+from madoguchi.core.desk import cases, channels, presence, queue, side_room, staff, team, teams
+from madoguchi.core.desk import settings as desk_settings
 from madoguchi.desk.arrival import WaitQuery
 from madoguchi.desk.permissions import caller
 from madoguchi.storage import cases as stored
@@ -15,7 +17,7 @@ from madoguchi.web.endpoint import Call
 
 
 class WaitingCase(msgspec.Struct, frozen=True):
-    """locked: no app stands in between; waiting_since: milliseconds."""
+    """locked: no app stands in between; waiting_since: milliseconds; team: name of the one that it was handed to."""
 
     case_id: str
     channel: str
@@ -25,6 +27,7 @@ class WaitingCase(msgspec.Struct, frozen=True):
     repeat: bool
     locked: bool
     risk: Risk
+    team: str | None
 
 
 class OwnCase(msgspec.Struct, frozen=True):
@@ -32,8 +35,8 @@ class OwnCase(msgspec.Struct, frozen=True):
 
     move: where the person stands on the way from their app to the page: `asked`, `notified`, `opened`, `moved`,
     `declined`, `unreachable`, or None; came_by: the app that they moved from. handing_over: given to a colleague who
-    has not come in yet; helping: called in, or joined; a colleague looks after it; side_room_id: where its staff talk
-    among themselves, once somebody has needed that.
+    has not come in yet, or to a team of this name; helping: called in, or joined; a colleague looks after it;
+    side_room_id: where its staff talk among themselves, once somebody has needed that.
     """
 
     case_id: str
@@ -50,9 +53,13 @@ class OwnCase(msgspec.Struct, frozen=True):
     move: str | None
     came_by: str | None
     side_room_id: str | None
+    team: str | None
 
 
 class Queue(msgspec.Struct, frozen=True):
+    """waiting: in their order; those that were handed to a team, for its members, for whoever leads the shift, and for
+    everybody while nobody of it is there."""
+
     pos: int
     waiting: list[WaitingCase]
     mine: list[OwnCase]
@@ -94,7 +101,10 @@ class Colleague(msgspec.Struct, frozen=True):
 
 
 class Colleagues(msgspec.Struct, frozen=True):
+    """teams: to which a case can be handed instead."""
+
     colleagues: list[Colleague]
+    teams: list[teams.Shown]
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -120,10 +130,12 @@ class Changed(msgspec.Struct, frozen=True):
 
 
 class HandOver(msgspec.Struct):
-    """reason: why, in a few words; never what was said, for it is kept unencrypted."""
+    """Either `to` a colleague or to a `team`. reason: why, in a few words; never what was said, for it is kept
+    unencrypted: what the next one has to know is said in the side room."""
 
-    to: Annotated[str, Meta(max_length=255)]
     reason: Annotated[str, Meta(min_length=1, max_length=200)]
+    to: Annotated[str, Meta(max_length=255)] | None = None
+    team: Annotated[str, Meta(max_length=40)] | None = None
 
 
 async def get_me(call: Call) -> Me:
@@ -146,14 +158,19 @@ async def get_queue(call: Call, query: WaitQuery) -> Queue:
     board = await queue.next_board(ctx, query.after, query.seconds) if query.after is not None else None
     async with ctx.db.transaction() as tx:
         # Somebody may have been disabled while they waited.
-        await caller(call, tx)
+        me = await caller(call, tx)
         if board is None:
             board = await queue.board(ctx, tx)
         charges = await stored.list_charges(tx, call.session.user_id)
+        reach = await teams.reach(tx, await desk_settings.get(tx), ctx.clock.now())
     return Queue(
         pos=board.pos,
-        waiting=[_waiting(case, place) for place, case in enumerate(board.waiting, 1)],
-        mine=[_own(charge) for charge in charges],
+        waiting=[
+            _waiting(case, place, reach.name(case.team))
+            for place, case in enumerate(board.waiting, 1)
+            if reach.includes(me, case.team)
+        ],
+        mine=[_own(charge, reach.name(charge.team)) for charge in charges],
         staff_present=board.staff_present,
     )
 
@@ -161,18 +178,22 @@ async def get_queue(call: Call, query: WaitQuery) -> Queue:
 async def list_colleagues(call: Call) -> Colleagues:
     """To whom a case can be handed, those who are there first."""
     now = call.ctx.clock.now()
+    people = await stored_staff.list_staff(call.tx)
     found = [
         Colleague(
             user_id=person.user_id,
             name=person.name,
             role=person.role,
-            present=staff.is_present(person, now),
+            present=presence.is_present(person, now),
             free=max(0, person.capacity - await stored.count_charges(call.tx, person.user_id)),
         )
-        for person in await stored_staff.list_staff(call.tx)
-        if cases.may_counsel(person) and person.user_id != call.session.user_id
+        for person in people
+        if presence.may_counsel(person) and person.user_id != call.session.user_id
     ]
-    return Colleagues(sorted(found, key=lambda colleague: (not colleague.present, colleague.free == 0)))
+    return Colleagues(
+        colleagues=sorted(found, key=lambda colleague: (not colleague.present, colleague.free == 0)),
+        teams=teams.shown(await desk_settings.get(call.tx), people, now),
+    )
 
 
 async def accept_case(call: Call, case_id: str) -> Taken:
@@ -182,8 +203,14 @@ async def accept_case(call: Call, case_id: str) -> Taken:
 
 
 async def hand_over_case(call: Call, case_id: str, body: HandOver) -> Changed:
-    """Gives a case to a colleague, who gets the history from the keeper."""
-    case = await cases.hand_over(call.ctx, call.tx, case_id, await caller(call, call.tx), body.to, body.reason)
+    """Gives a case to a colleague, or to whoever of a team takes it; they get the history from the keeper."""
+    me = await caller(call, call.tx)
+    if (body.to is None) == (body.team is None):
+        raise errors.Invalid("A case is handed to a colleague or to a team.")
+    if body.team is not None:
+        case = await team.hand_over_to_team(call.ctx, call.tx, case_id, me, body.team, body.reason)
+    else:
+        case = await cases.hand_over(call.ctx, call.tx, case_id, me, body.to or "", body.reason)
     return _changed(case)
 
 
@@ -222,7 +249,7 @@ def _changed(case: stored.Case) -> Changed:
     return Changed(case.id, case.room_id, case.state)
 
 
-def _waiting(case: stored.Running, place: int) -> WaitingCase:
+def _waiting(case: stored.Running, place: int, team_name: str | None) -> WaitingCase:
     return WaitingCase(
         case_id=case.case_id,
         channel=case.channel,
@@ -232,10 +259,11 @@ def _waiting(case: stored.Running, place: int) -> WaitingCase:
         repeat=case.repeat,
         locked=case.channel in channels.OWN,
         risk=case.risk,
+        team=team_name,
     )
 
 
-def _own(charge: stored.Charge) -> OwnCase:
+def _own(charge: stored.Charge, team_name: str | None) -> OwnCase:
     return OwnCase(
         case_id=charge.case_id,
         room_id=charge.room_id,
@@ -251,4 +279,5 @@ def _own(charge: stored.Charge) -> OwnCase:
         move=charge.move,
         came_by=charge.came_by,
         side_room_id=charge.side_room_id,
+        team=team_name,
     )

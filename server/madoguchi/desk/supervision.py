@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from madoguchi.core.desk import shift, staff
+from madoguchi.core.desk import presence, shift
 from madoguchi.storage import rooms as stored_rooms
 from madoguchi.storage.cases import Part, Risk, State
 from madoguchi.storage.rooms import Report
@@ -33,7 +33,8 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class BoardCase(msgspec.Struct, frozen=True):
-    """Moments are milliseconds. unanswered_since: of the young person's first message that nobody has answered."""
+    """Moments are milliseconds. unanswered_since: of the young person's first message that nobody has answered; team:
+    the name of the one that it waits for, if it was handed to one."""
 
     case_id: str
     channel: str
@@ -44,6 +45,7 @@ class BoardCase(msgspec.Struct, frozen=True):
     waiting_since: int
     accepted_at: int | None
     unanswered_since: int | None
+    team: str | None
     staff: list[Member]
 
 
@@ -106,6 +108,7 @@ async def get_board(call: Call) -> Board:
                 waiting_since=_ms(case.waiting_since),
                 accepted_at=None if case.accepted_at is None else _ms(case.accepted_at),
                 unanswered_since=case.unanswered_at,
+                team=now.reach.name(case.team),
                 staff=[Member(each.user_id, each.name, each.part) for each in now.holders.get(case.case_id, [])],
             )
             for case in now.cases
@@ -115,7 +118,7 @@ async def get_board(call: Call) -> Board:
                 user_id=each.user_id,
                 name=each.name,
                 role=each.role,
-                present=staff.is_present(each, now.at),
+                present=presence.is_present(each, now.at),
                 away=each.away_since is not None,
                 load=now.load(each.user_id),
                 capacity=each.capacity,

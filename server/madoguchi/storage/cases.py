@@ -28,7 +28,8 @@ STANDING = """
 
 
 class Case(msgspec.Struct, frozen=True):
-    """user_id: the young person or their ghost; channel: the kind of their channel; mode: that channel's mode."""
+    """user_id: the young person or their ghost; channel: the kind of their channel; mode: that channel's mode; team:
+    the id of the one that it waits for, if it was handed to one."""
 
     id: str
     room_id: str
@@ -42,6 +43,7 @@ class Case(msgspec.Struct, frozen=True):
     accepted_at: datetime | None
     closed_at: datetime | None
     risk: Risk = "none"
+    team: str | None = None
 
     @property
     def running(self) -> bool:
@@ -54,7 +56,7 @@ class Charge(msgspec.Struct, frozen=True):
 
     move: where the person stands on the way from an app (storage/moves.py); came_by: the kind of channel before that
     part: whether they look after it, or help in it; until: set once it has been handed over, while the successor is on
-    the way
+    the way; team: the id of the one that it waits for then, if it was handed to one
     """
 
     case_id: str
@@ -70,10 +72,12 @@ class Charge(msgspec.Struct, frozen=True):
     move: str | None
     came_by: str | None
     side_room_id: str | None
+    team: str | None
 
 
 class Running(msgspec.Struct, frozen=True):
-    """A case that has not ended. repeat: the person has had one before; counsellor: who took it last, if anybody."""
+    """A case that has not ended. repeat: the person has had one before; counsellor: who took it last, if anybody; team:
+    the id of the one that it waits for, if it was handed to one."""
 
     case_id: str
     room_id: str
@@ -86,6 +90,7 @@ class Running(msgspec.Struct, frozen=True):
     counsellor_id: str | None
     counsellor_name: str | None
     risk: Risk
+    team: str | None
 
 
 class Seat(msgspec.Struct, frozen=True):
@@ -106,7 +111,7 @@ class PastWait(msgspec.Struct, frozen=True):
 
 _CASE = """
     SELECT c.id, c.room_id, c.user_id, c.channel_id, h.kind AS channel, h.mode, c.state, c.arrived_at, c.waiting_since,
-           c.accepted_at, c.closed_at, c.risk
+           c.accepted_at, c.closed_at, c.risk, c.team
     FROM cases c JOIN channels h ON h.id = c.channel_id
 """
 
@@ -188,12 +193,33 @@ async def update_accepted(tx: Tx, case_id: str, at: datetime) -> bool:
     """Takes a case out of the queue; False if it does not wait (any more). Of two at once exactly one gets True."""
     done = await tx.execute(
         """
-        UPDATE cases SET state = 'talking', accepted_at = coalesce(accepted_at, $2) WHERE id = $1 AND state = 'waiting'
+        UPDATE cases SET state = 'talking', accepted_at = coalesce(accepted_at, $2), team = NULL
+         WHERE id = $1 AND state = 'waiting'
         """,
         case_id,
         at,
     )
     return bool(done == "UPDATE 1")
+
+
+async def update_handed_to_team(tx: Tx, case_id: str, team_id: str) -> None:
+    """Puts a case back into the queue for a team, at the place of its arrival."""
+    await tx.execute("UPDATE cases SET state = 'waiting', team = $2 WHERE id = $1", case_id, team_id)
+
+
+async def is_handing_over(tx: Tx, case_id: str, user_id: str) -> bool:
+    """Whether somebody has handed a case over and was the last to have it."""
+    found: bool = await tx.fetchval(
+        """
+        SELECT EXISTS (
+            SELECT 1 FROM case_staff cs
+             WHERE cs.case_id = $1 AND cs.user_id = $2 AND cs.succeeded_by IS NOT NULL AND cs.until = (
+                   SELECT max(until) FROM case_staff WHERE case_id = $1 AND succeeded_by IS NOT NULL))
+        """,
+        case_id,
+        user_id,
+    )
+    return found
 
 
 async def update_returned(tx: Tx, case_id: str) -> None:
@@ -361,7 +387,7 @@ async def list_running(tx: Tx) -> list[Running]:
         f"""
         SELECT c.id AS case_id, c.room_id, c.user_id, h.kind AS channel, h.mode, c.state, c.waiting_since,
                EXISTS (SELECT 1 FROM cases e WHERE e.user_id = c.user_id AND e.arrived_at < c.arrived_at) AS repeat,
-               s.user_id AS counsellor_id, s.name AS counsellor_name, c.risk
+               s.user_id AS counsellor_id, s.name AS counsellor_name, c.risk, c.team
         FROM cases c JOIN channels h ON h.id = c.channel_id
         LEFT JOIN LATERAL (
             SELECT s.user_id, s.name FROM case_staff cs JOIN staff s USING (user_id)
@@ -381,7 +407,7 @@ async def list_charges(tx: Tx, user_id: str) -> list[Charge]:
                cs.since AS accepted_at, cs.until,
                c.risk, cs.part, {STANDING} AS move,
                CASE WHEN m.moved_at IS NOT NULL THEN (SELECT kind FROM channels WHERE id = m.channel_id) END AS came_by,
-               c.side_room_id
+               c.side_room_id, c.team
         FROM case_staff cs JOIN cases c ON c.id = cs.case_id JOIN channels h ON h.id = c.channel_id
         LEFT JOIN moves m ON m.case_id = c.id
         WHERE cs.user_id = $1 AND c.state IN {_RUNNING}

@@ -21,6 +21,7 @@ class ShiftCase(msgspec.Struct, frozen=True):
     waiting_since: datetime
     accepted_at: datetime | None
     unanswered_at: int | None
+    team: str | None
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -46,7 +47,7 @@ async def list_cases(tx: Tx, keeper: str) -> list[ShiftCase]:
     """All cases that have not ended, the most dangerous first, then those that came first."""
     rows = await tx.fetch(
         """
-        SELECT c.id AS case_id, h.kind AS channel, h.mode, c.state, c.risk, c.waiting_since, c.accepted_at,
+        SELECT c.id AS case_id, h.kind AS channel, h.mode, c.state, c.risk, c.waiting_since, c.accepted_at, c.team,
                EXISTS (SELECT 1 FROM cases e WHERE e.user_id = c.user_id AND e.arrived_at < c.arrived_at) AS repeat,
                (SELECT e.at FROM events e
                  WHERE e.room_id = c.room_id AND e.type = 'm.room.encrypted' AND e.sender = c.user_id

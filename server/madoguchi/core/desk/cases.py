@@ -14,8 +14,9 @@ from madoguchi import errors, ids
 from madoguchi.context import Context
 from madoguchi.core.chat import accounts, sessions
 from madoguchi.core.chat.sessions import Started
-from madoguchi.core.desk import case_room, channels, guidance
+from madoguchi.core.desk import case_room, channels, guidance, teams
 from madoguchi.core.desk import settings as desk_settings
+from madoguchi.core.desk.presence import may_counsel
 from madoguchi.core.desk.settings import DeskSettings
 from madoguchi.ids import CaseID, RoomID, UserID
 from madoguchi.storage import accounts as stored_accounts
@@ -131,24 +132,34 @@ async def arrive_by_alias(ctx: Context, tx: Tx, user_id: UserID) -> RoomID:
 async def accept(ctx: Context, tx: Tx, case_id: CaseID, by: UserID) -> Case:
     """Takes a waiting case. Once it is theirs, asking again gives it again.
 
-    Raises AlreadyTaken with the colleague who was faster, CapacityFull, Conflict for a case that has ended, NotFound.
+    Whoever handed it to a team may take it back so. Raises AlreadyTaken with the colleague who was faster,
+    CapacityFull, Conflict for a case that has ended, NotAllowed for one that waits for a team, NotFound.
     """
     staff = await _lock_counsellor(tx, by)
     case = await _lock(tx, case_id)
-    counsellors = await stored.list_counsellors(tx, case_id)
-    if case.running and any(user_id == by for user_id, _ in counsellors):
-        return case
-    if case.running and counsellors:
-        user_id, name = counsellors[0]
-        raise errors.AlreadyTaken("A colleague has taken this case.", by={"user_id": user_id, "name": name})
-    await _has_room(tx, staff)
+    # One that was handed to a team waits, with the helpers who are in it.
+    holders = await stored.list_counsellors(tx, case_id)
+    if case.running and case.state != "waiting":
+        if any(user_id == by for user_id, _ in holders):
+            return case
+        if holders:
+            user_id, name = holders[0]
+            raise errors.AlreadyTaken("A colleague has taken this case.", by={"user_id": user_id, "name": name})
     at = ctx.clock.now()
+    if case.team is not None and not await stored.is_handing_over(tx, case_id, by):
+        reach = await teams.reach(tx, await desk_settings.get(tx), at)
+        if not reach.includes(staff, case.team):
+            raise errors.NotAllowed("This case was handed to a team that you are not in.")
+    await _has_room(tx, staff)
     if not await stored.update_accepted(tx, case_id, at):
         raise errors.Conflict("This case has ended.")
-    await stored.insert_counsellor(tx, case_id, by, at)
+    if any(user_id == by for user_id, _ in holders):
+        await stored.update_part(tx, case_id, by, "counsellor")
+    else:
+        await stored.insert_counsellor(tx, case_id, by, at)
     await side_rooms.insert_seat_beside(tx, case_id, by, at)
     await stored.insert_step(tx, case_id, at, "accepted", by)
-    await case_room.say_powers(ctx, tx, case.room_id, [by])
+    await case_room.say_powers(ctx, tx, case.room_id, sorted({by, *(user_id for user_id, _ in holders)}))
     await tell(ctx, tx, case_id)
     return await existing(tx, case_id)
 
@@ -160,8 +171,7 @@ async def hand_over(ctx: Context, tx: Tx, case_id: CaseID, by: Staff, to: UserID
     reason: why, never what was said. Raises Invalid, CapacityFull, Conflict for a case that is not being talked in,
     NotAllowed for a case that is not theirs, NotFound.
     """
-    if not 0 < len(reason.strip()) <= 200:
-        raise errors.Invalid("A handover has a reason of 1 to 200 characters.")
+    check_reason(reason)
     receiver = await stored_staff.lock_staff(tx, to)
     if receiver is None or not may_counsel(receiver):
         raise errors.Invalid("There is no such colleague who takes cases.")
@@ -186,6 +196,12 @@ async def hand_over(ctx: Context, tx: Tx, case_id: CaseID, by: Staff, to: UserID
     await case_room.say_powers(ctx, tx, case.room_id, sorted({*holders, to}))
     await tell(ctx, tx, case_id)
     return await existing(tx, case_id)
+
+
+def check_reason(reason: str) -> None:
+    """Raises Invalid for a handover without a reason."""
+    if not 0 < len(reason.strip()) <= 200:
+        raise errors.Invalid("A handover has a reason of 1 to 200 characters.")
 
 
 async def close(ctx: Context, tx: Tx, case_id: CaseID, by: Staff) -> Case:
@@ -249,16 +265,11 @@ async def release(ctx: Context, tx: Tx, user_id: UserID, held: list[Case], *, by
         await stored.insert_step(tx, case.id, at, "stepped_out" if others else "returned", by)
         if not others:
             await stored.update_returned(tx, case.id)
-        else:
+        elif case.state != "waiting":
             # Whoever is there goes on: the young person is not sent back to wait while somebody talks with them.
             await stored.update_promoted(tx, case.id)
         await case_room.say_powers(ctx, tx, case.room_id, others)
         await tell(ctx, tx, case.id)
-
-
-def may_counsel(staff: Staff) -> bool:
-    """Whether a member of staff takes cases at all."""
-    return staff.disabled_at is None and staff.role != "auditor" and staff.capacity > 0
 
 
 def closed_for(settings: DeskSettings, way: Channel, at: datetime) -> Closed | None:

@@ -13,6 +13,14 @@ from madoguchi.storage import settings as stored
 from madoguchi.storage.db import Tx
 
 
+class Team(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A named group of staff. members: user ids."""
+
+    id: Annotated[str, Meta(pattern="^[a-z0-9_-]{1,40}$")]
+    name: Annotated[str, Meta(min_length=1, max_length=60)]
+    members: Annotated[list[Annotated[str, Meta(max_length=255)]], Meta(max_length=500)]
+
+
 class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Defaults stand here; the table `desk_settings` holds what differs.
 
@@ -23,6 +31,7 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     capacity: how many running cases a new counsellor may have at once
     intake: `paused` by whoever leads the shift: no new cases for a while, though the desk is open
     content_days: a closed case's messages, keys and files are destroyed so many days after it was closed
+    teams: groups of staff to which a case can be handed over
     """
 
     name: Annotated[str, Meta(min_length=1, max_length=100)] = "相談窓口"
@@ -32,6 +41,7 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     capacity: Annotated[int, Meta(ge=0, le=100)] = 5
     intake: Literal["open", "paused"] = "open"
     content_days: Annotated[int, Meta(ge=1, le=36500)] = 1825
+    teams: Annotated[list[Team], Meta(max_length=100)] = []
 
 
 _names = {field.name: field for field in msgspec.structs.fields(DeskSettings)}

@@ -5,8 +5,9 @@ from datetime import datetime, time
 import msgspec
 
 from madoguchi.context import Context
-from madoguchi.core.desk import case_room, hours, staff
+from madoguchi.core.desk import case_room, hours, presence
 from madoguchi.core.desk import settings as desk_settings
+from madoguchi.core.desk.teams import Reach
 from madoguchi.storage import shift as stored
 from madoguchi.storage import staff as stored_staff
 from madoguchi.storage import stream
@@ -26,6 +27,7 @@ class Shift(msgspec.Struct, frozen=True):
     cases: list[ShiftCase]
     holders: dict[str, list[Holder]]
     staff: list[Staff]
+    reach: Reach
     intake: str
     open: bool
     hours: list[Hour]
@@ -39,13 +41,14 @@ class Shift(msgspec.Struct, frozen=True):
     @property
     def present(self) -> list[Staff]:
         """Who may take cases and is there."""
-        return [each for each in self.staff if staff.is_present(each, self.at)]
+        return [each for each in self.staff if presence.is_present(each, self.at)]
 
 
 async def look(ctx: Context, tx: Tx) -> Shift:
     """The shift as it is now."""
     at = ctx.clock.now()
     settings = await desk_settings.get(tx)
+    people = await stored_staff.list_staff(tx)
     holders: dict[str, list[Holder]] = {}
     for holder in await stored.list_holders(tx):
         holders.setdefault(holder.case_id, []).append(holder)
@@ -54,11 +57,8 @@ async def look(ctx: Context, tx: Tx) -> Shift:
         at=at,
         cases=await stored.list_cases(tx, case_room.keeper_id(ctx)),
         holders=holders,
-        staff=[
-            each
-            for each in await stored_staff.list_staff(tx)
-            if each.disabled_at is None and each.role != "auditor" and each.capacity > 0
-        ],
+        staff=[each for each in people if presence.may_counsel(each)],
+        reach=Reach(settings, people, at),
         intake=settings.intake,
         open=settings.hours.open_at(at),
         hours=await stored.list_hours(tx, midnight, at),

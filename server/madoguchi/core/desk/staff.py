@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
@@ -11,6 +11,7 @@ from madoguchi.context import Context
 from madoguchi.core.chat import accounts, profiles
 from madoguchi.core.desk import cases
 from madoguchi.core.desk import settings as desk_settings
+from madoguchi.core.desk.presence import PRESENT_FOR
 from madoguchi.storage import audit, stream
 from madoguchi.storage import cases as stored_cases
 from madoguchi.storage import staff as stored
@@ -18,8 +19,6 @@ from madoguchi.storage.db import Tx
 from madoguchi.storage.staff import Role, Staff
 from madoguchi.storage.stream import Note
 
-# A console asks again at the latest after its long poll; a little more than that and nobody sits in front of it.
-PRESENT_FOR = timedelta(seconds=90)
 _SEEN_EVERY = timedelta(seconds=15)
 LINK_LASTS = timedelta(days=7)
 
@@ -168,16 +167,6 @@ async def set_away(ctx: Context, tx: Tx, user_id: str, away: bool) -> None:
         return
     await stored.update_away(tx, user_id, ctx.clock.now() if away else None)
     await stream.publish(tx, Note("desk", "staff"))
-
-
-def is_present(staff: Staff, at: datetime) -> bool:
-    """Whether their console was open just before a moment, and they are not on a break."""
-    return (
-        staff.disabled_at is None
-        and staff.away_since is None
-        and staff.last_seen_at is not None
-        and at - staff.last_seen_at <= PRESENT_FOR
-    )
 
 
 async def count_present(ctx: Context, tx: Tx) -> int:

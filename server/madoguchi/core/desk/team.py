@@ -5,7 +5,9 @@ Everybody in a case's room is visible there, and comes in by the keeper's invita
 
 from madoguchi import errors
 from madoguchi.context import Context
-from madoguchi.core.desk import case_room, cases
+from madoguchi.core.desk import case_room, cases, teams
+from madoguchi.core.desk import settings as desk_settings
+from madoguchi.core.desk.presence import may_counsel
 from madoguchi.ids import CaseID, UserID
 from madoguchi.storage import cases as stored
 from madoguchi.storage import side_rooms
@@ -22,10 +24,36 @@ async def call_in(ctx: Context, tx: Tx, case_id: CaseID, by: Staff, to: UserID) 
     that is not theirs, NotFound.
     """
     helper = await stored_staff.lock_staff(tx, to)
-    if helper is None or not cases.may_counsel(helper):
+    if helper is None or not may_counsel(helper):
         raise errors.Invalid("There is no such colleague who takes cases.")
     case, holders = await cases.lock_of(tx, case_id, by)
     return await _add(ctx, tx, case, holders, to, by.user_id, "called_in")
+
+
+async def hand_over_to_team(ctx: Context, tx: Tx, case_id: CaseID, by: Staff, team_id: str, reason: str) -> Case:
+    """Gives a case from the hands of `by` (or, done by a supervisor, of whoever looks after it) to a team: it waits
+    again, at its old place, for whoever of the team takes it. Helpers stay, and so does who handed over, until then.
+
+    reason: why, never what was said. Raises Invalid, Conflict for a case that is not being talked in, NotAllowed for a
+    case that is not theirs, NotFound.
+    """
+    cases.check_reason(reason)
+    at = ctx.clock.now()
+    settings = await desk_settings.get(tx)
+    if all(team.id != team_id for team in teams.shown(settings, await stored_staff.list_staff(tx), at)):
+        raise errors.Invalid("There is no such team with somebody who takes cases.")
+    case, holders = await cases.lock_of(tx, case_id, by)
+    if case.state not in ("talking", "resting"):
+        raise errors.Conflict("Nobody looks after this case now.")
+    leaving = [by.user_id]
+    if by.user_id not in holders:
+        leaving = [who for who in holders if await stored.get_part(tx, case_id, who) == "counsellor"]
+    for user_id in leaving:
+        await stored.update_counsellor_ended(tx, case_id, user_id, at, teams.as_heir(team_id))
+    await stored.update_handed_to_team(tx, case_id, team_id)
+    await stored.insert_step(tx, case_id, at, "handed_over", by.user_id, teams.as_heir(team_id), reason.strip())
+    await cases.tell(ctx, tx, case_id)
+    return await cases.existing(tx, case_id)
 
 
 async def join(ctx: Context, tx: Tx, case_id: CaseID, by: Staff) -> Case:
