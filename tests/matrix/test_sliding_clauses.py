@@ -206,6 +206,27 @@ async def test_who_has_the_whole_timeline_is_not_sent_a_longer_one(mio: Person, 
     assert window.told["rooms"] == {}
 
 
+async def test_rooms_are_sorted_by_what_was_said(mio: Person, ken: Person) -> None:
+    one, two = [await mio.opens_a_room(with_=[ken]) for _ in range(2)]
+    for room in (two, one):
+        await mio.says(room, "x")
+    window = stable(ken)
+    await window.looks()
+    before = {room: window.of(room)["bump_stamp"] for room in (one, two)}
+    assert before[one] > before[two]
+    # What is set brings a room into a list, but not up in what the client shows.
+    await mio.sets(two, "m.room.topic", {"topic": "x"})
+    top = Window(ken, "top", stable=True)
+    top.lists = {"top": all_rooms() | {"range": [0, 0]}}
+    await top.looks()
+    assert set(top.told["rooms"]) == {two}
+    assert top.of(two)["bump_stamp"] == before[two]
+    await mio.says(two, "y")
+    await mio.kicks(one, ken)
+    await window.looks()
+    assert window.of(one)["bump_stamp"] > window.of(two)["bump_stamp"] > before[one]
+
+
 async def test_a_position_leads_to_what_lies_before(mio: Person, ken: Person) -> None:
     room = await mio.opens_a_room(with_=[ken])
     root = await mio.says(room, "root")
@@ -266,6 +287,17 @@ async def test_a_request_given_up_on_another_worker_takes_nothing_away(workers: 
         assert set(window.told["rooms"]) == {other}
     finally:
         await cast.leave_the_stage()
+
+
+async def test_a_device_has_so_many_connections(ken: Person) -> None:
+    windows = [Window(ken, str(n)) for n in range(17)]
+    for window in windows:
+        await window.looks()
+    room = await ken.opens_a_room()
+    await refused(windows[0].asks(), 400, "M_UNKNOWN_POS")
+    for window in windows[1:]:
+        await window.looks()
+        assert set(window.told["rooms"]) == {room}
 
 
 # -- extensions --------------------------------------------------------------------------------------------------------

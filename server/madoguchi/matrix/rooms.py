@@ -41,7 +41,17 @@ async def shown(call: Call, events: list[Event], seen: history.Sight) -> list[ms
     """Events for the caller's client, with what relates to them as far as the caller may see it."""
     bundles = await relations.bundle(call.tx, events, call.session.user_id, seen)
     device = (call.session.user_id, call.session.device_id)
-    return [msgspec.Raw(render(event, device=device, more=bundles.get(event.event_id, b""))) for event in events]
+    return [
+        msgspec.Raw(
+            render(
+                event,
+                device=device,
+                more=bundles.get(event.event_id, b""),
+                membership=seen.membership(event.pos),
+            )
+        )
+        for event in events
+    ]
 
 
 async def get_one_room_event(call: Call, room_id: str, event_id: str) -> msgspec.Raw:

@@ -296,13 +296,23 @@ async def redact(
     return placed.event_id
 
 
-def render(event: Event, *, device: tuple[UserID, str] | None = None, room_id: bool = True, more: bytes = b"") -> bytes:
+def render(
+    event: Event,
+    *,
+    device: tuple[UserID, str] | None = None,
+    room_id: bool = True,
+    more: bytes = b"",
+    membership: str = "",
+) -> bytes:
     """An event as JSON for one client.
 
     device: (user id, device id) of the client, which alone is told its own transaction id
     room_id: whether the room id stands in it; more: further members of `unsigned`, as JSON text without braces
+    membership: what the client's user was in the room then (a word that needs no escaping), to be told beside the event
     """
     parts = [event.unsigned[1:-1]] if event.unsigned else []
+    if membership:
+        parts.append(b'"membership":"' + membership.encode() + b'"')
     if more:
         parts.append(more)
     if device is not None and event.txn_id is not None and device == (event.sender, event.device_id):

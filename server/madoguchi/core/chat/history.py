@@ -1,13 +1,13 @@
 """What of a room's past somebody may see ("Room History Visibility"), and reading it in pages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from madoguchi import errors
 from madoguchi.core.access import Seat
 from madoguchi.core.chat.room_cache import Room, content_of
-from madoguchi.ids import EventID
+from madoguchi.ids import EventID, UserID
 from madoguchi.storage import events as stored_events
 from madoguchi.storage.db import Tx
 from madoguchi.storage.events import Event
@@ -27,13 +27,19 @@ class Span(msgspec.Struct, frozen=True):
 
 class Sight(msgspec.Struct, frozen=True):
     """What one user may see of one room's events. until: the position at which they left it for the last time, up to
-    which they know its state; 0 for somebody who has never been in."""
+    which they know its state; 0 for somebody who has never been in. course: what they were in the room, from which
+    position on, oldest first."""
 
     spans: tuple[Span, ...]
     until: int = FOREVER
+    course: tuple[tuple[int, str], ...] = ()
 
     def has(self, pos: int) -> bool:
         return any(span.first <= pos <= span.last for span in self.spans)
+
+    def membership(self, pos: int) -> str:
+        """What the user was in the room at a position, an event of that position included."""
+        return next((membership for since, membership in reversed(self.course) if since <= pos), "leave")
 
     @property
     def last(self) -> int:
@@ -57,6 +63,17 @@ def quick_sight(room: Room, user_id: str) -> Sight | None:
     visibility = (room.content("m.room.history_visibility") or {}).get("history_visibility")
     # Set once, in the first moments of the room.
     return ALL if visibility in ("shared", "world_readable") and event.pos - _first(room) < 64 else None
+
+
+def course_of(events: Iterable[Event], user_id: UserID, now: str) -> tuple[tuple[int, str], ...]:
+    """What a user was in a room while these events of it happened. Among them must be all of the user's comings and
+    goings from the first event on; now: what the user is, for who has neither come nor gone."""
+    own = [event for event in events if event.type == "m.room.member" and event.state_key == user_id]
+    if not own:
+        return ((0, now),)
+    before = msgspec.json.decode(own[0].unsigned or b"{}").get("prev_content")
+    began = before.get("membership") if isinstance(before, dict) else None
+    return ((0, str(began or "leave")), *((event.pos, _membership(event)) for event in own))
 
 
 def _first(room: Room) -> int:
@@ -97,7 +114,8 @@ async def sight(tx: Tx, seat: Seat) -> Sight:
             spans.append(Span(mark.pos, mark.pos))
         else:
             visibility = str(content_of(mark).get("history_visibility", "shared"))
-    return Sight(tuple(span for span in spans if span.first <= span.last), last_shared)
+    course = tuple((event.pos, _membership(event)) for event in own)
+    return Sight(tuple(span for span in spans if span.first <= span.last), last_shared, course)
 
 
 def _membership(event: Event) -> str:

@@ -42,7 +42,7 @@ async def set_receipt(
     target = await _target(tx, room_id, event_id)
     if thread_id is not None:
         check_names(thread_id)
-        if await _thread_of(tx, room_id, target) != thread_id and not (
+        if await thread_of(tx, room_id, target) != thread_id and not (
             # A root may be marked in its own thread: clients do so for a thread without answers.
             thread_id == target.event_id
         ):
@@ -71,7 +71,7 @@ async def _target(tx: Tx, room_id: RoomID, event_id: EventID) -> Target:
     return target
 
 
-async def _thread_of(tx: Tx, room_id: RoomID, event: Target) -> str:
+async def thread_of(tx: Tx, room_id: RoomID, event: Target) -> str:
     """The root of the thread an event is in, `main` outside threads. Relations are followed a few steps, as the
     specification advises: a reaction to an answer in a thread is in the thread."""
     at: Target | None = event

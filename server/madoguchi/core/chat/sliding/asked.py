@@ -92,6 +92,11 @@ class Filters(msgspec.Struct, frozen=True):
     tags: tuple[str, ...] | None = None
     not_tags: tuple[str, ...] | None = None
 
+    @property
+    def of_tags(self) -> bool:
+        """Whether the user's tags decide."""
+        return self.tags is not None or self.not_tags is not None
+
 
 class List(msgspec.Struct, frozen=True):
     """A sliding window. ranges: places in the sorted list, both ends included; None for the whole list."""

@@ -13,7 +13,7 @@ from madoguchi.core.chat.sliding.sent import Sent
 from madoguchi.core.chat.sliding.windows import Look
 from madoguchi.core.chat.sync import device
 from madoguchi.core.chat.sync.asked import Asked, News, Reader
-from madoguchi.core.chat.sync.rooms import receipt_content
+from madoguchi.core.chat.sync.rooms import receipt_contents
 from madoguchi.core.chat.sync.timeline import changed_state
 from madoguchi.core.chat.tokens import maybe, token
 from madoguchi.ids import EventID, RoomID, UserID
@@ -198,7 +198,7 @@ def receipts(found: list[Receipt], rooms: set[RoomID]) -> tuple[dict[str, Any], 
     for receipt in found:
         if receipt.room_id in rooms:
             by_room.setdefault(receipt.room_id, []).append(receipt)
-    told = {room_id: {"type": "m.receipt", "content": receipt_content(each)} for room_id, each in by_room.items()}
+    told = {room_id: {"type": "m.receipt", "content": receipt_contents(each)[0]} for room_id, each in by_room.items()}
     return {"rooms": told}, bool(told)
 
 

@@ -203,7 +203,15 @@ async def _events(
         bundles = await relations.bundle(await reader(), timeline.events, asked.user_id, timeline.seen)
     device = (asked.user_id, asked.device_id)
     result["timeline"] = [
-        msgspec.Raw(render(event, device=device, room_id=False, more=bundles.get(event.event_id, b"")))
+        msgspec.Raw(
+            render(
+                event,
+                device=device,
+                room_id=False,
+                more=bundles.get(event.event_id, b""),
+                membership=timeline.seen.membership(event.pos),
+            )
+        )
         for event in timeline.events
     ]
     result["required_state"] = [msgspec.Raw(render(event, room_id=False)) for event in state]
@@ -282,8 +290,7 @@ def _hero(room: Room, user_id: UserID) -> dict[str, str]:
 
 async def _count(reader: Reader, asked: Asked, inbox: Inbox, part: Part, result: dict[str, Any]) -> None:
     room = part.room
-    tx = await reader() if unread.needs_database(inbox, [room]) else None
-    counts = await unread.count(tx, inbox, asked, [room], part.upto)  # type: ignore[arg-type]
+    counts = await unread.count(reader, inbox, asked, [room], part.upto)
     count = counts[room.room_id].main if part.stable else counts[room.room_id].all
     result["notification_count"] = count.notify
     result["highlight_count"] = count.highlight

@@ -3,6 +3,7 @@
 The list of rooms is kept with the user's inbox and carried on from there, so that a woken request needs no database.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -42,7 +43,9 @@ class Look(msgspec.Struct):
     counts: dict[str, int]
 
 
-async def known_rooms(ctx: "Context", reader: Reader, asked: Asked, inbox: Inbox, upto: int) -> Known:
+async def known_rooms(
+    ctx: "Context", reader: Reader, asked: Asked, request: SlidingAsked, inbox: Inbox, upto: int
+) -> Known:
     """The user's rooms, up to date."""
     # Who begins anew has all looked up: what they have forgotten in the meantime is announced to nobody.
     known: Known | None = inbox.memo.get("windows") if asked.since is not None else None
@@ -58,11 +61,17 @@ async def known_rooms(ctx: "Context", reader: Reader, asked: Asked, inbox: Inbox
         if any(kind == "account_data" for _, kind, _ in news):
             known.direct = known.tags = None
     known.upto = max(known.upto, upto)
-    if known.direct is None:
+    # As of now: while this waits, another request of the same user may take the list further.
+    mine = msgspec.structs.replace(known)
+    if mine.direct is None:
         raw = await account_data.get_account_data(await reader(), asked.user_id, None, "m.direct")
         rooms = [each for each in _objects.decode(raw or b"{}").values() if isinstance(each, list)]
-        known.direct = frozenset(room for each in rooms for room in each if isinstance(room, str))
-    return known
+        mine.direct = frozenset(room for each in rooms for room in each if isinstance(room, str))
+    if mine.tags is None and any(each.filters.of_tags for each in request.lists.values()):
+        mine.tags = await _tags(reader, asked.user_id)
+    if known.upto == mine.upto:
+        known.direct, known.tags = mine.direct, mine.tags
+    return mine
 
 
 def _carry_on(known: Known, room: Room, user_id: UserID) -> None:
@@ -84,7 +93,7 @@ def _carry_on(known: Known, room: Room, user_id: UserID) -> None:
     )
 
 
-async def look(ctx: "Context", reader: Reader, asked: Asked, request: SlidingAsked, sent: Sent, known: Known) -> Look:
+async def look(ctx: "Context", asked: Asked, request: SlidingAsked, sent: Sent, known: Known) -> Look:
     """The rooms in the windows of the request's lists, and those it subscribes to."""
     seen = [
         fact
@@ -99,7 +108,7 @@ async def look(ctx: "Context", reader: Reader, asked: Asked, request: SlidingAsk
     found = Look({}, {}, {})
     for name, each in request.lists.items():
         place = 0
-        passes = await _filter(ctx, reader, asked, each.filters, known)
+        passes = await _filter(ctx, each.filters, known)
         for fact in seen:
             if not passes(fact):
                 continue
@@ -127,9 +136,7 @@ async def _tags(reader: Reader, user_id: UserID) -> dict[RoomID, frozenset[str]]
     return tags
 
 
-async def _filter(ctx: "Context", reader: Reader, asked: Asked, wants: Filters, known: Known) -> Any:
-    if (wants.tags is not None or wants.not_tags is not None) and known.tags is None:
-        known.tags = await _tags(reader, asked.user_id)
+async def _filter(ctx: "Context", wants: Filters, known: Known) -> Callable[[Fact], bool]:
     tags = known.tags or {}
     inside: set[RoomID] | None = None
     if wants.spaces is not None:

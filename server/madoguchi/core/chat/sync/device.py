@@ -42,10 +42,11 @@ def freshen(inbox: Inbox, rooms: RoomCache, user_id: UserID, upto: int) -> None:
 
 async def ignored(reader: Reader, asked: Asked, inbox: Inbox) -> frozenset[UserID]:
     """Whom the user does not want to hear of."""
-    known: frozenset[UserID] | None = inbox.memo.get("ignored")
-    if known is None:
-        known = inbox.memo["ignored"] = await ignored_by(await reader(), asked.user_id)
-    return known
+    # In something that can be dropped while this is still reading.
+    known: list[frozenset[UserID]] = inbox.memo.setdefault("ignored", [])
+    if not known:
+        known.append(await ignored_by(await reader(), asked.user_id))
+    return known[0]
 
 
 async def to_device(

@@ -14,6 +14,7 @@ from madoguchi.core.chat.sync.timeline import Timeline, passes
 from madoguchi.core.chat.tokens import token
 from madoguchi.ids import RoomID, UserID
 from madoguchi.storage import events as stored_events
+from madoguchi.storage import rooms as stored_rooms
 from madoguchi.storage.db import Tx
 from madoguchi.storage.events import Event
 
@@ -51,11 +52,23 @@ async def known_state(reader: Reader, room_id: RoomID, seen: Sight, after: int |
     return list({(event.type, event.state_key): event for event in found}.values())
 
 
+async def is_gone(reader: Reader, asked: Asked, room_id: RoomID) -> bool:
+    """Whether the user has forgotten a room that they were out of at the last sync already: whatever happens to their
+    membership there, it is told no more until they come back."""
+    if asked.since is None:
+        return False
+    tx = await reader()
+    present = await stored_rooms.get_membership(tx, room_id, asked.user_id)
+    if present is None or not present.forgotten:
+        return False
+    return await _membership_at(tx, room_id, asked.user_id, asked.since) not in ("join", "invite", "knock")
+
+
 async def left_room(reader: Reader, asked: Asked, room: Room, own: Event) -> tuple[dict[str, Any], set[UserID]]:
     """The room's section, and whose devices the user has perhaps no more reason to watch. `own`: the user's leaving."""
     timeline = await left_timeline(reader, asked, room.room_id, own)
     tx = await reader()
-    was_in = asked.since is not None and await _was_joined(tx, room.room_id, asked.user_id, asked.since)
+    was_in = asked.since is not None and await _membership_at(tx, room.room_id, asked.user_id, asked.since) == "join"
     at = own.pos if asked.state_after else timeline.start
     state: list[Event] = []
     if asked.since is None or asked.full_state:
@@ -71,7 +84,10 @@ async def left_room(reader: Reader, asked: Asked, room: Room, own: Event) -> tup
     device = (asked.user_id, asked.device_id)
     section = {
         "timeline": {
-            "events": [msgspec.Raw(render(event, device=device, room_id=False)) for event in timeline.events],
+            "events": [
+                msgspec.Raw(render(event, device=device, room_id=False, membership=timeline.seen.membership(event.pos)))
+                for event in timeline.events
+            ],
             "limited": timeline.limited,
             "prev_batch": token(timeline.start),
         },
@@ -83,6 +99,6 @@ async def left_room(reader: Reader, asked: Asked, room: Room, own: Event) -> tup
     return section, went - {asked.user_id}
 
 
-async def _was_joined(tx: Tx, room_id: RoomID, user_id: UserID, at: int) -> bool:
+async def _membership_at(tx: Tx, room_id: RoomID, user_id: UserID, at: int) -> str:
     found = await stored_events.list_state_at(tx, room_id, at, "m.room.member", user_id)
-    return bool(found) and content_of(found[0]).get("membership") == "join"
+    return str(content_of(found[0]).get("membership")) if found else "leave"

@@ -57,9 +57,17 @@ async def came_in(reader: Reader, asked: Asked, room: Room, own: Event) -> Came:
 
 
 def lazy(
-    asked: Asked, inbox: Inbox, room: Room, shown: Sequence[Event], state: list[Event], whole: bool, upto: int
+    asked: Asked,
+    inbox: Inbox,
+    room: Room,
+    shown: Sequence[Event],
+    state: list[Event],
+    heroes: Sequence[UserID],
+    whole: bool,
+    upto: int,
 ) -> list[Event]:
-    """Leaves out members who say nothing, and adds those who do and have not been sent to this device before."""
+    """Leaves out members who say nothing, and adds those who do, or whom the room is called after, and have not been
+    sent to this device before. What has changed in a gap is never left out."""
     # By room, the membership events that were sent and with which answer: one that got lost does not count.
     sent: dict[RoomID, dict[str, int]] = inbox.memo.setdefault(("lazy", asked.device_id), {})
     if asked.since is None:
@@ -67,14 +75,15 @@ def lazy(
     known = sent.setdefault(room.room_id, {})
     if whole:
         known.clear()
-    speakers = {event.sender for event in shown}
-    wanted = speakers | {asked.user_id} if whole else speakers
+    wanted = {*(event.sender for event in shown), *heroes}
+    of_all = wanted | {asked.user_id}
     in_timeline = {event.state_key for event in shown if event.type == "m.room.member"}
-    kept = [e for e in state if e.type != "m.room.member" or e.state_key in wanted or not whole]
+    kept = [e for e in state if e.type != "m.room.member" or e.state_key in of_all or not whole]
     have = {event.event_id for event in kept}
-    for user in speakers - in_timeline:
+    for user in sorted(wanted - in_timeline):
         member = room.state.get(("m.room.member", user))
-        if member is None or member.event_id in have or (not shown or member.pos >= shown[0].pos):
+        # What was set after the timeline began is no state from before it.
+        if member is None or member.event_id in have or member.pos > upto or (shown and member.pos >= shown[0].pos):
             continue
         redundant = asked.filter.room.state.include_redundant_members
         if redundant or known.get(member.event_id, history.FOREVER) > (asked.since or 0):
@@ -97,7 +106,7 @@ def summary_of(room: Room, user_id: UserID) -> dict[str, Any]:
     summary: dict[str, Any] = {"m.joined_member_count": len(joined), "m.invited_member_count": len(invited)}
     if not (room.content("m.room.name") or {}).get("name"):
         others = [user for user in [*joined, *invited] if user != user_id] or [
-            user for user in room.members if user != user_id
+            user for user, membership in room.members.items() if membership in ("leave", "ban") and user != user_id
         ]
         others.sort(key=lambda user: room.state["m.room.member", user].pos)
         summary["m.heroes"] = others[:5]

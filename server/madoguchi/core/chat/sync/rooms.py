@@ -11,11 +11,11 @@ from madoguchi.core.chat.inbox import Inbox
 from madoguchi.core.chat.room_cache import Room, content_of
 from madoguchi.core.chat.sync import unread
 from madoguchi.core.chat.sync.asked import Asked, News, Reader
-from madoguchi.core.chat.sync.left import left_room
+from madoguchi.core.chat.sync.left import is_gone, left_room
 from madoguchi.core.chat.sync.members import Came, came_in, has_member, lazy, own_at, stripped_state, summary_of
 from madoguchi.core.chat.sync.timeline import changed_state, passes, state_before, timeline_of
 from madoguchi.core.chat.tokens import token
-from madoguchi.ids import RoomID, UserID
+from madoguchi.ids import EventID, RoomID, UserID
 from madoguchi.storage import receipts as stored_receipts
 from madoguchi.storage.account_data import AccountData
 from madoguchi.storage.events import Event
@@ -76,12 +76,7 @@ async def build(
                 news.typing.add(room.room_id)
                 marks = (await _list_receipts(reader, asked, [room.room_id], 0, upto)).get(room.room_id, [])
             _ephemeral(ctx, asked, news, room, marks, section)
-            wants = asked.filter.room.account_data
-            section["account_data"]["events"] = [
-                msgspec.Raw(b'{"type":' + _encode(d.type) + b',"content":' + d.content + b"}")
-                for d in by_room.get(room.room_id, ())
-                if wants.wants(d.type, asked.user_id) and wants.wants_room(room.room_id)
-            ]
+            section["account_data"]["events"] = _account_data(asked, room.room_id, by_room)
             if _speaks(section) or room.room_id in news.receipts:
                 into.join[room.room_id] = section
                 counted.append(room)
@@ -90,12 +85,13 @@ async def build(
         elif membership in ("invite", "knock") and fresh:
             key = "invite" if membership == "invite" else "knock"
             getattr(into, key)[room.room_id] = {f"{key}_state": {"events": stripped_state(room, own)}}
-        elif membership in ("leave", "ban") and fresh:
-            into.leave[room.room_id], went = await left_room(reader, asked, room, own)
+        elif membership in ("leave", "ban") and fresh and not await is_gone(reader, asked, room.room_id):
+            section, went = await left_room(reader, asked, room, own)
+            section["account_data"]["events"] = _account_data(asked, room.room_id, by_room)
+            into.leave[room.room_id] = section
             into.went |= went
     if counted:
-        tx = await reader() if unread.needs_database(inbox, counted) else None
-        counts = await unread.count(tx, inbox, asked, counted, upto)  # type: ignore[arg-type]
+        counts = await unread.count(reader, inbox, asked, counted, upto)
         for room in counted:
             count, section = counts[room.room_id], into.join[room.room_id]
             if asked.filter.room.timeline.unread_thread_notifications:
@@ -105,6 +101,15 @@ async def build(
                 section["unread_notifications"] = count.all.shown()
     _drop_silent(into, news, asked)
     return into
+
+
+def _account_data(asked: Asked, room_id: RoomID, by_room: dict[RoomID, list[AccountData]]) -> list[msgspec.Raw]:
+    wants = asked.filter.room.account_data
+    return [
+        msgspec.Raw(b'{"type":' + _encode(data.type) + b',"content":' + data.content + b"}")
+        for data in by_room.get(room_id, ())
+        if wants.wants(data.type, asked.user_id) and wants.wants_room(room_id)
+    ]
 
 
 def _speaks(section: dict[str, Any]) -> bool:
@@ -158,16 +163,24 @@ async def _joined(
         state = await changed_state(reader, room, since, end) if timeline.limited or asked.state_after else []
         delta = state if timeline.limited else []
         _come_and_gone([*delta, *timeline.all], asked.user_id, into)
-    if asked.filter.lazy_load_members:
-        state = lazy(asked, inbox, room, timeline.events, state, whole, upto)
-    state = [event for event in state if passes(asked.filter.room.state, event)]
     summary = summary_of(room, asked.user_id) if whole or has_member([*state, *timeline.all]) else {}
+    if asked.filter.lazy_load_members:
+        state = lazy(asked, inbox, room, timeline.events, state, summary.get("m.heroes", ()), whole, upto)
+    state = [event for event in state if passes(asked.filter.room.state, event)]
     device = (asked.user_id, asked.device_id)
     bundles: dict[str, bytes] = {}
     if whole or timeline.limited:
         bundles = await relations.bundle(await reader(), timeline.events, asked.user_id, timeline.seen)
     events = [
-        msgspec.Raw(render(event, device=device, room_id=False, more=bundles.get(event.event_id, b"")))
+        msgspec.Raw(
+            render(
+                event,
+                device=device,
+                room_id=False,
+                more=bundles.get(event.event_id, b""),
+                membership=timeline.seen.membership(event.pos),
+            )
+        )
         for event in timeline.events
     ]
     shown = [msgspec.Raw(render(event, room_id=False)) for event in state]
@@ -226,16 +239,32 @@ def _ephemeral(
         users = ctx.typing.users(room.room_id)
         if wants.wants("m.typing", "") and (users or (room.room_id in news.typing and asked.since is not None)):
             events.append({"type": "m.typing", "content": {"user_ids": users}})
-    if receipts and wants.wants("m.receipt", ""):
-        events.append({"type": "m.receipt", "content": receipt_content(receipts)})
+    if wants.wants("m.receipt", ""):
+        events += [{"type": "m.receipt", "content": content} for content in receipt_contents(receipts)]
 
 
-def receipt_content(receipts: Sequence[Receipt]) -> dict[str, Any]:
-    """The content of an `m.receipt` event."""
-    content: dict[str, Any] = {}
-    for receipt in receipts:
+def receipt_contents(receipts: Sequence[Receipt]) -> list[dict[str, Any]]:
+    """The contents of `m.receipt` events, one if it can be: receipts of one person for two threads at the same event do
+    not fit into one. A receipt for all threads is enough where one for a thread stands at the same event (MSC4102)."""
+    for_all = {(each.event_id, each.receipt_type, each.user_id) for each in receipts if each.thread_id is None}
+    contents: list[dict[tuple[EventID, str, UserID], dict[str, Any]]] = []
+    # The main timeline first: who takes only one content has what counts for most.
+    for receipt in sorted(receipts, key=lambda each: each.thread_id not in (None, "main")):
+        if receipt.thread_id is not None and (receipt.event_id, receipt.receipt_type, receipt.user_id) in for_all:
+            continue
         mark: dict[str, Any] = {"ts": receipt.ts}
         if receipt.thread_id is not None:
             mark["thread_id"] = receipt.thread_id
-        content.setdefault(receipt.event_id, {}).setdefault(receipt.receipt_type, {})[receipt.user_id] = mark
+        key = receipt.event_id, receipt.receipt_type, receipt.user_id
+        content = next((each for each in contents if key not in each), None)
+        if content is None:
+            contents.append(content := {})
+        content[key] = mark
+    return [_nested(content) for content in contents]
+
+
+def _nested(marks: dict[tuple[EventID, str, UserID], dict[str, Any]]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for (event_id, receipt_type, user_id), mark in marks.items():
+        content.setdefault(event_id, {}).setdefault(receipt_type, {})[user_id] = mark
     return content

@@ -39,13 +39,15 @@ async def timeline_of(reader: Reader, asked: Asked, room: Room, after: int | Non
     if news is None or seen is None:
         return await _from_database(await reader(), asked, room, after, upto, seen)
     news = [event for event in news if event.pos <= upto]
+    now = room.members.get(asked.user_id, "leave")
+    seen = msgspec.structs.replace(seen, course=history.course_of(room.ring, asked.user_id, now))
     shown = [event for event in news if passes(wants, event, asked.ignored)]
     limited = len(shown) > most if after is not None else (len(shown) > most or room.floor > 0)
     shown = shown[-most:] if most else []
     if limited or after is None:
         start = shown[0].pos - 1 if shown else upto
-        return Timeline(shown, [event for event in news if event.pos > start], start, limited)
-    return Timeline(shown, news, after, False)
+        return Timeline(shown, [event for event in news if event.pos > start], start, limited, seen)
+    return Timeline(shown, news, after, False, seen)
 
 
 async def _from_database(
@@ -53,7 +55,11 @@ async def _from_database(
 ) -> Timeline:
     wants = asked.filter.room.timeline
     seat = Seat(room.room_id, asked.user_id, room.members.get(asked.user_id, "leave"), upto)
-    seen = seen or await history.sight(tx, seat)
+    if seen is None:
+        seen = await history.sight(tx, seat)
+    else:
+        own = await stored_events.list_history_of(tx, room.room_id, "m.room.member", asked.user_id)
+        seen = msgspec.structs.replace(seen, course=history.course_of(own, asked.user_id, seat.membership))
     page = await history.read_page(
         tx, seat, seen, upto, after, True, max(1, wants.most), lambda event: passes(wants, event, asked.ignored)
     )

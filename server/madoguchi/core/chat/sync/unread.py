@@ -5,19 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from madoguchi.core.chat import push
+from madoguchi.core.chat import push, receipts
 from madoguchi.core.chat.ignoring import is_hidden
 from madoguchi.core.chat.room_cache import Room
 from madoguchi.ids import RoomID, UserID
 from madoguchi.storage import events as stored_events
 from madoguchi.storage import notifications as stored_notifications
-from madoguchi.storage import receipts
+from madoguchi.storage import receipts as stored_receipts
 from madoguchi.storage.db import Tx
 from madoguchi.storage.events import Event
+from madoguchi.storage.receipts import Target
 
 if TYPE_CHECKING:
     from madoguchi.core.chat.inbox import Inbox
-    from madoguchi.core.chat.sync.asked import Asked
+    from madoguchi.core.chat.sync.asked import Asked, Reader
 
 # Beyond so many a number says nothing more to a person.
 MOST = 1000
@@ -43,16 +44,18 @@ class Unread(msgspec.Struct):
     main: Count = msgspec.field(default_factory=Count)
     threads: dict[str, Count] = msgspec.field(default_factory=dict)
 
-    def add(self, thread: str | None, highlight: bool) -> None:
-        count = self.main if thread is None else self.threads.setdefault(thread, Count())
-        count.notify += 1
-        count.highlight += highlight
-
-    def forget(self, thread: str | None) -> None:
-        if thread is None:
-            self.main = Count()
-        else:
-            self.threads.pop(thread, None)
+    def take(self, event: Event, thread: str | None, verdict: push.Verdict, own: bool) -> None:
+        """Counts an event. Who answers has read ("Marking notifications as read"): what stands before counts no
+        longer."""
+        if own:
+            if thread is None:
+                self.main = Count()
+            else:
+                self.threads.pop(thread, None)
+        elif thread is None or event.pos > self.read.get(thread, 0):
+            count = self.main if thread is None else self.threads.setdefault(thread, Count())
+            count.notify += 1
+            count.highlight += verdict.highlight
 
     @property
     def all(self) -> Count:
@@ -61,43 +64,48 @@ class Unread(msgspec.Struct):
         return Count(sum(count.notify for count in counts), sum(count.highlight for count in counts))
 
 
+class Counts(msgspec.Struct):
+    """What is known of a user's counts. When something of it no longer holds, another one takes its place: a request
+    that is still reading then writes into what nobody asks any more."""
+
+    rooms: dict[RoomID, Unread] = msgspec.field(default_factory=dict)
+    rules: push.Rules | None = None
+
+
 def forget(inbox: "Inbox", room_ids: Sequence[RoomID] | None = None) -> None:
     """Counts afresh next time: the user has read on (these rooms, or any), or has other rules."""
-    counts: dict[RoomID, Unread] = inbox.memo.setdefault("unread", {})
-    if room_ids is None:
-        counts.clear()
-        inbox.memo.pop("rules", None)
-    else:
-        for room_id in room_ids:
-            counts.pop(room_id, None)
+    before: Counts | None = inbox.memo.pop("unread", None)
+    if before is not None and room_ids is not None:
+        kept = {room_id: unread for room_id, unread in before.rooms.items() if room_id not in room_ids}
+        inbox.memo["unread"] = Counts(kept, before.rules)
 
 
-async def count(tx: Tx, inbox: "Inbox", asked: "Asked", rooms: Sequence[Room], upto: int) -> Mapping[RoomID, Unread]:
-    """The counts of rooms the user is joined to, as of a position."""
+async def count(
+    reader: "Reader", inbox: "Inbox", asked: "Asked", rooms: Sequence[Room], upto: int
+) -> Mapping[RoomID, Unread]:
+    """The counts of rooms the user is joined to, as of a position. Asks the database only for what is not known."""
     user_id = asked.user_id
-    counts: dict[RoomID, Unread] = inbox.memo.setdefault("unread", {})
-    fresh = [room for room in rooms if room.room_id not in counts]
-    rules: push.Rules | None = inbox.memo.get("rules")
+    known: Counts = inbox.memo.setdefault("unread", Counts())
+    rules = known.rules
     if rules is None:
-        rules = inbox.memo["rules"] = await push.rules_of(tx, user_id)
-    if fresh:
-        read = await receipts.list_read(tx, user_id, [room.room_id for room in fresh])
-        since = await _joined_since(tx, user_id, fresh)
+        rules = known.rules = await push.rules_of(await reader(), user_id)
+    if fresh := [room for room in rooms if room.room_id not in known.rooms]:
+        read = await stored_receipts.list_read(await reader(), user_id, [room.room_id for room in fresh])
+        since = await _joined_since(await reader(), user_id, fresh)
         for room in fresh:
             marks = read.get(room.room_id, {})
             start = max(marks.pop("", 0), marks.pop("main", 0), since.get(room.room_id, upto))
-            counts[room.room_id] = Unread(start, marks)
+            known.rooms.setdefault(room.room_id, Unread(start, marks))
     for room in rooms:
-        unread = counts[room.room_id]
+        unread = known.rooms[room.room_id]
         if unread.counted_to < min(upto, room.head):
-            news = room.since(unread.counted_to)
-            if news is None:
-                news = await stored_events.list_events_before(tx, room.room_id, upto + 1, unread.counted_to, MOST)
-                news.reverse()
-            told = [event for event in news if event.pos <= upto and not is_hidden(event, asked.ignored)]
-            _add(unread, rules, room, user_id, told)
+            told = await _told(reader, rules, room, asked, unread.counted_to, upto)
+            # No waiting from here on: another request of the same user may be counting, too.
+            for event, thread, verdict in told:
+                if event.pos > unread.counted_to:
+                    unread.take(event, thread, verdict, event.sender == user_id)
             unread.counted_to = max(unread.counted_to, min(upto, room.head))
-    return counts
+    return known.rooms
 
 
 async def _joined_since(tx: Tx, user_id: UserID, rooms: Sequence[Room]) -> dict[RoomID, int]:
@@ -111,26 +119,35 @@ async def _joined_since(tx: Tx, user_id: UserID, rooms: Sequence[Room]) -> dict[
     return since
 
 
-def needs_database(inbox: "Inbox", rooms: Sequence[Room]) -> bool:
-    """Whether `count` would have to ask the database."""
-    counts: dict[RoomID, Unread] = inbox.memo.get("unread", {})
-    if "rules" not in inbox.memo:
-        return True
-    return any((unread := counts.get(room.room_id)) is None or unread.counted_to < room.floor for room in rooms)
-
-
-def _add(unread: Unread, rules: push.Rules, room: Room, user_id: UserID, news: Sequence[Event]) -> None:
+async def _told(
+    reader: "Reader", rules: push.Rules, room: Room, asked: "Asked", after: int, upto: int
+) -> list[tuple[Event, str | None, push.Verdict]]:
+    """What in (after, upto] counts: the user's own messages, and what they are told of; with its thread."""
+    news = room.since(after)
+    if news is None:
+        news = await stored_events.list_events_before(await reader(), room.room_id, upto + 1, after, MOST)
+        news.reverse()
     facts: push.RoomFacts | None = None
+    found = []
     for event in news:
-        thread = event.relates_to if event.rel_type == "m.thread" else None
-        if event.sender == user_id:
+        if event.pos > upto or is_hidden(event, asked.ignored):
+            continue
+        if event.sender == asked.user_id:
             if event.state_key is None:
-                # Who answers has read ("Marking notifications as read"): what stands before counts no longer.
-                unread.forget(thread)
+                found.append((event, await _thread_of(reader, room, event), push.QUIET))
             continue
-        if thread is not None and event.pos <= unread.read.get(thread, 0):
-            continue
-        facts = facts or push.facts_of(room, user_id)
-        verdict = push.evaluate(rules, {**_decoder.decode(event.body), "room_id": room.room_id}, facts, user_id)
+        facts = facts or push.facts_of(room, asked.user_id)
+        told = {**_decoder.decode(event.body), "room_id": room.room_id}
+        verdict = push.evaluate(rules, told, facts, asked.user_id)
         if verdict.notify:
-            unread.add(thread, verdict.highlight)
+            found.append((event, await _thread_of(reader, room, event), verdict))
+    return found
+
+
+async def _thread_of(reader: "Reader", room: Room, event: Event) -> str | None:
+    """The root of the thread an event is in, None outside threads. What answers a poll in a thread is in the thread."""
+    if event.relates_to is None or event.rel_type == "m.thread":
+        return event.relates_to
+    target = Target(event.event_id, event.pos, event.relates_to, event.rel_type)
+    thread = await receipts.thread_of(await reader(), room.room_id, target)
+    return None if thread == receipts.MAIN else thread
