@@ -84,7 +84,7 @@ def hub(rooms: SlowRooms) -> Hub:
 def known(hub: Hub, user_id: str) -> None:
     """A user whose sync needs nothing from the database."""
     inbox = hub.inbox(user_id)
-    inbox.memo.update({"fresh": hub.pos, "to_device": {"D": 0}, "keys": {"D": ({}, [])}, "ignored": frozenset()})
+    inbox.memo.update({"fresh": hub.pos, "to_device": {"D": 0}, "keys": {"D": ({}, [])}, "ignored": [frozenset()]})
 
 
 async def taking_in(hub: Hub, *announcements: Announcement) -> "asyncio.Task[None]":

@@ -361,6 +361,23 @@ async def test_an_extension_asked_for_late_tells_what_it_had_to(mio: Person, ken
     assert window.told["extensions"] == {"account_data": {"global": [], "rooms": {}}, "receipts": {"rooms": {}}}
 
 
+async def test_an_extension_no_longer_asked_for_wakes_nobody(mio: Person, ken: Person) -> None:
+    room = await mio.opens_a_room(with_=[ken])
+    said = await mio.says(room, "みた？")
+    window = Window(ken)
+    await window.looks()
+    window.extensions = {}
+    await window.looks()
+    await ken.post(path(room, f"receipt/m.read/{segment(said)}"))
+    await window.looks(5_000)
+    assert window.rooms[room].counts == (0, 0)
+    await window.looks()
+    assert window.told["rooms"] == {}
+    window.extensions = {"receipts": {"enabled": True}}
+    await window.looks()
+    assert window.rooms[room].receipts == {("m.read", ken.user_id): said}
+
+
 # -- what may be asked for ---------------------------------------------------------------------------------------------
 async def test_a_list_follows_the_tags(mio: Person, ken: Person) -> None:
     room = await mio.opens_a_room(with_=[ken])

@@ -373,8 +373,12 @@ async def redact(tx: Tx, event_id: EventID, body: bytes, unsigned: bytes, conten
 
 async def last_of_types(tx: Tx, room_id: RoomID, types: Sequence[str], upto: int) -> int | None:
     """The position of the newest event of one of these types in a room, at or before a position."""
-    pos: int | None = await tx.fetchval(
-        "SELECT pos FROM events WHERE room_id = $1 AND pos <= $3 AND type = ANY($2) ORDER BY pos DESC LIMIT 1",
-        room_id, types, upto,
-    )  # fmt: skip
-    return pos
+    # Piece by piece: asked for in one, a planner may go through the events of all rooms to find it.
+    while rows := await tx.fetch(
+        "SELECT pos, type FROM events WHERE room_id = $1 AND pos <= $2 ORDER BY pos DESC LIMIT 500", room_id, upto
+    ):
+        for pos, type_ in rows:
+            if type_ in types:
+                return int(pos)
+        upto = rows[-1][0] - 1
+    return None

@@ -312,14 +312,14 @@ class Hub:
         waiter.cancel()
         return bool(done)
 
-    async def arrives(self, pos: int) -> bool:
-        """Waits until this worker knows all that a client does who shows a position, and all that its own clients have
-        been answered. False for a position of another history, say of before a backup was played back."""
+    async def arrives(self, pos: int, committed: int) -> bool:
+        """Waits until this worker knows all that a client does who shows a position, and what its own clients have been
+        answered up to `committed`. False for a position of another history, say of before a backup was played back."""
         ours = True
         if pos > self.pos:
             async with self._db.aside() as connection:
                 ours = pos <= await stream.position(connection)
-        await self.reach(max(self._db.committed, pos if ours else 0))
+        await self.reach(max(committed, pos if ours else 0))
         return ours
 
     async def wait_for_user(self, user_id: UserID, after: int, timeout: float) -> None:

@@ -4,14 +4,14 @@ Of an encrypted event the server sees only which event it relates to and how: en
 references.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from madoguchi.core.chat.events import render
 from madoguchi.core.chat.history import Sight
-from madoguchi.ids import EventID, UserID
+from madoguchi.ids import EventID, RoomID, UserID
 from madoguchi.storage import relations as stored_relations
 from madoguchi.storage.db import Tx
 from madoguchi.storage.events import Event
@@ -19,9 +19,11 @@ from madoguchi.storage.events import Event
 _encode = msgspec.json.Encoder().encode
 
 
-async def bundle(tx: Tx, events: Sequence[Event], user_id: UserID, seen: Sight) -> dict[EventID, bytes]:
+async def bundle(
+    tx: Tx, events: Sequence[Event], user_id: UserID, seen: Sight | Mapping[RoomID, Sight]
+) -> dict[EventID, bytes]:
     """The `m.relations` member of `unsigned` for those of the events that something relates to, as far as the user may
-    see it.
+    see it. seen: what they may see of the room, or of each room.
 
     m.replace: the latest edit by the same sender; m.thread: latest reply, count, whether the user took part;
     m.reference: the event ids.
@@ -34,8 +36,9 @@ async def bundle(tx: Tx, events: Sequence[Event], user_id: UserID, seen: Sight) 
     bundles: dict[EventID, dict[str, Any]] = {}
     for relation in related:
         target = by_id[relation.relates_to]
+        sight = seen if isinstance(seen, Sight) else seen[target.room_id]
         # Anybody may name an event of a room they are not in.
-        if relation.event.room_id != target.room_id or not seen.has(relation.event.pos):
+        if relation.event.room_id != target.room_id or not sight.has(relation.event.pos):
             continue
         into = bundles.setdefault(relation.relates_to, {})
         event = relation.event

@@ -17,8 +17,10 @@ from madoguchi.storage import rooms as stored_rooms
 from madoguchi.storage.db import Database
 from madoguchi.storage.events import Event
 
-# How many of a room's newest events stay in memory (fewer where they are large), and how many rooms.
+# How many of a room's newest events stay in memory (fewer where they are large), with how many of them it begins (what
+# most clients ask for first, and some more: who comes first to many rooms waits for all of them), and how many rooms.
 RING = 60
+RING_READ = 30
 RING_BYTES = 256 * 1024
 MOST_ROOMS = 4096
 
@@ -202,7 +204,7 @@ class Rooms:
         async with self._db.aside() as tx, tx.transaction(isolation="repeatable_read", readonly=True):
             stored = await stored_rooms.list_rooms(tx, room_ids)
             state = await stored_events.list_current_state(tx, room_ids)
-            newest = await stored_events.list_newest(tx, room_ids, 2**62, RING)
+            newest = await stored_events.list_newest(tx, room_ids, 2**62, RING_READ)
         rooms = {room.room_id: Room(room) for room in stored}
         for event in state:
             rooms[event.room_id].apply_state(event)
@@ -211,7 +213,7 @@ class Rooms:
         for event in newest:
             rooms[event.room_id].remember(known.get(event.pos, event))
         for room in rooms.values():
-            if len(room.ring) == RING:
+            if len(room.ring) == RING_READ:
                 room.floor = max(room.floor, room.ring[0].pos - 1)
         return rooms
 

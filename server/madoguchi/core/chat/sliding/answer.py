@@ -17,10 +17,10 @@ from madoguchi.core.chat.inbox import Inbox
 from madoguchi.core.chat.sliding import extensions
 from madoguchi.core.chat.sliding.asked import Config, SlidingAsked
 from madoguchi.core.chat.sliding.extensions import Starts
-from madoguchi.core.chat.sliding.room import Part, Told, build
+from madoguchi.core.chat.sliding.room import Part, Told, build, write_out
 from madoguchi.core.chat.sliding.sent import Connection, SentRoom
 from madoguchi.core.chat.sliding.windows import Known, Look, known_rooms, look
-from madoguchi.core.chat.sync import device
+from madoguchi.core.chat.sync import device, unread
 from madoguchi.core.chat.sync.answer import LONGEST_SECONDS
 from madoguchi.core.chat.sync.asked import Asked, Reader, news_of
 from madoguchi.core.chat.tokens import maybe
@@ -35,7 +35,7 @@ async def sliding_sync(ctx: "Context", user_id: UserID, device_id: DeviceID, req
     request.check()
     with ctx.sliding.turn(user_id, device_id, request.conn_id) as turn:
         connection, since = await ctx.sliding.open(ctx, user_id, device_id, request.conn_id, request.pos)
-        if not await ctx.hub.arrives(since or 0):
+        if not await ctx.hub.arrives(since or 0, ctx.db.committed):
             # A position of another time, say from before a backup was played back.
             raise errors.UnknownPosition("This position is not known here. Begin anew.")
         request = await _without_future(ctx, request)
@@ -71,7 +71,7 @@ async def _without_future(ctx: "Context", request: SlidingAsked) -> SlidingAsked
     """The request without a token for messages to the device that is of another time, like a `pos`: what it would
     confirm has not arrived."""
     extension = request.extensions.get("to_device")
-    if extension is None or await ctx.hub.arrives(maybe(extension.since) or 0):
+    if extension is None or await ctx.hub.arrives(maybe(extension.since) or 0, ctx.db.committed):
         return request
     extensions = {**request.extensions, "to_device": msgspec.structs.replace(extension, since=None)}
     return msgspec.structs.replace(request, extensions=extensions)
@@ -99,7 +99,9 @@ async def _answer(
         starts = _starts(asked, connection, known, seen)
         owed = extensions.owed(connection.sent, starts)
         live = await extensions.live_receipts(reader, asked, news, upto, owed)
-        read = {each.room_id for each in live if each.user_id == asked.user_id}
+        read = {
+            each.room_id for each in live if each.user_id == asked.user_id and each.pos > (starts[each.room_id] or 0)
+        }
         told = await _rooms(ctx, reader, asked, request, connection, inbox, known, seen, read, upto)
         rooms = {room_id: each.result for room_id, each in told.items() if each.result is not None}
         answer: dict[str, Any] = {"lists": {name: {"count": count} for name, count in seen.counts.items()}}
@@ -163,6 +165,10 @@ async def _rooms(
             room_sent.behind = asked.since
     due = [room_id for room_id in seen.wanted if _is_due(asked, connection, known, seen, room_id, read)]
     loaded = await ctx.rooms.get_many(due)
+    if not request.stable:
+        # All at once: room by room it would be as many questions.
+        joined = [room for room_id, room in loaded.items() if known.facts[room_id].membership == "join"]
+        await unread.count(reader, inbox, asked, joined, upto)
     told: dict[RoomID, Told] = {}
     for room_id in due:
         room = loaded.get(room_id)
@@ -191,6 +197,7 @@ async def _rooms(
     for room_id in seen.wanted:
         if room_id in sent.rooms:
             sent.rooms[room_id].behind = None
+    await write_out(reader, asked, told)
     return told
 
 

@@ -1,5 +1,6 @@
 """One room in an answer of sliding sync: what is new in it for this connection (MSC4186, "Room results")."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -14,9 +15,9 @@ from madoguchi.core.chat.sync import unread
 from madoguchi.core.chat.sync.asked import Asked, Reader
 from madoguchi.core.chat.sync.left import known_state, left_timeline
 from madoguchi.core.chat.sync.members import Came, came_in, own_at, stripped_state, summary_of
-from madoguchi.core.chat.sync.timeline import Timeline, changed_state, state_before, timeline_of
+from madoguchi.core.chat.sync.timeline import Timeline, changed_state, rendered, state_before, timeline_of
 from madoguchi.core.chat.tokens import token
-from madoguchi.ids import EventID, UserID
+from madoguchi.ids import EventID, RoomID, UserID
 from madoguchi.storage import events as stored_events
 from madoguchi.storage.events import Event
 
@@ -50,12 +51,30 @@ class Part(msgspec.Struct, kw_only=True):
 
 
 class Told(msgspec.Struct):
-    """What to send of a room, None for nothing; what the client has then; the events of the timeline that begins anew,
-    None for one that only goes on."""
+    """What to send of a room, None for nothing; what the client has then; its timeline (`write_out` puts it into the
+    result), and whether it begins anew."""
 
     result: dict[str, Any] | None
     sent: SentRoom
-    shown: frozenset[EventID] | None = None
+    timeline: Timeline | None = None
+    anew: bool = False
+
+    @property
+    def shown(self) -> frozenset[EventID] | None:
+        """The events of a timeline that begins anew; None for one that only goes on."""
+        return frozenset(event.event_id for event in self.timeline.events) if self.anew and self.timeline else None
+
+
+async def write_out(reader: Reader, asked: Asked, told: Mapping[RoomID, Told]) -> None:
+    """Puts the events into the timelines, as JSON, with what relates to them: found for all rooms by one question."""
+    parts = [(each.result, each.timeline, each.anew) for each in told.values() if each.result and each.timeline]
+    bundled = [event for _, timeline, anew in parts if anew or timeline.limited for event in timeline.events]
+    bundles: dict[EventID, bytes] = {}
+    if bundled:
+        sights = {room_id: each.timeline.seen for room_id, each in told.items() if each.timeline}
+        bundles = await relations.bundle(await reader(), bundled, asked.user_id, sights)
+    for result, timeline, _ in parts:
+        result["timeline"] = rendered(timeline, (asked.user_id, asked.device_id), bundles)
 
 
 async def build(reader: Reader, asked: Asked, inbox: Inbox, part: Part) -> Told:
@@ -113,10 +132,10 @@ async def _left(reader: Reader, asked: Asked, part: Part, own: Event, membership
         _describe(result, past, initial, {event.type for event in changed}, asked.user_id)
         _say_direct(result, part, initial)
     result["bump_stamp"] = own.pos
-    shown = await _events(result, reader, asked, part, timeline, state, initial, expanded)
+    _events(result, part, timeline, state, expanded)
     if part.stable:
         result["membership"] = membership
-    return Told(result if says else None, sent, shown)
+    return Told(result if says else None, sent, timeline, initial or expanded)
 
 
 def _asked(asked: Asked, part: Part, since: int | None) -> Asked:
@@ -157,7 +176,7 @@ async def _joined(reader: Reader, asked: Asked, inbox: Inbox, part: Part, own: E
     _say_direct(result, part, initial)
     if not part.stable:
         await _count(reader, asked, inbox, part, result)
-    shown = await _events(result, reader, asked, part, timeline, state, initial, expanded)
+    _events(result, part, timeline, state, expanded)
     result["limited"] = timeline.limited or came.again
     result["bump_stamp"] = await _bump(reader, part)
     if part.stable:
@@ -167,7 +186,7 @@ async def _joined(reader: Reader, asked: Asked, inbox: Inbox, part: Part, own: E
         initial or expanded or read or "is_dm" in result or timeline.events or state or result["limited"]
         or not kinds.isdisjoint(("m.room.name", "m.room.avatar", MEMBER))
     )  # fmt: skip
-    return Told(result if says else None, sent, shown)
+    return Told(result if says else None, sent, timeline, initial or expanded)
 
 
 def _say_direct(result: dict[str, Any], part: Part, initial: bool) -> None:
@@ -185,40 +204,14 @@ def _taken_back(room: Room, after: int) -> set[str]:
     return {event.type for event in current if b'"redacted_because"' in event.unsigned}
 
 
-async def _events(
-    result: dict[str, Any],
-    reader: Reader,
-    asked: Asked,
-    part: Part,
-    timeline: Timeline,
-    state: list[Event],
-    initial: bool,
-    expanded: bool,
-) -> frozenset[EventID] | None:
-    """Writes timeline and state into the result; gives the timeline's events where it begins anew."""
+def _events(result: dict[str, Any], part: Part, timeline: Timeline, state: list[Event], expanded: bool) -> None:
+    """Writes the state into the result, and what there is to say of the timeline."""
     if expanded:
         result["expanded_timeline" if part.stable else "unstable_expanded_timeline"] = True
-    bundles: dict[str, bytes] = {}
-    if initial or timeline.limited or expanded:
-        bundles = await relations.bundle(await reader(), timeline.events, asked.user_id, timeline.seen)
-    device = (asked.user_id, asked.device_id)
-    result["timeline"] = [
-        msgspec.Raw(
-            render(
-                event,
-                device=device,
-                room_id=False,
-                more=bundles.get(event.event_id, b""),
-                membership=timeline.seen.membership(event.pos),
-            )
-        )
-        for event in timeline.events
-    ]
     result["required_state"] = [msgspec.Raw(render(event, room_id=False)) for event in state]
     result["prev_batch"] = token(timeline.start)
     result["limited"] = timeline.limited
     result["num_live"] = sum(event.pos > part.since for event in timeline.events) if part.since is not None else 0
-    return frozenset(event.event_id for event in timeline.events) if initial or expanded else None
 
 
 async def _state(

@@ -34,7 +34,7 @@ _FEW_ROOMS = 32
 async def sync(ctx: "Context", asked: Asked, timeout: float) -> dict[str, Any]:
     """The answer to a sync request; waits up to `timeout` seconds for news."""
     hub = ctx.hub
-    if not await hub.arrives(asked.since or 0):
+    if not await hub.arrives(asked.since or 0, ctx.db.committed):
         asked.since = None
     inbox = hub.inbox(asked.user_id)
     loop = asyncio.get_running_loop()

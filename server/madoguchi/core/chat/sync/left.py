@@ -10,7 +10,7 @@ from madoguchi.core.chat.events import render
 from madoguchi.core.chat.history import Sight
 from madoguchi.core.chat.room_cache import Room, content_of
 from madoguchi.core.chat.sync.asked import Asked, Reader
-from madoguchi.core.chat.sync.timeline import Timeline, passes
+from madoguchi.core.chat.sync.timeline import Timeline, passes, rendered
 from madoguchi.core.chat.tokens import token
 from madoguchi.ids import RoomID, UserID
 from madoguchi.storage import events as stored_events
@@ -81,13 +81,9 @@ async def left_room(reader: Reader, asked: Asked, room: Room, own: Event) -> tup
         for event in await stored_events.list_state_at(tx, room.room_id, own.pos, "m.room.member"):
             if event.state_key is not None and content_of(event).get("membership") == "join":
                 went.add(event.state_key)
-    device = (asked.user_id, asked.device_id)
     section = {
         "timeline": {
-            "events": [
-                msgspec.Raw(render(event, device=device, room_id=False, membership=timeline.seen.membership(event.pos)))
-                for event in timeline.events
-            ],
+            "events": rendered(timeline, (asked.user_id, asked.device_id), {}),
             "limited": timeline.limited,
             "prev_batch": token(timeline.start),
         },

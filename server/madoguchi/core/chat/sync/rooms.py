@@ -13,7 +13,7 @@ from madoguchi.core.chat.sync import unread
 from madoguchi.core.chat.sync.asked import Asked, News, Reader
 from madoguchi.core.chat.sync.left import is_gone, left_room
 from madoguchi.core.chat.sync.members import Came, came_in, has_member, lazy, own_at, stripped_state, summary_of
-from madoguchi.core.chat.sync.timeline import changed_state, passes, state_before, timeline_of
+from madoguchi.core.chat.sync.timeline import Timeline, changed_state, passes, rendered, state_before, timeline_of
 from madoguchi.core.chat.tokens import token
 from madoguchi.ids import EventID, RoomID, UserID
 from madoguchi.storage import receipts as stored_receipts
@@ -28,7 +28,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Rooms(msgspec.Struct):
-    """came, went: users whose devices are worth a look because they or the caller joined, or left, a room."""
+    """came, went: users whose devices are worth a look because they or the caller joined, or left, a room.
+    timelines: of the joined rooms, to be written out when it is known what relates to their events; whether that is to
+    be told."""
 
     join: dict[RoomID, Any] = msgspec.field(default_factory=dict)
     invite: dict[RoomID, Any] = msgspec.field(default_factory=dict)
@@ -36,6 +38,7 @@ class Rooms(msgspec.Struct):
     leave: dict[RoomID, Any] = msgspec.field(default_factory=dict)
     came: set[UserID] = msgspec.field(default_factory=set)
     went: set[UserID] = msgspec.field(default_factory=set)
+    timelines: dict[RoomID, tuple[Timeline, bool]] = msgspec.field(default_factory=dict)
 
     @property
     def any(self) -> bool:
@@ -100,6 +103,7 @@ async def build(
             else:
                 section["unread_notifications"] = count.all.shown()
     _drop_silent(into, news, asked)
+    await _write_out(reader, asked, into)
     return into
 
 
@@ -167,28 +171,26 @@ async def _joined(
     if asked.filter.lazy_load_members:
         state = lazy(asked, inbox, room, timeline.events, state, summary.get("m.heroes", ()), whole, upto)
     state = [event for event in state if passes(asked.filter.room.state, event)]
-    device = (asked.user_id, asked.device_id)
-    bundles: dict[str, bytes] = {}
-    if whole or timeline.limited:
-        bundles = await relations.bundle(await reader(), timeline.events, asked.user_id, timeline.seen)
-    events = [
-        msgspec.Raw(
-            render(
-                event,
-                device=device,
-                room_id=False,
-                more=bundles.get(event.event_id, b""),
-                membership=timeline.seen.membership(event.pos),
-            )
-        )
-        for event in timeline.events
-    ]
+    into.timelines[room.room_id] = (timeline, whole or timeline.limited)
     shown = [msgspec.Raw(render(event, room_id=False)) for event in state]
-    return _section(events, shown, token(timeline.start), timeline.limited, summary, asked)
+    return _section(timeline.events, shown, token(timeline.start), timeline.limited, summary, asked)
+
+
+async def _write_out(reader: Reader, asked: Asked, into: Rooms) -> None:
+    """Puts the events into the timelines, as JSON, with what relates to them: found for all rooms by one question."""
+    parts = {room_id: part for room_id, part in into.timelines.items() if room_id in into.join}
+    bundled = [event for timeline, related in parts.values() if related for event in timeline.events]
+    bundles: dict[str, bytes] = {}
+    if bundled:
+        sights = {room_id: timeline.seen for room_id, (timeline, _) in parts.items()}
+        bundles = await relations.bundle(await reader(), bundled, asked.user_id, sights)
+    device = (asked.user_id, asked.device_id)
+    for room_id, (timeline, _) in parts.items():
+        into.join[room_id]["timeline"]["events"] = rendered(timeline, device, bundles)
 
 
 def _section(
-    events: list[msgspec.Raw],
+    events: list[Event],
     state: list[msgspec.Raw],
     prev_batch: str,
     limited: bool,

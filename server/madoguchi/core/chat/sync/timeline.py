@@ -1,15 +1,18 @@
 """A room's timeline in a sync answer, and the state that goes before it."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from madoguchi.core.access import Seat
 from madoguchi.core.chat import history
+from madoguchi.core.chat.events import render
 from madoguchi.core.chat.filters import RoomEventFilter
 from madoguchi.core.chat.history import Sight
 from madoguchi.core.chat.ignoring import NOBODY, is_hidden
 from madoguchi.core.chat.room_cache import Room, content_of
 from madoguchi.core.chat.sync.asked import Asked, Reader
-from madoguchi.ids import UserID
+from madoguchi.ids import DeviceID, EventID, UserID
 from madoguchi.storage import events as stored_events
 from madoguchi.storage.db import Tx
 from madoguchi.storage.events import Event
@@ -27,6 +30,25 @@ class Timeline(msgspec.Struct):
     seen: Sight = history.ALL
 
 
+def rendered(
+    timeline: Timeline, device: tuple[UserID, DeviceID], bundles: Mapping[EventID, bytes]
+) -> list[msgspec.Raw]:
+    """The timeline's events as JSON for a device, with what relates to them."""
+    seen = timeline.seen
+    return [
+        msgspec.Raw(
+            render(
+                event,
+                device=device,
+                room_id=False,
+                more=bundles.get(event.event_id, b""),
+                membership=seen.membership(event.pos),
+            )
+        )
+        for event in timeline.events
+    ]
+
+
 async def timeline_of(reader: Reader, asked: Asked, room: Room, after: int | None, upto: int) -> Timeline:
     """The newest events in (after, upto], as many as the filter wants."""
     wants = asked.filter.room.timeline
@@ -39,8 +61,10 @@ async def timeline_of(reader: Reader, asked: Asked, room: Room, after: int | Non
     if news is None or seen is None:
         return await _from_database(await reader(), asked, room, after, upto, seen)
     news = [event for event in news if event.pos <= upto]
+    # Mostly the user has neither come nor gone while this was said.
+    since_then = room.ring if news and room.member_pos(asked.user_id) >= news[0].pos else ()
     now = room.members.get(asked.user_id, "leave")
-    seen = msgspec.structs.replace(seen, course=history.course_of(room.ring, asked.user_id, now))
+    seen = msgspec.structs.replace(seen, course=history.course_of(since_then, asked.user_id, now))
     shown = [event for event in news if passes(wants, event, asked.ignored)]
     limited = len(shown) > most if after is not None else (len(shown) > most or room.floor > 0)
     shown = shown[-most:] if most else []
@@ -55,11 +79,8 @@ async def _from_database(
 ) -> Timeline:
     wants = asked.filter.room.timeline
     seat = Seat(room.room_id, asked.user_id, room.members.get(asked.user_id, "leave"), upto)
-    if seen is None:
-        seen = await history.sight(tx, seat)
-    else:
-        own = await stored_events.list_history_of(tx, room.room_id, "m.room.member", asked.user_id)
-        seen = msgspec.structs.replace(seen, course=history.course_of(own, asked.user_id, seat.membership))
+    open_ = seen is not None
+    seen = seen or await history.sight(tx, seat)
     page = await history.read_page(
         tx, seat, seen, upto, after, True, max(1, wants.most), lambda event: passes(wants, event, asked.ignored)
     )
@@ -73,13 +94,20 @@ async def _from_database(
         start = shown[0].pos - 1
     else:
         start = page.end if page.end is not None and wants.most else upto
-    changes = await stored_events.list_state_changes(tx, room.room_id, start, upto)
+    changes: list[Event] = []
+    if room.state_pos > start:
+        changes = await stored_events.list_state_changes(tx, room.room_id, start, upto)
     unseen = [event.pos for event in changes if not seen.has(event.pos)]
     if unseen:
         # What changed while the user was away has no place in the timeline: it is state that goes before it.
         limited, start = True, unseen[-1]
         shown = [event for event in shown if event.pos > start]
         changes = [event for event in changes if event.pos > start]
+    if open_:
+        # The room in memory may be ahead.
+        own = [event for event in (room.state.get(("m.room.member", asked.user_id)),) if event and event.pos > upto]
+        course = history.course_of([*changes, *own], asked.user_id, seat.membership)
+        seen = msgspec.structs.replace(seen, course=course)
     return Timeline(shown, changes, start, limited, seen)
 
 
@@ -104,6 +132,8 @@ async def state_before(reader: Reader, room: Room, at: int, timeline: Timeline) 
 
 async def changed_state(reader: Reader, room: Room, since: int, before: int) -> list[Event]:
     """The state events in (since, before), the last of each kind."""
+    if room.state_pos <= since:
+        return []
     news = room.since(since)
     if news is None:
         return await stored_events.list_state_between(await reader(), room.room_id, since, before)
