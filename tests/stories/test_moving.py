@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.browser.people import DESK, Counsellor, YoungPerson, a_browser
+from tests.browser.people import DESK, Counsellor, Visitor, YoungPerson, a_browser
+from tests.cast import DESK as DESK_API
+from tests.cast import Cast, a_cast
 from tests.standins.line import LineStandin
 from tests.stories.conftest import Setting
 from tests.words import word
@@ -89,3 +91,82 @@ async def test_a_conversation_goes_on_in_the_sealed_room(setting: Setting, line:
     await expect(column.locator("li.line", has_text=lost)).to_have_count(0)
     assert page.errors == ken.errors == stranger.errors == []
     await ken.closes(case_id)
+
+
+async def test_a_channel_is_suspended_and_nobody_is_left_behind(
+    setting: Setting, line: LineStandin, browser: Browser
+) -> None:
+    house = setting.house
+    async for cast in a_cast(house.base_url):
+        await suspends(setting, line, browser, cast)
+
+
+async def suspends(setting: Setting, line: LineStandin, browser: Browser, cast: Cast) -> None:
+    house = setting.house
+    token = str(house.facts["admin_link"]).split("link=")[1]
+    own = {"localpart": "rika", "name": "里香", "password": "correct horse battery"}
+    await cast.line.call("POST", DESK_API + "/admin/redeem", {"token": token, **own})
+    rika = await cast.enters(f"@rika:{house.server_name}", own["password"], "rika")
+    added = await rika.post(DESK_API + "/staff", {"localpart": "second", "name": "二", "role": "administrator"})
+    second = await cast.enters(added["user_id"], added["password"], "second")
+    people = [line.person() for _ in range(3)]
+    for person in people:
+        await person.says(word("まだ話したい"))
+    await line.deliver(people[2].event("unfollow", replyToken=None))
+
+    context = await browser.new_context(viewport=DESK, locale="ja-JP", timezone_id="Asia/Tokyo")
+    admin = Visitor(context, await context.new_page())
+    page = admin.page
+    await page.goto(house.base_url + "/admin/")
+    await page.get_by_label("利用者名").fill("rika")
+    await page.get_by_label("パスワード").fill(own["password"])
+    await page.get_by_role("button", name="サインイン").click()
+    await page.get_by_role("button", name="経路", exact=True).click()
+    row = page.get_by_role("row").filter(has=page.get_by_role("cell", name="line", exact=True)).first
+    await row.get_by_role("button", name=re.compile("人の行き先")).click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.get_by_text("行き先のない人: 3人")).to_be_visible()
+    await expect(dialog.get_by_role("listitem")).to_have_count(3)
+    await page.keyboard.press("Escape")
+
+    async def switch(mode: str) -> None:
+        await row.get_by_role("button", name=re.compile("切り替える")).click()
+        await dialog.get_by_text(mode, exact=True).click()
+        await dialog.get_by_label("理由").fill("海外から見られることがわかった")
+        if mode == "閉じています":
+            await dialog.get_by_label(re.compile("続いている2件")).check()
+        await dialog.get_by_role("button", name="切り替える").click()
+
+    await switch("新しい相談は受けない")
+    # Everybody is told, and the page follows by itself.
+    await expect(dialog.locator("dl")).to_contain_text("知らせが届いた2")
+    await expect(dialog.locator("dl")).to_contain_text("届かない1")
+    link = next(text for text in (await people[0].hears("/#move=")).text.split() if "/#move=" in text)
+    await cast.line.call("POST", DESK_API + "/move", {"token": link.rpartition("=")[2]})
+    await expect(dialog.locator("dl")).to_contain_text("引っ越した1")
+    await expect(dialog.get_by_text("行き先のない人: 2人")).to_be_visible()
+    for width in (1280, 360):
+        await page.set_viewport_size({"width": width, "height": 800})
+        await admin.picture(f"admin-suspension-{width}")
+        assert await admin.violations() == []
+    await page.set_viewport_size(DESK)
+    await page.keyboard.press("Escape")
+
+    await switch("閉じています")
+    await expect(dialog.get_by_role("alert")).to_contain_text("行き先のない人が2人")
+    await admin.picture("admin-people-left-1280")
+    await dialog.get_by_label("それでも閉じることに署名する").check()
+    await dialog.get_by_role("button", name="切り替える").click()
+    await expect(dialog.get_by_text("閉鎖に署名しました")).to_be_visible()
+    assert await admin.violations() == []
+    await admin.picture("admin-closing-signed-1280")
+    body = {"mode": "closed", "reason": "二人目", "sign": True}
+    await second.put(f"{DESK_API}/channels/line/mode", body)
+    await expect(dialog.get_by_text("閉じています").first).to_be_visible()
+    # Whoever writes now is shown the way, with the hotlines; nothing of it is carried.
+    await people[1].says(word("だれかいる？"))
+    await people[1].hears("いま話せる電話")
+    assert admin.errors == []
+    setting.channel("set", "line", "--mode", "relay", "--reason", "exercise of the tests")
+    for case in (await rika.get(f"{DESK_API}/channels/line/suspension"))["people"]:
+        await rika.post(f"{DESK_API}/cases/{case['case_id']}/close")
