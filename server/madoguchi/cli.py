@@ -25,6 +25,7 @@ class Verbs(click.Group):
         "staff": ("madoguchi.cli_staff", "staff", "Counsellors, supervisors and administrators."),
         "channel": ("madoguchi.cli_channel", "channel", "The ways people reach the desk."),
         "case": ("madoguchi.cli_case", "case", "Single cases: destroy one before its time."),
+        "drill": ("madoguchi.cli_drill", "drill", "Practise suspending a channel, with people that do not exist."),
         "audit": ("madoguchi.cli_audit", "audit", "Who did what: check the log, export it."),
         "vault": ("madoguchi.vault.cli", "vault", "The sealed keys: make the vault, open a case with k of n shares."),
     }

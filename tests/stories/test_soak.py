@@ -6,7 +6,9 @@ MADOGUCHI_TEST_SOAK_S says how long (seconds, 600 unless set).
 import asyncio
 import os
 import random
+import re
 import secrets
+import subprocess
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -18,7 +20,7 @@ import aiohttp
 import pytest
 
 from tests.cast import DESK, V3, Cast, Json, Person, Refusal, segment
-from tests.house import House, free_port
+from tests.house import MADOGUCHI, House, free_port
 
 SECONDS = float(os.environ.get("MADOGUCHI_TEST_SOAK_S", "600"))
 MEGOLM = {
@@ -176,3 +178,17 @@ async def test_a_supervisor_that_is_killed_takes_nothing_with_it(own_house: Hous
         assert len(said) > 10
     finally:
         await cast.leave_the_stage()
+
+
+@pytest.mark.soak
+def test_a_channel_of_a_thousand_is_suspended_in_a_drill(tmp_path: Path) -> None:
+    """The figures stand on standard output (`-s`), and in the report."""
+    report = tmp_path / "drill.html"
+    words = ["drill", "--people", "1000", "--speed", "30", "--minutes", "60", "--out", str(report)]
+    told = subprocess.run([MADOGUCHI, *words], capture_output=True, text=True, timeout=1800, check=False)
+    print(told.stdout, told.stderr)
+    assert told.returncode == 0, told.stderr
+    moved = re.search(r"(\d+) of 1000 moved", told.stdout)
+    assert moved is not None and int(moved[1]) > 700, told.stdout
+    assert "high risk first" in told.stdout
+    assert "1000人" in report.read_text()
