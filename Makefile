@@ -19,7 +19,7 @@ run: setup  ## set up, then the whole desk with two demo counsellors (settings: 
 
 test: browser  ## all tests: server, web client, browser stories (one part: PYTEST="tests/matrix -k sync")
 	@echo "== web client" && sh tools/npm.sh run --silent test
-	@echo "== server, desk, browsers" && $(BIN)/python -m pytest -m "not soak and not bench" $(PYTEST)
+	@echo "== server, desk, browsers" && sh tools/test.sh $(PYTEST)
 
 conformance: browser  ## all tests, and of each chapter of the Matrix API: offered, refused, exercised, violations
 	@$(BIN)/python -m pytest -m "not soak and not bench" --conformance -q $(PYTEST)

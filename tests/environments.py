@@ -1,5 +1,6 @@
 """Environments of their own under build/ for programs that tests talk with and that do not belong into ours."""
 
+import fcntl
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -40,6 +41,15 @@ def python_with(name: str, packages: Sequence[str], *, sources: str = "") -> Pat
     """
     venv = ROOT / "build" / name
     python = venv / "bin" / "python"
+    venv.parent.mkdir(exist_ok=True)
+    with (venv.parent / f"{name}.lock").open("w") as lock:
+        # The two halves of a whole run (tools/test.sh) may want the same one.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _make(venv, python, packages, sources)
+    return python
+
+
+def _make(venv: Path, python: Path, packages: Sequence[str], sources: str) -> None:
     if not python.exists():
         # The same interpreter as ours, not our environment. Our pip fills it: one of its own would take the longest.
         subprocess.run([sys._base_executable, "-m", "venv", "--without-pip", str(venv)], check=True)  # type: ignore[attr-defined]
@@ -52,4 +62,3 @@ def python_with(name: str, packages: Sequence[str], *, sources: str = "") -> Pat
         # Not compiled: a program uses a small part of what it brings.
         pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-compile"]
         subprocess.run([*pip, *wheels, *packages], check=True)
-    return python

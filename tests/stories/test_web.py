@@ -9,10 +9,8 @@ from playwright.async_api import Browser, expect
 from tests.browser.people import Counsellor, YoungPerson, a_browser
 from tests.house import House
 from tests.standins.line import LineStandin
-from tests.stories.test_line import Setting, line, setting
+from tests.stories.conftest import Setting
 from tests.words import word
-
-__all__ = ["line", "setting"]  # fixtures, used below by name
 
 
 @pytest.fixture
