@@ -11,6 +11,7 @@ from aiohttp import web
 
 from . import config as configuration
 from . import store
+from .accounts import Accounts
 from .bridge import Bridge
 from .channels import Channels
 from .config import Config, Settings
@@ -22,6 +23,8 @@ from .ghosts import Ghosts
 from .intake import Intake, ReplyTokens, milliseconds
 from .moves import Moves
 from .outbox import Outbox
+from .pace import Meter
+from .presence import Presence
 from .seals import Seals
 from .threads import on_its_own_thread, wake_from_afar
 from .web import Health, app
@@ -107,12 +110,16 @@ async def _work_until(lost: asyncio.Event, house: House) -> None:
     pool = await _connect(config.database_url)
     channels = Channels(pool, seals, config)
     desk = Desk(config)
-    outbox = Outbox(pool, seals, channels, house.tokens, FilesOut(pool, seals, config, desk))
+    meter = Meter(pool, channels)
+    presence = Presence(pool, seals, config, channels)
+    outbox = Outbox(pool, seals, channels, house.tokens, FilesOut(pool, seals, config, desk), meter)
     counsellor = Counsellor(pool, config, channels, outbox)
     ghosts = Ghosts(pool, seals, config, desk, channels, counsellor.heard)
     counsellor.ghosts, outbox.tell = ghosts, counsellor.tell
     moves = counsellor.moves = Moves(pool, config, channels, desk, outbox)
     bridge = Bridge(pool, seals, config, channels, desk, ghosts, outbox, moves)
+    ghosts.noticed = presence.noticed
+    accounts = Accounts(config, channels, Intake(pool, seals, house.tokens, bridge.wake))
     loop = asyncio.get_running_loop()
     house.wake = lambda: wake_from_afar(loop, bridge.wake)
     try:
@@ -125,6 +132,8 @@ async def _work_until(lost: asyncio.Event, house: House) -> None:
                 bridge.run(),
                 outbox.run(),
                 moves.run(),
+                meter.run(),
+                accounts.run(),
                 _forget_old(pool),
             )
             tasks = [group.create_task(work) for work in works]
@@ -134,6 +143,7 @@ async def _work_until(lost: asyncio.Event, house: House) -> None:
                 task.cancel()
     finally:
         house.wake = lambda: None
+        await presence.close()
         await ghosts.close()
         await desk.close()
         await channels.close()

@@ -26,6 +26,7 @@ from .network import (
     LeavesGroups,
     NotReady,
     Outgoing,
+    Ref,
     Rejected,
     ReplyTokenSpent,
     TryAgain,
@@ -39,6 +40,8 @@ log = structlog.stdlib.get_logger(__name__)
 
 ORIGIN = "jp.madoguchi.origin"
 # Modes in which no case can be begun and nothing is handed on.
+# What somebody says, or tries to say: it opens a case.
+BY_A_PERSON = ("message", "edited", "unknown")
 STOPPED = ("notice_only", "closed", "emergency")
 NOTICE_EVERY_MS = 60 * 60 * 1000
 LATE_MS = 5_000
@@ -51,6 +54,13 @@ LONGEST_TEXT_UNITS = 10_000
 Content = dict[str, Any]
 Contents = Callable[[Ghost, str], Awaitable[list[Content]]]
 """Makes what is to be said in a room, once it is known in which."""
+
+
+class Said(msgspec.Struct, frozen=True):
+    """Where an event of an app is now."""
+
+    room_id: str
+    event_ids: list[str]
 
 
 class Moved(Exception):
@@ -174,7 +184,7 @@ class Bridge:
                 pass
         running = person.case_id is not None
         kept = running and await store.is_kept(self._pool, person.case_id)
-        if event.kind not in ("message", "unknown"):
+        if event.kind not in BY_A_PERSON:
             if running and channel.carries_content(running, kept):
                 return await self._show(channel, person, item, event)
             return "noted", None
@@ -199,18 +209,65 @@ class Bridge:
                 return "shown", await self._show_media(channel, person, item, event)
             except Unavailable as unavailable:
                 log.info("file can't be had", intake=item.seq, why=unavailable.reason)
-                text, placeholder = (
-                    f"{event.text}（{notices.missing(unavailable.reason, channel.network.title)}）",
-                    True,
-                )
+                why = notices.missing(unavailable.reason, channel.network.title)
+                text, placeholder = "\n".join(filter(None, (f"{event.text}（{why}）", event.caption))), True
+        elif event.kind == "edited" and (before := await self._shown(item)) is not None:
+            return "shown", await self._show_edit(person, item, event, before)
         parts = split(text, LONGEST_TEXT_UNITS) or [""]
 
         async def contents(ghost: Ghost, room_id: str) -> list[Content]:
-            return [self._content(part, item, person, event, placeholder) for part in parts]
+            said = [self._content(part, item, person, event, placeholder) for part in parts]
+            return [said[0] | await self._answering(item, event, room_id), *said[1:]]
 
-        event_ids = await self._say(person, item, contents)
+        said = await self._say(person, item, contents)
+        await self._refer(item, event, said)
         await store.raise_shown_at(self._pool, person.person, item.happened_at)
-        return ("placeholder" if placeholder else "shown"), " ".join(event_ids)
+        return ("placeholder" if placeholder else "shown"), " ".join(said.event_ids)
+
+    async def _show_edit(
+        self, person: store.Person, item: store.Intake, event: Incoming, before: store.Reference
+    ) -> str:
+        """Gives the earlier message its new words; beside it where it was a file, or in another room."""
+
+        async def contents(ghost: Ghost, room_id: str) -> list[Content]:
+            content = self._content(event.text, item, person, event, False)
+            if room_id != before.room_id or event.caption:
+                corrected = {"body": notices.EDITED + (event.caption or event.text)}
+                return [content | corrected | self._answer_to(before, room_id)]
+            relation = {"rel_type": "m.replace", "event_id": before.event_id}
+            return [content | {"body": "* " + event.text, "m.new_content": content, "m.relates_to": relation}]
+
+        return " ".join((await self._say(person, item, contents)).event_ids)
+
+    async def _shown(self, item: store.Intake) -> store.Reference | None:
+        return await store.get_reference(self._pool, item.channel_id, item.message_key or "")
+
+    async def _answering(self, item: store.Intake, event: Incoming, room_id: str) -> Content:
+        """The relation of what answers an earlier message, where that is in the same room."""
+        if not event.reply_to:
+            return {}
+        key = self._seals.name("message", item.channel_id, event.reply_to)
+        to = await store.get_reference(self._pool, item.channel_id, key)
+        return self._answer_to(to, room_id) if to is not None else {}
+
+    def _answer_to(self, to: store.Reference, room_id: str) -> Content:
+        return {"m.relates_to": {"m.in_reply_to": {"event_id": to.event_id}}} if to.room_id == room_id else {}
+
+    async def _refer(self, item: store.Intake, event: Incoming, said: Said) -> None:
+        """Remembers which event the message is: for answers, corrections, and that it has been read."""
+        if item.message_key is None or event.kind != "message":
+            return
+        ref = Ref(id=event.message_id, quote=event.quote_token, read=event.read_token)
+        reference = store.Reference(
+            channel_id=item.channel_id,
+            message_key=item.message_key,
+            room_id=said.room_id,
+            event_id=said.event_ids[0],
+            sealed=self._seals.seal(msgspec.msgpack.encode(ref)),
+            at=milliseconds(),
+            is_readable=bool(event.read_token),
+        )
+        await store.put_reference(self._pool, reference)
 
     async def _show_media(self, channel: Channel, person: store.Person, item: store.Intake, event: Incoming) -> str:
         """Raises NotReady when it takes longer than the words after it can wait, and Unavailable."""
@@ -229,13 +286,17 @@ class Bridge:
 
             async def contents(ghost: Ghost, room_id: str) -> list[Content]:
                 content = await self._media.put(media, ciphertext, type_, ghost.user_id, room_id)
-                return [content | {ORIGIN: self._origin(item, person)}]
+                if event.caption:
+                    content["body"] = event.caption
+                relation = await self._answering(item, event, room_id)
+                return [content | relation | {ORIGIN: self._origin(item, person)}]
 
-            (event_id,) = await self._say(person, item, contents)
+            said = await self._say(person, item, contents)
         finally:
             ciphertext.file.close()
+        await self._refer(item, event, said)
         await store.raise_shown_at(self._pool, person.person, item.happened_at)
-        return event_id
+        return " ".join(said.event_ids)
 
     async def _announce(self, channel: Channel, person: store.Person, item: store.Intake, event: Incoming) -> None:
         """Says that a file is on its way, where it will take a while."""
@@ -253,7 +314,7 @@ class Bridge:
         if placeholder:
             origin["placeholder"] = True
         # Not a notice where a person did something: clients do not call the counsellor for notices.
-        msgtype = "m.text" if event.kind in ("message", "unknown") else "m.notice"
+        msgtype = "m.text" if event.kind in BY_A_PERSON else "m.notice"
         return {"msgtype": msgtype, "body": text, ORIGIN: origin}
 
     def _origin(self, item: store.Intake, person: store.Person) -> Content:
@@ -262,7 +323,7 @@ class Bridge:
             origin["late"] = True
         return origin
 
-    async def _say(self, person: store.Person, item: store.Intake, contents: Contents, mark: str = "") -> list[str]:
+    async def _say(self, person: store.Person, item: store.Intake, contents: Contents, mark: str = "") -> Said:
         """Says all of it in the room of the running case; in a new one if that has ended meanwhile. `mark`: apart from
         what else is said of the same event."""
         ghost, room_id = await self._open_case(person, item)
@@ -283,12 +344,13 @@ class Bridge:
                 raise Unreachable from None
             return await self._say_in(ghost, new_room_id, item, contents, mark)
 
-    async def _say_in(self, ghost: Ghost, room_id: str, item: store.Intake, contents: Contents, mark: str) -> list[str]:
+    async def _say_in(self, ghost: Ghost, room_id: str, item: store.Intake, contents: Contents, mark: str) -> Said:
         await store.update_intake_room(self._pool, item.seq, room_id)
-        return [
+        event_ids = [
             await ghost.say(room_id, content, f"{item.event_key}.{mark}{number}")
             for number, content in enumerate(await contents(ghost, room_id))
         ]
+        return Said(room_id, event_ids)
 
     async def _open_case(self, person: store.Person, item: store.Intake) -> tuple[Ghost, str]:
         try:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 import time
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -29,6 +30,7 @@ class Channel(msgspec.Struct, frozen=True):
     mode: str
     reason: str
     network: Network
+    quota_reserve: int | None = None  # how many are kept for danger and moves; None = a tenth
 
     def carries_content(self, running: bool, kept: bool = False) -> bool:
         """Whether words may cross the app now: in `relay`, with its reason; in `draining` for a case that is running;
@@ -58,6 +60,9 @@ class Channels:
         self._read_at = float("-inf")
         self._lock = asyncio.Lock()
 
+    def all(self) -> list[Channel]:
+        return list(self._channels.values())
+
     def get(self, channel_id: str) -> Channel | None:
         return self._channels.get(channel_id)
 
@@ -81,7 +86,7 @@ class Channels:
                 self._rows[row.id] = row
                 old = self._channels.get(row.id)
                 if old and known and (known.sealed_secrets, known.kind) == (row.sealed_secrets, row.kind):
-                    self._channels[row.id] = Channel(row.id, row.kind, row.mode, row.reason or "", old.network)
+                    self._channels[row.id] = _channel(row, old.network)
                 else:
                     await self._drop(row.id, keep_row=True)
                     self._open(row)
@@ -112,10 +117,15 @@ class Channels:
             # The error's text could quote a secret.
             log.error("channel cannot be opened", channel=row.id, error=type(error).__name__)
             return
-        self._channels[row.id] = Channel(row.id, row.kind, row.mode, row.reason or "", network)
+        self._channels[row.id] = _channel(row, network)
 
     async def _drop(self, channel_id: str, keep_row: bool = False) -> None:
         if not keep_row:
             self._rows.pop(channel_id, None)
         if channel := self._channels.pop(channel_id, None):
             await channel.network.close()
+
+
+def _channel(row: store.ChannelRow, network: Network) -> Channel:
+    reserve = msgspec.json.decode(row.settings, type=dict[str, Any]).get("quota_reserve")
+    return Channel(row.id, row.kind, row.mode, row.reason or "", network, reserve if isinstance(reserve, int) else None)

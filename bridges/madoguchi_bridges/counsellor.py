@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import asyncpg
+import msgspec
 import structlog
 from nio import MegolmEvent
 
@@ -13,8 +14,9 @@ from .channels import Channels
 from .config import Config
 from .ghosts import CaseOver, DeviceGhost, Ghosts
 from .intake import milliseconds
-from .moves import OFFER, Moves
-from .outbox import Letter, Outbox, describe
+from .moves import Moves
+from .network import Deletes
+from .outbox import OFFER, Letter, Outbox, describe
 from .text import clean
 
 log = structlog.stdlib.get_logger(__name__)
@@ -47,7 +49,7 @@ class Counsellor:
         if isinstance(event, MegolmEvent):
             letter = self._unreadable(ghost, event)
         elif event.source.get("type") == "m.room.redaction":
-            await self._taken_back(ghost, room_id, event.source)
+            await self._taken_back(ghost, room_id, event.event_id, event.source)
             return
         else:
             letter = letter_of(event.source)
@@ -101,7 +103,7 @@ class Counsellor:
         log.warning("message could not be opened", user_id=ghost.user_id)
         return Letter(refuse="unreadable")
 
-    async def _taken_back(self, ghost: DeviceGhost, room_id: str, source: dict[str, Any]) -> None:
+    async def _taken_back(self, ghost: DeviceGhost, room_id: str, event_id: str, source: dict[str, Any]) -> None:
         # From room version 11 on the redacted event is named in the content.
         redacted = str(source.get("content", {}).get("redacts") or source.get("redacts", ""))
         if await store.withdraw_leaving(self._pool, redacted, milliseconds()):
@@ -110,6 +112,10 @@ class Counsellor:
             return
         channel = self._channels.get(ghost.channel_id)
         app = channel.network.title if channel else ""
+        person = await store.get_person(self._pool, ghost.person)
+        if channel is not None and isinstance(channel.network, Deletes) and person is not None:
+            await self._outbox.put(person, room_id, event_id, Letter(deletes=redacted))
+            return
         is_link = await store.revoke_links(self._pool, redacted)
         body = notices.file_withdrawn(app) if is_link else notices.late_withdrawal(app)
         # Not inside the sync that brought the redaction: saying something may need the next one.
@@ -131,24 +137,36 @@ def letter_of(source: dict[str, Any]) -> Letter | None:
     relates = relates if isinstance(relates, dict) else {}
     if relates.get("rel_type") == "m.replace":
         new = content.get("m.new_content")
-        return _letter(new if isinstance(new, dict) else content, prefix=notices.EDITED)
-    return _letter(content, is_reply="m.in_reply_to" in relates)
+        return _correction(new if isinstance(new, dict) else content, str(relates.get("event_id", "")))
+    answered = relates.get("m.in_reply_to")
+    answers = answered.get("event_id") if isinstance(answered, dict) else None
+    letter = _letter(content, is_reply="m.in_reply_to" in relates)
+    if letter is None or letter.refuse or not isinstance(answers, str):
+        return letter
+    return msgspec.structs.replace(letter, answers=answers)
 
 
-def _letter(content: dict[str, Any], prefix: str = "", is_reply: bool = False) -> Letter | None:
+def _correction(content: dict[str, Any], corrects: str) -> Letter | None:
+    """Only the words of a correction go out again, as such where the app can't exchange them."""
+    letter = _letter(content)
+    if letter is None or letter.refuse:
+        return letter
+    if letter.attachment is not None:
+        return Letter(text=notices.EDITED + letter.text) if letter.text else None
+    return Letter(text=letter.text, corrects=corrects)
+
+
+def _letter(content: dict[str, Any], is_reply: bool = False) -> Letter | None:
     body = content.get("body")
     attachment = attachment_of(content)
     if attachment is not None:
         named = isinstance(content.get("filename"), str) and content["filename"] != body
         caption = clean(_without_fallback(body) if is_reply else body) if named and isinstance(body, str) else ""
-        # Of a correction only the words go out again.
-        if not prefix:
-            return Letter(text=caption if caption.strip() else "", attachment=attachment)
-        return Letter(text=prefix + caption) if caption.strip() else None
+        return Letter(text=caption if caption.strip() else "", attachment=attachment)
     if content.get("msgtype") not in CARRIED or not isinstance(body, str):
         return Letter(refuse="kind")
     text = clean(_without_fallback(body) if is_reply else body)
-    return Letter(text=prefix + text) if text.strip() else None
+    return Letter(text=text) if text.strip() else None
 
 
 def _without_fallback(body: str) -> str:

@@ -32,6 +32,10 @@ When it raises, the same events come again after a pause.
 """
 
 
+Noticed = Callable[["DeviceGhost", dict[str, Any]], None]
+"""What is called with each sync of a ghost, for what passes: who types, who has read. Never raises."""
+
+
 class CaseOver(Exception):
     """Nothing more can be said in that room."""
 
@@ -73,7 +77,9 @@ class DeviceGhost:
             name="madoguchi bridges",
         )
 
-    async def start(self, heard: Heard, case_over: Callable[[str, str], Awaitable[None]]) -> None:
+    async def start(
+        self, heard: Heard, case_over: Callable[[str, str], Awaitable[None]], noticed: Noticed | None = None
+    ) -> None:
         async with _translated():
             await self.device.start(Login.by_appservice(self._config.as_token))
 
@@ -85,6 +91,8 @@ class DeviceGhost:
             for room_id, state in _case_states(body, self._config.keeper):
                 if state in ("closed", "purged"):
                     await case_over(self.person, room_id)
+            if noticed is not None:
+                noticed(self, body)
             async with self._synced:
                 self._synced.notify_all()
 
@@ -160,6 +168,7 @@ class Ghosts:
         self._present: dict[str, DeviceGhost] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        self.noticed: Noticed | None = None
 
     async def resume(self) -> None:
         """Brings the ghosts of all running cases back, after a start: what counsellors wrote meanwhile goes out."""
@@ -191,7 +200,7 @@ class Ghosts:
                 user_id = person.user_id or await self._register(person)
                 ghost = DeviceGhost(person, user_id, self._config, self._seals)
                 try:
-                    await ghost.start(self._heard, self._case_over)
+                    await ghost.start(self._heard, self._case_over, self.noticed)
                 except BaseException:
                     await ghost.close()
                     raise

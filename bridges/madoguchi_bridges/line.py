@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
@@ -17,8 +17,10 @@ from linebot.v3.messaging.exceptions import ApiException
 from linebot.v3.messaging.models import (
     AudioMessage,
     ImageMessage,
+    MarkMessagesAsReadByTokenRequest,
     PushMessageRequest,
     ReplyMessageRequest,
+    ShowLoadingAnimationRequest,
     TextMessage,
 )
 from linebot.v3.oauth import AsyncApiClient as OauthClient
@@ -35,6 +37,8 @@ from .network import (
     Media,
     NotReady,
     Outgoing,
+    Quota,
+    Ref,
     Rejected,
     ReplyTokenSpent,
     TryAgain,
@@ -46,6 +50,8 @@ REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=10)
 FILE_TIMEOUT = aiohttp.ClientTimeout(total=600, sock_read=30)
 PIECE = 64 * 1024
 LARGEST_PREVIEW = 1_000_000
+RATE_REST_SECONDS = 5.0
+LOADING_SECONDS = 20
 RENEW_BEFORE_SECONDS = 120
 
 
@@ -58,7 +64,10 @@ class Line:
 
     name = "line"
     title = "LINE"
-    limits = Limits(text_units=5000, texts_per_request=5, reply_seconds=50.0, retry_key_hours=24.0)
+    limits = Limits(
+        text_units=5000, texts_per_request=5, reply_seconds=50.0, retry_key_hours=24.0, requests_per_second=1000.0
+    )
+    typing_seconds = LOADING_SECONDS - 2.0
 
     def __init__(self, secrets: Mapping[str, str], api_base: str, data_base: str) -> None:
         self._channel_secret = secrets["channel_secret"].encode()
@@ -93,10 +102,11 @@ class Line:
         except RecursionError:
             return [Incoming(event_id="body:" + hashlib.sha256(raw).hexdigest(), kind="unknown")]
 
-    async def send(self, outgoing: Outgoing) -> None:
+    async def send(self, outgoing: Outgoing) -> Sequence[Ref]:
+        quotes = outgoing.quotes.quote if outgoing.quotes is not None else None
         messages: list[Any] = [
-            TextMessage(text=text, quickReply=None, quoteToken=None, emojis=None, sender=None)
-            for text in outgoing.texts
+            TextMessage(text=text, quickReply=None, quoteToken=None if number else quotes, emojis=None, sender=None)
+            for number, text in enumerate(outgoing.texts)
         ]
         if outgoing.link is not None and (bubble := _bubble(outgoing.link)) is not None:
             messages[0] = bubble
@@ -104,17 +114,20 @@ class Line:
         try:
             if outgoing.reply_token:
                 reply = ReplyMessageRequest(replyToken=outgoing.reply_token, messages=messages)
-                await api.reply_message(reply, _request_timeout=REQUEST_TIMEOUT)
+                sent = await api.reply_message(reply, _request_timeout=REQUEST_TIMEOUT)
             else:
                 push = PushMessageRequest(to=outgoing.to, messages=messages)
-                await api.push_message(push, str(outgoing.retry_key), _request_timeout=REQUEST_TIMEOUT)
+                sent = await api.push_message(push, str(outgoing.retry_key), _request_timeout=REQUEST_TIMEOUT)
         except ApiException as error:
-            self._judge(int(error.status or 0), replied=bool(outgoing.reply_token))
+            self._judge(error, replied=bool(outgoing.reply_token))
+            return ()
         except (aiohttp.ClientError, TimeoutError, OSError):
             raise TryAgain from None
+        return [Ref(id=str(each.id), quote=each.quote_token or "") for each in sent.sent_messages]
 
-    def _judge(self, status: int, replied: bool) -> None:
+    def _judge(self, error: ApiException, replied: bool = False) -> None:
         """Turns LINE's refusal into ours. The SDK's error carries LINE's body and headers, so it goes no further."""
+        status = int(error.status or 0)
         if status >= 500 or status == 0:
             raise TryAgain from None
         if status == 409 and not replied:
@@ -124,8 +137,36 @@ class Line:
         if status == 401:
             # The token may have been withdrawn: take a new one out for the next message.
             self._renew_at = 0.0
+        if status == 429 and "monthly" not in str(error.body):
+            # Too many at once, or too many to this person: not the month's quota.
+            raise TryAgain(after=RATE_REST_SECONDS) from None
         reason = {400: "invalid", 401: "unauthorized", 403: "refused", 404: "unknown_person", 429: "quota"}
         raise Rejected(reason.get(status, "refused"), status) from None
+
+    async def mark_read(self, to: str, ref: Ref) -> None:
+        """As MarksRead."""
+        await self._ask("mark_messages_as_read_by_token", MarkMessagesAsReadByTokenRequest(markAsReadToken=ref.read))
+
+    async def show_typing(self, to: str) -> None:
+        """As ShowsTyping: LINE's loading animation, until a message comes or the time is over."""
+        seconds = LOADING_SECONDS
+        await self._ask("show_loading_animation", ShowLoadingAnimationRequest(chatId=to, loadingSeconds=seconds))
+
+    async def quota(self) -> Quota:
+        """As CountsQuota."""
+        most, used = await self._ask("get_message_quota"), await self._ask("get_message_quota_consumption")
+        limited = str(getattr(most.type, "value", most.type)) == "limited"
+        return Quota(int(most.value) if limited and most.value is not None else None, int(used.total_usage))
+
+    async def _ask(self, operation: str, *words: Any) -> Any:
+        """One call of the API that carries no message. Raises TryAgain, Rejected."""
+        api = await self._messaging()
+        try:
+            return await getattr(api, operation)(*words, _request_timeout=REQUEST_TIMEOUT)
+        except ApiException as error:
+            self._judge(error)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            raise TryAgain from None
 
     async def leave_group(self, group: str) -> None:
         """Leaves a group ("C…") or a multi-person chat ("R…"). Having left already counts as left."""
@@ -135,7 +176,7 @@ class Line:
             await leave(group, _request_timeout=REQUEST_TIMEOUT)
         except ApiException as error:
             if int(error.status or 0) not in (400, 404):
-                self._judge(int(error.status or 0), replied=False)
+                self._judge(error)
         except (aiohttp.ClientError, TimeoutError, OSError):
             raise TryAgain from None
 

@@ -29,9 +29,10 @@ def read_event(event: object) -> Incoming:
     group = _text(source, "groupId") or _text(source, "roomId")
     type_ = _text(event, "type")
     kind, text, placeholder, message_id = _what_happened(type_, event)
-    media = _media(_object(event, "message")) if type_ == "message" else None
+    message = _object(event, "message") if type_ == "message" else {}
+    media = _media(message)
     if group or type_ in GROUP_CHANGES:
-        kind, text, message_id, media = "group", "join" if type_ == "join" else "", "", None
+        kind, text, message_id, media, message = "group", "join" if type_ == "join" else "", "", None, {}
     return Incoming(
         event_id=_text(event, "webhookEventId") or _hash(event),
         kind=kind,
@@ -42,6 +43,9 @@ def read_event(event: object) -> Incoming:
         placeholder=placeholder,
         media=media,
         message_id=message_id,
+        reply_to=_text(message, "quotedMessageId"),
+        quote_token=_text(message, "quoteToken"),
+        read_token=_text(message, "markAsReadToken"),
         reply_token=_text(event, "replyToken"),
         standby=event.get("mode") == "standby",
         redelivered=_object(event, "deliveryContext").get("isRedelivery") is True,

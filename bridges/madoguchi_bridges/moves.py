@@ -16,11 +16,10 @@ from .channels import Channels
 from .config import Config
 from .desk import Desk, Refused, Ticket, Unreachable
 from .intake import milliseconds
-from .outbox import Outbox
+from .outbox import OFFER, Outbox
 
 log = structlog.stdlib.get_logger(__name__)
 
-OFFER = "notice:move:"
 POLL_MS = 25_000
 AT_ONCE = 16
 REST_SECONDS = 1.0

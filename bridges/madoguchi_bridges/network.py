@@ -4,17 +4,18 @@ A new app is one file with a class that has these attributes and methods, and on
 bridges/README.md.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 import msgspec
 
-Kind = Literal["message", "withdrawn", "arrived", "left", "notice", "group", "account", "unknown"]
+Kind = Literal["message", "edited", "withdrawn", "arrived", "left", "notice", "group", "account", "unknown"]
 """What happened, in the bridge's words:
 
 message    somebody says something (or presses a button): opens a case
+edited     an earlier message, `message_id`, has these words now
 withdrawn  an earlier message, `message_id`, was taken back by its sender
 arrived    somebody added the account or unblocked it
 left       somebody blocked the account; what is sent from now on does not arrive
@@ -41,6 +42,14 @@ class Media(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     height: int | None = None
 
 
+class Ref(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """By what the app knows one message again. Sealed where it is kept."""
+
+    id: str  # what `Incoming.message_id` would be
+    quote: str = ""  # what an answer names to quote it; "" = it can't be quoted
+    read: str = ""  # what says that it has been read; "" = nothing does
+
+
 class Incoming(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One event from an app. This is what gets sealed: it may hold content, so it is never logged."""
 
@@ -52,7 +61,11 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: str = ""  # what the counsellor is shown; with `media`, what to show if that can't be had
     placeholder: bool = False  # the text stands for something this version can't carry
     media: Media | None = None
-    message_id: str = ""  # the app's id of the message said or withdrawn
+    caption: str = ""  # what was written under `media`
+    message_id: str = ""  # the app's id of the message said, edited or withdrawn; unique in the channel
+    reply_to: str = ""  # the `message_id` that this answers or is about
+    quote_token: str = ""  # as `Ref.quote`
+    read_token: str = ""  # as `Ref.read`
     reply_token: str = ""  # lets us answer once, for a short time
     standby: bool = False  # another system answers for the account at the moment: we must not
     redelivered: bool = False
@@ -64,6 +77,7 @@ class Limits(msgspec.Struct, frozen=True):
     reply_seconds: float  # how long a reply token can be trusted; 0 = the app knows no replies
     retry_key_hours: float  # how long the app recognises a repeated request by its key
     body_bytes: int = 1024 * 1024  # longest webhook body
+    requests_per_second: float = 100.0  # of one account; those of a person go one after the other anyway
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +111,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     retry_key: UUID  # the same in every attempt
     reply_token: str = ""  # "" = send without a token
     link: Link | None = None  # may be sent as a picture in place of the first text, which has the address in words
+    quotes: Ref | None = None  # the message that the first text answers
     file: File | None = None  # goes before the texts; only where the network `UploadsFiles`
 
 
@@ -105,7 +120,14 @@ class Unverified(Exception):
 
 
 class TryAgain(Exception):
-    """The app did not answer, or answered 5xx: whether the message arrived is not known. Repeat with the same key."""
+    """The app did not answer, or answered 5xx: whether the message arrived is not known. Repeat with the same key.
+
+    `after`: seconds that the app wants to be left alone; it did not take the message then.
+    """
+
+    def __init__(self, after: float = 0.0) -> None:
+        super().__init__()
+        self.after = after
 
 
 class NotReady(Exception):
@@ -149,10 +171,11 @@ class Network(Protocol):
     def parse(self, raw: bytes) -> list[Incoming]:
         """Reads a verified body into events, in the body's order. Pure; never raises: what it can't read it says so."""
 
-    async def send(self, outgoing: Outgoing) -> None:
+    async def send(self, outgoing: Outgoing) -> Sequence[Ref]:
         """Hands one request to the app; returns when the app accepted it, now or at an earlier attempt with this key.
 
-        Raises TryAgain, ReplyTokenSpent, Rejected. Accepted is not delivered: a person may have blocked the account.
+        Gives what the app calls each message, as far as it says so. Accepted is not delivered: a person may have
+        blocked the account. Raises TryAgain, ReplyTokenSpent, Rejected.
         """
 
     async def close(self) -> None:
@@ -188,3 +211,77 @@ class UploadsFiles(Protocol):
     """Optional: files can be handed to the app, so that no link is needed."""
 
     upload_bytes: int  # largest file
+
+
+@runtime_checkable
+class MarksRead(Protocol):
+    """Optional: a person can be shown that what they wrote has been read. Called when a human has, never before."""
+
+    async def mark_read(self, to: str, ref: Ref) -> None:
+        """`ref.read` is set. Raises TryAgain, Rejected."""
+
+
+@runtime_checkable
+class ShowsTyping(Protocol):
+    """Optional: a person can be shown that somebody is writing."""
+
+    typing_seconds: float  # how long one call is seen
+
+    async def show_typing(self, to: str) -> None:
+        """Raises TryAgain, Rejected."""
+
+
+@runtime_checkable
+class Edits(Protocol):
+    """Optional: a text that was sent can be given other words."""
+
+    async def edit(self, to: str, ref: Ref, text: str) -> None:
+        """Raises TryAgain, Rejected: then the words go out as a message of their own."""
+
+
+@runtime_checkable
+class Deletes(Protocol):
+    """Optional: what was sent can be taken back."""
+
+    async def delete(self, to: str, ref: Ref) -> None:
+        """Raises TryAgain, Rejected."""
+
+
+class Quota(msgspec.Struct, frozen=True):
+    """What may be sent in this month. `limit` None: as much as one wants."""
+
+    limit: int | None
+    used: int
+
+
+@runtime_checkable
+class CountsQuota(Protocol):
+    """Optional: the app says how much may still be sent."""
+
+    async def quota(self) -> Quota:
+        """Raises TryAgain, Rejected."""
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """Optional: the account has to be told, once, where we listen."""
+
+    async def prepare(self, webhook_url: str) -> None:
+        """`webhook_url`: of this channel, as the app's servers reach it. Raises TryAgain, Rejected."""
+
+
+class News(msgspec.Struct, frozen=True):
+    """What an app had for us: a body as `parse` reads it, and the mark that confirms it with the next call."""
+
+    raw: bytes
+    mark: str
+
+
+@runtime_checkable
+class Polled(Protocol):
+    """Optional: the app is asked for news, where it can't call us."""
+
+    polls: bool  # whether this account is
+
+    async def poll(self, mark: str) -> News:
+        """Waits for news after `mark` ("" = whatever there is), for up to half a minute. Raises TryAgain, Rejected."""

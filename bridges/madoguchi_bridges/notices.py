@@ -86,6 +86,8 @@ def _hotline(entry: Mapping[str, Any]) -> str:
 
 FAILURES = {
     "quota": "今月{app}に送れる数を使い切りました",
+    "reserve": "今月{app}に送れる数が残り少ないので、危険な相談と引っ越しのために取ってあります",
+    "blocked": "相手が{app}でブロックしています",
     "unauthorized": "{app}の接続の設定が正しくありません。管理者に伝えてください",
     "invalid": "{app}がこの内容を受け付けませんでした",
     "unknown_person": "{app}に相手が見つかりません",

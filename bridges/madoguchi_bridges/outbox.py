@@ -7,7 +7,7 @@ written down before it is used: if the outcome of an attempt is not known, tryin
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -21,12 +21,14 @@ from .channels import Channel, Channels
 from .files_out import FilesOut, Parcel, uploads
 from .intake import ReplyTokens, milliseconds
 from .lanes import Lanes
-from .network import Outgoing, Rejected, ReplyTokenSpent, TryAgain
+from .network import Deletes, Edits, Outgoing, Ref, Rejected, ReplyTokenSpent, TryAgain
+from .pace import Meter, Pace
 from .seals import Seals
-from .text import split
+from .text import split, units
 
 log = structlog.stdlib.get_logger(__name__)
 
+OFFER = "notice:move:"  # begins the keys of the offers of a move
 NAMESPACE = uuid.UUID("6d61646f-6775-5368-a92d-62726964676e")
 LONGEST_REST_MS = 60_000
 TELL_DELAY_AFTER_ATTEMPTS = 3
@@ -42,6 +44,9 @@ class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str = ""
     refuse: str = ""
     attachment: Attachment | None = None
+    answers: str = ""  # the Matrix event that this is an answer to
+    corrects: str = ""  # the one that had other words before
+    deletes: str = ""  # the one that is taken back
 
 
 class ReplyAttempt(msgspec.Struct, frozen=True):
@@ -51,13 +56,21 @@ class ReplyAttempt(msgspec.Struct, frozen=True):
 
 class Outbox:
     def __init__(
-        self, pool: asyncpg.Pool, seals: Seals, channels: Channels, tokens: ReplyTokens, files: FilesOut
+        self,
+        pool: asyncpg.Pool,
+        seals: Seals,
+        channels: Channels,
+        tokens: ReplyTokens,
+        files: FilesOut,
+        meter: Meter,
     ) -> None:
         self._pool = pool
         self._seals = seals
         self._channels = channels
         self._tokens = tokens
         self._files = files
+        self._meter = meter
+        self._pace = Pace()
         self._lanes = Lanes("outbox", self._list_ready, self.work_off)
         # Apart from the sending: a room that cannot be told for a while must not hold anybody's words back.
         self._outcomes = Lanes("outcomes", self._list_untold, self.tell_outcomes)
@@ -128,8 +141,8 @@ class Outbox:
                 return
             try:
                 outcome = await self._send(item, channel)
-            except TryAgain:
-                if await self._put_off(item, channel):
+            except TryAgain as again:
+                if await self._put_off(item, channel, again.after):
                     return
                 outcome = "no_answer"
             await store.finish_leaving(self._pool, item.seq, outcome, milliseconds())
@@ -149,12 +162,49 @@ class Outbox:
         if item.room_id is not None and not channel.carries_content(running=True, kept=kept):
             return "not_carried"
         try:
+            if letter.deletes:
+                return await self._delete(channel, person, letter)
+            if letter.corrects:
+                if await self._correct(channel, person, letter):
+                    return "accepted"
+                letter = msgspec.structs.replace(letter, text=notices.EDITED + letter.text)
             async with self._parcel(item, channel, person, letter) as parcel:
                 await self._send_parts(item, channel, person, letter, parcel)
         except Rejected as rejected:
             log.warning("message rejected", outbox=item.seq, why=rejected.reason, status=rejected.status)
             return rejected.reason
         return "maybe_blocked" if person.left_at is not None else "accepted"
+
+    async def _refs(self, event_id: str) -> list[Ref]:
+        """By what the app knows the messages of an event."""
+        found = await store.list_references(self._pool, event_id) if event_id else []
+        return [msgspec.msgpack.decode(self._seals.open(each.sealed), type=Ref) for each in found]
+
+    async def _delete(self, channel: Channel, person: store.Person, letter: Letter) -> str:
+        refs = await self._refs(letter.deletes)
+        await store.revoke_links(self._pool, letter.deletes)
+        if not refs or not isinstance(channel.network, Deletes):
+            return "stays"
+        address = self._seals.open(person.sealed_address).decode()
+        try:
+            for ref in refs:
+                await self._pace.turn(channel)
+                await channel.network.delete(address, ref)
+        except Rejected:
+            return "stays"
+        return "accepted"
+
+    async def _correct(self, channel: Channel, person: store.Person, letter: Letter) -> bool:
+        """Exchanges the words of a message in the app; False where that can't be done."""
+        refs, network = await self._refs(letter.corrects), channel.network
+        if len(refs) != 1 or not isinstance(network, Edits) or units(letter.text) > network.limits.text_units:
+            return False
+        try:
+            await self._pace.turn(channel)
+            await network.edit(self._seals.open(person.sealed_address).decode(), refs[0], letter.text)
+        except Rejected:
+            return False
+        return True
 
     @asynccontextmanager
     async def _parcel(
@@ -179,45 +229,67 @@ class Outbox:
         texts = [*parcel.texts, *split(letter.text, limits.text_units)]
         size = limits.texts_per_request
         requests = [tuple(texts[first : first + size]) for first in range(0, max(len(texts), 1), size)]
+        quotes = next((ref for ref in await self._refs(letter.answers) if ref.quote), None)
         for number in range(item.requests_done, len(requests)):
             key = self.retry_key(item.event_key, number)
             outgoing = Outgoing(to=address, texts=requests[number], retry_key=key)
             if number == 0:
-                outgoing = msgspec.structs.replace(outgoing, link=parcel.link, file=parcel.file)
-            await self._request(item, channel, outgoing)
+                outgoing = msgspec.structs.replace(outgoing, link=parcel.link, file=parcel.file, quotes=quotes)
+            await self._refer(item, await self._request(item, channel, person, outgoing))
             await store.update_leaving(self._pool, item.seq, requests_done=number + 1, sealed_reply=None)
             item = msgspec.structs.replace(item, sealed_reply=None)
 
-    async def _request(self, item: store.Leaving, channel: Channel, outgoing: Outgoing) -> None:
+    async def _refer(self, item: store.Leaving, refs: Sequence[Ref]) -> None:
+        """Remembers what the app calls the messages of an event."""
+        if item.room_id is None:
+            return
+        for ref in refs:
+            reference = store.Reference(
+                channel_id=item.channel_id,
+                message_key=self._seals.name("message", item.channel_id, ref.id),
+                room_id=item.room_id,
+                event_id=item.event_key,
+                sealed=self._seals.seal(msgspec.msgpack.encode(ref)),
+                at=milliseconds(),
+            )
+            await store.put_reference(self._pool, reference)
+
+    async def _request(
+        self, item: store.Leaving, channel: Channel, person: store.Person, outgoing: Outgoing
+    ) -> Sequence[Ref]:
         """One request, by reply while a token is fresh, else by push."""
+        await self._pace.turn(channel)
         if item.sealed_reply is not None:
             attempt = msgspec.msgpack.decode(self._seals.open(item.sealed_reply), type=ReplyAttempt)
             if attempt.until > milliseconds():
                 try:
-                    await channel.network.send(msgspec.structs.replace(outgoing, reply_token=attempt.token))
+                    return await channel.network.send(msgspec.structs.replace(outgoing, reply_token=attempt.token))
                 except ReplyTokenSpent:
                     # Still young, and yet spent: the attempt whose answer we never got had arrived.
                     log.info("reply had arrived", outbox=item.seq)
-                return
+                return ()
         elif token := self._tokens.take(item.person, channel.network.limits.reply_seconds):
             # The token's exact age is not kept; half its time is enough for the repetitions.
             until = milliseconds() + int(channel.network.limits.reply_seconds * 500)
             sealed = self._seals.seal(msgspec.msgpack.encode(ReplyAttempt(token, until)))
             await store.update_leaving(self._pool, item.seq, sealed_reply=sealed)
             try:
-                await channel.network.send(msgspec.structs.replace(outgoing, reply_token=token))
-                return
+                return await channel.network.send(msgspec.structs.replace(outgoing, reply_token=token))
             except ReplyTokenSpent:
                 await store.update_leaving(self._pool, item.seq, sealed_reply=None)
-        await channel.network.send(outgoing)
+        urgent = item.event_key.startswith(OFFER) or await store.is_urgent(self._pool, person.case_id)
+        self._meter.check(channel, urgent)
+        refs = await channel.network.send(outgoing)
+        self._meter.sent(channel)
+        return refs
 
-    async def _put_off(self, item: store.Leaving, channel: Channel) -> bool:
+    async def _put_off(self, item: store.Leaving, channel: Channel, after: float) -> bool:
         """Plans the next attempt; False when the app would no longer recognise a repetition."""
         now = milliseconds()
         if now - item.created_at > channel.network.limits.retry_key_hours * 3_600_000 - LONGEST_REST_MS:
             return False
         attempts = item.attempts + 1
-        rest = min(500 * 2 ** min(item.attempts, 16), LONGEST_REST_MS)
+        rest = max(min(500 * 2 ** min(item.attempts, 16), LONGEST_REST_MS), int(after * 1000))
         await store.update_leaving(self._pool, item.seq, attempts=attempts, next_at=now + rest)
         log.warning("message waits", outbox=item.seq, channel=channel.id, attempts=attempts)
         is_due = attempts >= TELL_DELAY_AFTER_ATTEMPTS and not item.delayed_told and item.room_id is not None

@@ -20,6 +20,7 @@ class ChannelRow(msgspec.Struct, frozen=True):
     mode: str
     reason: str | None
     sealed_secrets: str | None
+    settings: str = "{}"
 
 
 class Intake(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +85,18 @@ class FileLink(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int
 
 
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """Which message of the app is which event of a room, in either direction. `sealed`: a network.Ref."""
+
+    channel_id: str
+    message_key: str
+    room_id: str
+    event_id: str
+    sealed: bytes
+    at: int
+    is_readable: bool = False  # there is something that says that it was read, and nobody has said so yet
+
+
 INTAKE = (
     "seq, channel_id, event_key, person, kind, message_key, happened_at, received_at, sealed, room_id, attempts, "
     "next_at, aside"
@@ -96,7 +109,7 @@ LEAVING = (
 
 
 async def list_channels(db: Connection) -> list[ChannelRow]:
-    rows = await db.fetch("SELECT id, kind, mode, reason, sealed_secrets FROM channels")
+    rows = await db.fetch("SELECT id, kind, mode, reason, sealed_secrets, settings::text AS settings FROM channels")
     return [ChannelRow(**row) for row in rows]
 
 
@@ -247,6 +260,7 @@ async def delete_old(db: Connection, before: int) -> None:
     )
     await db.execute("DELETE FROM bridge_outbox WHERE done_at < $1 AND told_at IS NOT NULL", before)
     await db.execute("DELETE FROM bridge_links WHERE expires_at < $1", before)
+    await db.execute("DELETE FROM bridge_references WHERE at < $1", before)
 
 
 # People and their ghosts
@@ -458,3 +472,84 @@ async def revoke_links(db: Connection, event_key: str) -> bool:
         "UPDATE bridge_links SET sealed = NULL WHERE event_key = $1 AND sealed IS NOT NULL", event_key
     )
     return not status.endswith(" 0")
+
+
+# Which message is which event
+
+REFERENCE = "channel_id, message_key, room_id, event_id, sealed, at, is_readable"
+
+
+async def put_reference(db: Connection, reference: Reference) -> None:
+    """Notes which event a message is; where it is shown anew, the newer one counts."""
+    await db.execute(
+        f"""
+        INSERT INTO bridge_references ({REFERENCE}) VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (channel_id, message_key) DO UPDATE SET room_id = excluded.room_id, event_id = excluded.event_id
+        """,
+        reference.channel_id,
+        reference.message_key,
+        reference.room_id,
+        reference.event_id,
+        reference.sealed,
+        reference.at,
+        reference.is_readable,
+    )
+
+
+async def get_reference(db: Connection, channel_id: str, message_key: str) -> Reference | None:
+    """What a message of the app is in a room."""
+    row = await db.fetchrow(
+        f"SELECT {REFERENCE} FROM bridge_references WHERE channel_id = $1 AND message_key = $2", channel_id, message_key
+    )
+    return Reference(**row) if row else None
+
+
+async def list_references(db: Connection, event_id: str) -> list[Reference]:
+    """As what an event is at the app: long words are several messages."""
+    rows = await db.fetch(f"SELECT {REFERENCE} FROM bridge_references WHERE event_id = $1 ORDER BY seq", event_id)
+    return [Reference(**row) for row in rows]
+
+
+async def take_read(db: Connection, room_id: str, event_id: str, at: int) -> Reference | None:
+    """The newest message that somebody has read now, who has read `event_id` at a moment, and whom nobody told yet."""
+    row = await db.fetchrow(
+        f"""
+        WITH seen AS (
+            SELECT seq FROM bridge_references
+             WHERE room_id = $1 AND is_readable AND (event_id = $2 OR at <= $3)
+             ORDER BY event_id = $2 DESC, seq DESC LIMIT 1),
+        done AS (
+            UPDATE bridge_references r SET is_readable = false FROM seen
+             WHERE r.room_id = $1 AND r.is_readable AND r.seq <= seen.seq)
+        SELECT {REFERENCE} FROM bridge_references JOIN seen USING (seq)
+        """,
+        room_id,
+        event_id,
+        at,
+    )
+    return Reference(**row) if row else None
+
+
+# Quota
+
+
+async def put_quota(db: Connection, channel_id: str, most: int | None, used: int, now: int) -> None:
+    """Notes what the app says of the month's quota."""
+    await db.execute(
+        """
+        INSERT INTO bridge_quota (channel_id, most, used, read_at) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (channel_id) DO UPDATE SET most = excluded.most, used = excluded.used, read_at = excluded.read_at
+        """,
+        channel_id,
+        most,
+        used,
+        now,
+    )
+
+
+async def is_urgent(db: Connection, case_id: str | None) -> bool:
+    """Whether somebody may be in danger, as the counsellors see it."""
+    found: bool = await db.fetchval(
+        "SELECT EXISTS (SELECT FROM cases WHERE id = $1 AND risk IN ('high', 'urgent'))", case_id
+    )
+    return found

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from madoguchi.storage.bridging import Ledger, list_ledgers
 from madoguchi_bridges import attachments, store
+from madoguchi_bridges import bridge as bridge_module
 from madoguchi_bridges.attachments import Attachment
 from madoguchi_bridges.bridge import Bridge
 from madoguchi_bridges.channels import Channels
@@ -23,14 +24,17 @@ from madoguchi_bridges.files_out import FilesOut
 from madoguchi_bridges.files_web import routes
 from madoguchi_bridges.ghosts import CaseOver
 from madoguchi_bridges.intake import Intake, ReplyTokens
-from madoguchi_bridges.moves import OFFER, Moves
-from madoguchi_bridges.outbox import Letter, Outbox
+from madoguchi_bridges.moves import Moves
+from madoguchi_bridges.outbox import OFFER, Letter, Outbox
+from madoguchi_bridges.pace import Meter
 from madoguchi_bridges.seals import Seals
 from madoguchi_bridges.web import Health, app
 from tests.standins.line import LineStandin
 
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 CHANNEL = "line-1"
+# A slow machine must not change what is shown.
+bridge_module.AT_ONCE_SECONDS = 60.0
 Json = dict[str, Any]
 
 
@@ -178,6 +182,7 @@ class Bench:
     moves: Moves
     told: list[tuple[str, str]] = field(default_factory=list)
     listens_at: str = ""
+    meter: Meter = None  # type: ignore[assignment]
 
     async def sets(self, mode: str, reason: str | None = "a reason") -> None:
         await self.pool.execute("UPDATE channels SET mode = $1, reason = $2 WHERE kind = 'line'", mode, reason)
@@ -203,10 +208,10 @@ class Bench:
                 return
         raise AssertionError("the work does not come to an end")
 
-    async def counsellor_says(self, text: str, event_id: str, refuse: str = "") -> None:
+    async def counsellor_says(self, text: str, event_id: str, refuse: str = "", **more: str) -> None:
         """In the room of the one running case."""
         (person,) = await store.list_running(self.pool)
-        await self.outbox.put(person, person.room_id or "", event_id, Letter(text, refuse))
+        await self.outbox.put(person, person.room_id or "", event_id, Letter(text, refuse, **more))
 
     async def counsellor_sends(self, event_id: str, content: bytes, caption: str = "", **more: Any) -> Attachment:
         """A file, in the room of the one running case."""
@@ -241,7 +246,8 @@ async def a_bench(database_url: str, key: bytes, tmp_path: Path, mode: str = "re
     """An empty bridges database with one LINE channel, its listener running, nothing worked off by itself."""
     pool = await asyncpg.create_pool(database_url, min_size=1, max_size=6)
     await pool.execute(
-        "TRUNCATE bridge_intake, bridge_people, bridge_outbox, bridge_doors, bridge_forgotten, bridge_links "
+        "TRUNCATE bridge_intake, bridge_people, bridge_outbox, bridge_doors, bridge_forgotten, bridge_links, "
+        "bridge_references, bridge_quota "
         "RESTART IDENTITY"
     )
     await pool.execute("DELETE FROM channel_changes")
@@ -269,7 +275,8 @@ async def a_bench(database_url: str, key: bytes, tmp_path: Path, mode: str = "re
     tokens = ReplyTokens()
     desk = PaperDesk()
     files = FilesOut(pool, seals, config, desk)  # type: ignore[arg-type]
-    outbox = Outbox(pool, seals, channels, tokens, files)
+    meter = Meter(pool, channels)
+    outbox = Outbox(pool, seals, channels, tokens, files, meter)
     ghosts = PaperGhosts(pool)
     moves = Moves(pool, config, channels, desk, outbox)  # type: ignore[arg-type]
     bridge = Bridge(pool, seals, config, channels, desk, ghosts, outbox, moves)  # type: ignore[arg-type]
@@ -286,6 +293,7 @@ async def a_bench(database_url: str, key: bytes, tmp_path: Path, mode: str = "re
     runner = web.AppRunner(listener, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
+    bench.meter = meter
     bench.listens_at = f"http://127.0.0.1:{runner.addresses[0][1]}"
     line.connect(bench.listens_at, CHANNEL)
     try:

@@ -1,6 +1,7 @@
 """From the room to LINE: reply before push, once, in order, and the truth about it."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from madoguchi_bridges import store
 from madoguchi_bridges.desk import Unreachable
 from madoguchi_bridges.line import Line
-from madoguchi_bridges.network import Outgoing, Rejected, TryAgain
+from madoguchi_bridges.network import Outgoing, Ref, Rejected, TryAgain
 from madoguchi_bridges.outbox import describe
 from tests.bridges.conftest import KEY
 from tests.bridges.parts import Bench, a_bench, calm
@@ -122,13 +123,13 @@ async def test_a_restart_between_two_requests_sends_only_the_rest(bench: Bench) 
     real = bench.channels.get("line-1").network.send  # type: ignore[union-attr]
     count = 0
 
-    async def dies_at_the_second(outgoing: Outgoing) -> None:
+    async def dies_at_the_second(outgoing: Outgoing) -> Sequence[Ref]:
         nonlocal count
         count += 1
+        refs = await real(outgoing)
         if count == 2:
-            await real(outgoing)
             raise asyncio.CancelledError
-        await real(outgoing)
+        return refs
 
     network = bench.channels.get("line-1").network  # type: ignore[union-attr]
     network.send = dies_at_the_second  # type: ignore[method-assign]
@@ -146,7 +147,7 @@ async def test_a_restart_between_two_requests_sends_only_the_rest(bench: Bench) 
 )
 async def test_a_refusal_is_final_and_the_next_message_goes_on(bench: Bench, status: int, outcome: str) -> None:
     mio = await in_conversation(bench, fresh=False)
-    bench.line.fails(1, status)
+    bench.line.fails(1, status, "You have reached your monthly limit." if status == 429 else "trouble")
     await bench.counsellor_says("聞いているよ", "$1")
     await bench.counsellor_says("いつから？", "$2")
     await bench.works()

@@ -76,7 +76,8 @@ def test_an_edit_goes_out_as_a_correction() -> None:
     new = {"msgtype": "m.text", "body": "正しくは木曜"}
     relates = {"rel_type": "m.replace", "event_id": "$before"}
     content = {"msgtype": "m.text", "body": "* 正しくは木曜", "m.new_content": new, "m.relates_to": relates}
-    assert words_of(content) == "（訂正）正しくは木曜"
+    letter = letter_of({"type": "m.room.message", "content": content})
+    assert letter == Letter(text="正しくは木曜", corrects="$before")
 
 
 def test_what_can_not_go_is_refused_aloud_and_what_concerns_nobody_is_left() -> None:

@@ -109,6 +109,13 @@ class CounsellorClient:
         path = f"/_matrix/client/v3/rooms/{room_id}/redact/{event_id}/{time.monotonic_ns()}.{self._txn}"
         await self.device.call("PUT", path, {})
 
+    async def types(self, room_id: str) -> None:
+        path = f"/_matrix/client/v3/rooms/{room_id}/typing/{self.user_id}"
+        await self.device.call("PUT", path, {"typing": True, "timeout": 10_000})
+
+    async def reads(self, room_id: str, event_id: str) -> None:
+        await self.device.call("POST", f"/_matrix/client/v3/rooms/{room_id}/receipt/m.read/{event_id}", {})
+
     def bodies(self, room_id: str) -> list[str]:
         """What others said in the room, as far as it has been read."""
         contents = [source["content"] for room, sender, source in self.events.values()

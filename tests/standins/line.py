@@ -39,6 +39,9 @@ class Bubble:
     via: str  # "reply" or "push"
     url: str = ""  # of a picture, a film or a sound: the phone fetches it
     type: str = "text"
+    id: str = ""
+    quote_token: str = ""  # by which an answer quotes it
+    quotes: str = ""  # the token of what it quotes
 
 
 @dataclass
@@ -78,6 +81,9 @@ class LineStandin:
         self.troubles: list[Callable[[web.Request], Awaitable[web.StreamResponse | None]]] = []
         self.after_work: list[float] = []
         self.out_of_quota = False
+        self.quota: int | None = 1000
+        self.read: list[str] = []
+        self.loading: list[str] = []
         self.stateless_tokens: list[str] = []
         self.base_url = ""
         self.webhook_url = ""
@@ -110,11 +116,11 @@ class LineStandin:
         return LinePerson(self, user_id or "U" + secrets.token_hex(16))
 
     # -- troubles ----------------------------------------------------------------------------------------------------
-    def fails(self, times: int, status: int = 500) -> None:
+    def fails(self, times: int, status: int = 500, message: str = "trouble") -> None:
         """The next requests are answered with `status`, and nothing is done."""
 
         async def trouble(request: web.Request) -> web.StreamResponse:
-            return web.json_response({"message": "trouble"}, status=status)
+            return web.json_response({"message": message}, status=status)
 
         self.troubles += [trouble] * times
 
@@ -139,7 +145,8 @@ class LineStandin:
         return {key: value for key, value in event.items() if value is not None}
 
     def text_message(self, text: str) -> Json:
-        return {"id": self.message_id(), "type": "text", "text": text, "quoteToken": secrets.token_urlsafe(12)}
+        tokens = {"quoteToken": secrets.token_urlsafe(12), "markAsReadToken": secrets.token_urlsafe(12)}
+        return {"id": self.message_id(), "type": "text", "text": text, **tokens}
 
     def message_id(self) -> str:
         """An id that no message had before, not even one of another stand-in."""
@@ -263,13 +270,31 @@ class LineStandin:
         if path.endswith("/leave"):
             self.groups_left.append(path.split("/")[-2])
             return 200, {}
+        if path == "/v2/bot/chat/markAsRead":
+            self.read.append(body["markAsReadToken"])
+            return 200, {}
+        if path == "/v2/bot/chat/loading/start":
+            self.loading.append(body["chatId"])
+            return 202, {}
         if path == "/v2/bot/message/quota":
-            return 200, {"type": "limited", "value": 1000}
+            return 200, {"type": "limited", "value": self.quota} if self.quota is not None else {"type": "none"}
         if path == "/v2/bot/message/quota/consumption":
             return 200, {"totalUsage": sum(bubble.via == "push" for bubble in self.phones)}
         if path.startswith("/v2/bot/profile/"):
             return 200, {"displayName": "LINE太郎", "userId": path.split("/")[-1]}
         return 404, {"message": "Not found"}
+
+    async def shows_loading(self, times: int) -> None:
+        """Waits until the loading animation has been asked for so many times."""
+        async with asyncio.timeout(20):
+            while len(self.loading) < times:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    async def shows_read(self, token: str) -> None:
+        """Waits until the message with this token is marked as read."""
+        async with asyncio.timeout(20):
+            while token not in self.read:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
     def _reply(self, body: Json) -> tuple[int, Json]:
         to, born = self._reply_tokens.get(body["replyToken"], ("", 0.0))
@@ -293,9 +318,20 @@ class LineStandin:
         if len(messages) > 5 or any(len(m.get("text", "").encode("utf-16-le")) > 10_000 for m in messages):
             return 400, {"message": "The request body has 1 error(s)"}
         for message in messages:
-            url = message.get("originalContentUrl", "")
-            self.phones.append(Bubble(to, message.get("text", ""), via, url, message["type"]))
-        return 200, {"sentMessages": [{"id": self.message_id(), "quoteToken": "q"} for _ in messages]}
+            self.phones.append(
+                Bubble(
+                    to,
+                    message.get("text", ""),
+                    via,
+                    url=message.get("originalContentUrl", ""),
+                    type=message["type"],
+                    id=self.message_id(),
+                    quote_token=secrets.token_urlsafe(12),
+                    quotes=message.get("quoteToken") or "",
+                )
+            )
+        sent = self.phones[-len(messages) :]
+        return 200, {"sentMessages": [{"id": bubble.id, "quoteToken": bubble.quote_token} for bubble in sent]}
 
 
 @dataclass
@@ -313,13 +349,14 @@ class LinePerson:
     def event(self, type_: str, **more: Any) -> Json:
         return self.line.event(self.user_id, type_, **more)
 
-    def said(self, text: str, **more: Any) -> Json:
-        """The event of a text message, not yet delivered."""
-        return self.event("message", message=self.line.text_message(text), **more)
+    def said(self, text: str, quoting: str = "", **more: Any) -> Json:
+        """The event of a text message, not yet delivered. `quoting`: the id of the message that it answers."""
+        message = self.line.text_message(text)
+        return self.event("message", message=message | ({"quotedMessageId": quoting} if quoting else {}), **more)
 
-    async def says(self, text: str) -> Json:
+    async def says(self, text: str, quoting: str = "") -> Json:
         """Writes, and LINE delivers (again, should the bridge not answer). Gives the event."""
-        event = self.said(text)
+        event = self.said(text, quoting)
         await self.line.delivers_until_taken(event)
         return event
 

@@ -56,9 +56,17 @@ async def test_words_on_line_become_a_case_and_go_both_ways(
         assert told["content"]["state"] == "accepted"
 
     last = word("先月から")
-    await mio.says(last)
-    await ken.sees(room, last)
+    event = await mio.says(last, quoting=line.phones[-1].id)
+    seen = await ken.sees(room, last)
+    assert seen["content"]["m.relates_to"]["m.in_reply_to"]["event_id"] == sent[-1]
     assert len(mio.phone) == 2
+
+    # What has come is not what has been read; and who writes is seen.
+    assert line.read == []
+    await ken.types(room)
+    await ken.reads(room, seen["event_id"])
+    await line.shows_loading(1)
+    await line.shows_read(event["message"]["markAsReadToken"])
 
 
 def _tells(event: dict[str, object], wanted: str) -> bool:

@@ -67,6 +67,7 @@ async def delete_content(tx: Tx, room_id: RoomID) -> int:
         "WHERE room_id = $1",
         "DELETE FROM bridge_outbox WHERE room_id = $1",
         "DELETE FROM bridge_links WHERE room_id = $1",
+        "DELETE FROM bridge_references WHERE room_id = $1",
         # The state has moved on: a worker that judges by what it remembers has to look again, and finds nothing.
         "UPDATE rooms SET public = false, state_pos = (SELECT max(pos) FROM events WHERE room_id = $1) "
         "WHERE room_id = $1",
