@@ -66,3 +66,16 @@ def test_the_code_names_no_machine_and_no_index() -> None:
     command = ["git", "grep", "-n", "-I", "-E", pattern, "--", ".", ":!tests/house/test_checkout.py"]
     found = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
     assert found.stdout == ""
+
+
+def test_the_threat_model_names_tests_that_are_there() -> None:
+    page = (TOP / "docs" / "threat-model.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    assert len(named) > 30
+    for file, name in named:
+        assert re.search(rf"^(?:async )?def {name}\(", (TOP / file).read_text(encoding="utf-8"), re.M), (
+            f"{file}::{name}"
+        )
+    rows = [line for line in page.splitlines() if line.startswith("| ") and line.count("|") == 4]
+    shown = [row for row in rows if "::" in row or "shown by" in row or "not yet: " in row]
+    assert rows == shown, "each row has its test, or says that there is none"
