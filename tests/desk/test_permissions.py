@@ -49,6 +49,7 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("GET", "/me"): MEMBER,
     ("PUT", "/me/away"): STAFF,
     ("GET", "/queue"): STAFF,
+    ("GET", "/replies"): STAFF,
     ("GET", "/risk_words"): STAFF,
     ("GET", "/colleagues"): STAFF,
     ("POST", "/cases/{case_id}/accept"): STAFF,
@@ -85,6 +86,9 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("PUT", "/guidance/{guidance_id}"): ADMINISTRATOR,
     ("DELETE", "/guidance/{guidance_id}"): ADMINISTRATOR,
     ("POST", "/guidance/{guidance_id}/confirm"): ADMINISTRATOR,
+    ("PUT", "/replies"): ADMINISTRATOR,
+    ("PUT", "/replies/{reply_id}"): ADMINISTRATOR,
+    ("DELETE", "/replies/{reply_id}"): ADMINISTRATOR,
     ("PUT", "/risk_words"): ADMINISTRATOR,
     ("POST", "/admin/redeem"): ANYONE | {"disabled"},
     ("GET", "/keeper/invitations"): KEEPER,
@@ -115,6 +119,8 @@ BODIES: dict[str, object] = {
     "/cases/{case_id}/keeping": {"reason": "r", "until": 1},
     "/channels/{channel_id}/plan": {"mode": "closed", "reason": "r", "at": 1},
     "/bridge/cases/{case_id}/told": {"what": "news"},
+    "/replies": {"order": []},
+    "/replies/{reply_id}": {"language": "ja", "title": "t", "text": "t"},
     "/risk_words": {"revision": "none", "words": []},
     "/admin/redeem": {"token": "wrong", "localpart": "x", "name": "n", "password": "long enough"},
     "/keeper/vault_keys": {"keys": []},
@@ -156,7 +162,12 @@ async def test_every_operation_lets_in_whom_it_should_and_nobody_else(desk: Desk
 def _call(desk: Desk, person: Person | None, method: str, path: str) -> Callable[[], Awaitable[object]]:
     token = person.token if person else None
     filled = DESK + path.format(
-        case_id="nosuchcase", user_id="@nobody:madoguchi.test", name="nosuch", guidance_id="No", channel_id="no"
+        case_id="nosuchcase",
+        user_id="@nobody:madoguchi.test",
+        name="nosuch",
+        guidance_id="No",
+        reply_id="No",
+        channel_id="no",
     )
     body = BODIES.get(path, {} if method in ("POST", "PUT") else None)
     return lambda: desk.some_line().call(method, filled, body, token=token)

@@ -10,6 +10,7 @@ from madoguchi.core.desk import case_room, cases, channels, guidance, moves, que
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.estimate import Estimate
 from madoguchi.core.desk.guidance import Guidance, Holidays
+from madoguchi.core.desk.hours import Hours
 from madoguchi.core.desk.queue import Counsellor, MyPlace
 from madoguchi.core.desk.readers import Reader
 from madoguchi.storage import cases as stored
@@ -27,7 +28,7 @@ ArrivalKey = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{22,100}$")]
 class Desk(msgspec.Struct, frozen=True):
     """reason: `hours` or `channel` when the web page takes no new cases; next_opening: milliseconds, or None.
 
-    app_name: what the page calls itself where others may see it; empty = as it likes.
+    app_name: what the page calls itself where others may see it; empty = as it likes; hours: when new cases are taken.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Desk(msgspec.Struct, frozen=True):
     open: bool
     reason: str | None
     next_opening: int | None
+    hours: Hours
     waiting: int
     staff_present: int
     estimate_minutes: Estimate | None
@@ -114,6 +116,7 @@ async def get_desk(call: Call) -> Desk:
         open=closed is None,
         reason=closed.reason if closed else None,
         next_opening=closed.next_opening if closed else None,
+        hours=settings.hours,
         waiting=len(board.waiting),
         staff_present=board.staff_present,
         estimate_minutes=board.estimate(len(board.waiting) + 1) if closed is None else None,

@@ -36,7 +36,8 @@ class OwnCase(msgspec.Struct, frozen=True):
     move: where the person stands on the way from their app to the page: `asked`, `notified`, `opened`, `moved`,
     `declined`, `unreachable`, or None; came_by: the app that they moved from. handing_over: given to a colleague who
     has not come in yet, or to a team of this name; helping: called in, or joined; a colleague looks after it;
-    side_room_id: where its staff talk among themselves, once somebody has needed that.
+    side_room_id: where its staff talk among themselves, once somebody has needed that; language: of the page on which the
+    person arrived, if known.
     """
 
     case_id: str
@@ -54,6 +55,7 @@ class OwnCase(msgspec.Struct, frozen=True):
     came_by: str | None
     side_room_id: str | None
     team: str | None
+    language: str | None
 
 
 class Queue(msgspec.Struct, frozen=True):
@@ -280,4 +282,5 @@ def _own(charge: stored.Charge, team_name: str | None) -> OwnCase:
         came_by=charge.came_by,
         side_room_id=charge.side_room_id,
         team=team_name,
+        language=charge.language,
     )

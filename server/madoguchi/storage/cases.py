@@ -55,6 +55,7 @@ class Charge(msgspec.Struct, frozen=True):
     """A case in a counsellor's hands.
 
     move: where the person stands on the way from an app (storage/moves.py); came_by: the kind of channel before that
+    language: of the page on which the person arrived
     part: whether they look after it, or help in it; until: set once it has been handed over, while the successor is on
     the way; team: the id of the one that it waits for then, if it was handed to one
     """
@@ -73,6 +74,7 @@ class Charge(msgspec.Struct, frozen=True):
     came_by: str | None
     side_room_id: str | None
     team: str | None
+    language: str | None
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -407,7 +409,7 @@ async def list_charges(tx: Tx, user_id: str) -> list[Charge]:
                cs.since AS accepted_at, cs.until,
                c.risk, cs.part, {STANDING} AS move,
                CASE WHEN m.moved_at IS NOT NULL THEN (SELECT kind FROM channels WHERE id = m.channel_id) END AS came_by,
-               c.side_room_id, c.team
+               c.side_room_id, c.team, c.language
         FROM case_staff cs JOIN cases c ON c.id = cs.case_id JOIN channels h ON h.id = c.channel_id
         LEFT JOIN moves m ON m.case_id = c.id
         WHERE cs.user_id = $1 AND c.state IN {_RUNNING}
