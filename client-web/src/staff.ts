@@ -5,6 +5,8 @@ import { rememberedLanguage } from "./screens/remembered";
 import { openChat, removeStores, signIn, signOut, warmUp } from "./matrix";
 import App from "./screens/counsellor/App.svelte";
 import { Console, type KeptStaff } from "./screens/counsellor/console.svelte";
+import { OWN_REPLIES } from "./screens/counsellor/ownreplies.svelte";
+import { keyOfPassword } from "./screens/counsellor/sealed";
 import { hold } from "./screens/hold";
 
 const KEPT = "madoguchi.staff";
@@ -22,6 +24,7 @@ const desk = new Console({
   signIn,
   signOut,
   removeStores,
+  keyOfPassword: (password, userId) => keyOfPassword(password, userId, OWN_REPLIES),
   hold,
   pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
 });

@@ -8,6 +8,7 @@ const ME_HERE = { user_id: "@ken:desk", name: "健", role: "counsellor", capacit
 const OWN: OwnCase = {
   case_id: "c1", room_id: ROOM, user_id: "@person:desk", channel: "web", mode: "open", state: "talking", accepted_at: 0, ghost: false,
   handing_over: false, risk: "none", helping: false, side_room_id: null, move: null, came_by: null,
+  language: null,
 };
 const SIDE = "!side:desk";
 
@@ -32,6 +33,7 @@ beforeEach(() => {
     signIn: vi.fn(async () => SESSION),
     signOut: vi.fn(async () => undefined),
     removeStores: async () => undefined,
+    keyOfPassword: async (password, userId) => btoa((password + userId).padEnd(32).slice(0, 32)),
     hold: async () => true,
     pause: () => new Promise(() => undefined),
   };
@@ -148,6 +150,7 @@ describe("the desk's risk words", () => {
   const WORD = { level: "high", language: "ja", text: "消えたい" } as const;
   const answers = (): Parameters<typeof fakeDesk>[0] => ({
     "GET /queue": once({ ...QUEUE, mine: [OWN] }), "GET /risk_words": { body: { revision: "1", words: [WORD] } },
+    "GET /replies": { body: { replies: [] } },
   });
   const wordsIn = (desk: Console): string[] =>
     desk.seats.flatMap((seat) => desk.hintsFor(seat).map(({ word }) => word.text));

@@ -46,6 +46,7 @@ export class FakeChat implements Chat {
   opensWith: number[] | null = null;
   opened = false;
   takenBack: string[] = [];
+  account = new Map<string, Record<string, unknown>>();
   sentPictures: Picture[] = [];
   sending: (body: string, txn: string) => Promise<string> = async (_body, txn) => "$of-" + txn;
   private listeners = new Set<(roomId: string | null) => void>();
@@ -65,6 +66,9 @@ export class FakeChat implements Chat {
   markRead = (_roomId: string, messageId: string): void => void this.read.push(messageId);
   acceptInvitationsFrom = (userId: string): void => void (this.host = userId);
   tryNow = (): void => undefined;
+
+  kept = (name: string): Record<string, unknown> | null => this.account.get(name) ?? null;
+  keep = async (name: string, content: Record<string, unknown>): Promise<void> => void this.account.set(name, content);
 
   openPicture = async (): Promise<Blob> => new Blob(["picture"]);
   takeBack = async (_roomId: string, messageId: string): Promise<void> => void this.takenBack.push(messageId);
@@ -93,7 +97,7 @@ export class FakeChat implements Chat {
 }
 
 export const FACTS: DeskFacts = {
-  name: "相談窓口", server_name: "desk", open: true, reason: null, next_opening: null, waiting: 0, staff_present: 1,
+  name: "相談窓口", server_name: "desk", open: true, reason: null, next_opening: null, hours: { weekly: [] }, waiting: 0, staff_present: 1,
   estimate_minutes: null, guidance: [], holidays: { from: "2026-04-05", to: "2027-04-06", days: [] },
   app_name: "", quick_exit_url: "https://example.org/", keeper_user_id: KEEPER, readers: [],
 };

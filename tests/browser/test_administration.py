@@ -50,6 +50,7 @@ async def test_from_the_link_to_a_colleague_at_work(house: House, browser: Brows
     await writes_guidance(rika, house)
     await sets_the_hours(rika, house)
     await switches_a_channel(rika)
+    await writes_a_reply(rika)
     await changes_the_risk_words(rika)
     await every_page_stands(rika)
 
@@ -179,6 +180,28 @@ async def switches_a_channel(rika: Visitor) -> None:
     await page.get_by_role("dialog").get_by_role("button", name="閉じる").click()
 
 
+async def writes_a_reply(rika: Visitor) -> None:
+    page = rika.page
+    await page.get_by_role("button", name="定型文", exact=True).click()
+    await page.get_by_role("button", name="定型文を加える").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("題").fill("市の案内")
+    await dialog.get_by_label("文", exact=True).fill("です。")
+    await dialog.get_by_label("文", exact=True).press("Home")
+    await dialog.get_by_role("button", name="窓口の名前").click()
+    await expect(dialog.get_by_label("文", exact=True)).to_have_value("{desk}です。")
+    assert await rika.violations() == []
+    await rika.picture("admin-reply-form")
+    await dialog.get_by_role("button", name="保存する").click()
+    await expect(dialog).to_be_hidden()
+    entry = page.get_by_role("listitem").filter(has_text="市の案内")
+    await entry.get_by_role("button", name="上へ").click()
+    await expect(page.get_by_role("listitem").nth(-2)).to_contain_text("{desk}です。")
+    await entry.get_by_role("button", name="削除").click()
+    await page.get_by_role("dialog").get_by_role("button", name="削除").click()
+    await expect(entry).to_have_count(0)
+
+
 async def changes_the_risk_words(rika: Visitor) -> None:
     page = rika.page
     await page.get_by_role("button", name="危険の言葉").click()
@@ -213,12 +236,14 @@ async def every_page_stands(rika: Visitor) -> None:
         "staff": "職員",
         "channels": "経路",
         "guidance": "案内",
+        "replies": "定型文",
         "risk_words": "危険の言葉",
         "settings": "設定",
         "audit": "記録",
     }
     english = {"status": "Status", "staff": "Staff", "channels": "Channels", "guidance": "Guidance",
-               "risk_words": "Risk words", "settings": "Settings", "audit": "Audit log"}  # fmt: skip
+               "replies": "Saved replies", "risk_words": "Risk words", "settings": "Settings",
+               "audit": "Audit log"}  # fmt: skip
     for language, names in (("ja", pages), ("en", english)):
         await rika.page.locator(".frame > header select").select_option(language)
         for size, viewport in (("1280", DESK), ("360", PHONE)):

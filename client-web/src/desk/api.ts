@@ -35,6 +35,8 @@ export interface DeskFacts {
   reason: "hours" | "channel" | "paused" | null;
   /** Milliseconds since 1970. */
   next_opening: number | null;
+  /** When new cases are taken. */
+  hours: Hours;
   waiting: number;
   staff_present: number;
   estimate_minutes: Minutes | null;
@@ -89,6 +91,16 @@ export interface RiskWords {
   words: RiskWord[];
 }
 
+export type ReplyLanguage = "ja" | "ja-x-easy" | "en";
+
+/** What a counsellor says often. `text` may have blanks, as {name}. */
+export interface Reply {
+  id: string;
+  language: ReplyLanguage;
+  title: string;
+  text: string;
+}
+
 export interface WaitingCase {
   case_id: string;
   channel: string;
@@ -124,6 +136,8 @@ export interface OwnCase {
   move: Standing | null;
   /** The app that they have moved from. */
   came_by: string | null;
+  /** Of the page on which the person arrived, if known. */
+  language: string | null;
 }
 
 export interface Queue {
@@ -445,6 +459,22 @@ export class Desk {
 
   setRisk(caseId: string, risk: Risk): Promise<unknown> {
     return this.call("PUT", `/cases/${encodeURIComponent(caseId)}/risk`, { body: { risk } });
+  }
+
+  async replies(): Promise<Reply[]> {
+    return (await this.call<{ replies: Reply[] }>("GET", "/replies")).replies;
+  }
+
+  orderReplies(order: readonly string[]): Promise<unknown> {
+    return this.call("PUT", "/replies", { body: { order } });
+  }
+
+  putReply({ id, ...wording }: Reply): Promise<unknown> {
+    return this.call("PUT", `/replies/${encodeURIComponent(id)}`, { body: wording });
+  }
+
+  deleteReply(id: string): Promise<unknown> {
+    return this.call("DELETE", `/replies/${encodeURIComponent(id)}`);
   }
 
   riskWords(): Promise<RiskWords> {

@@ -107,6 +107,10 @@ export interface Chat {
   takeBack(roomId: string, messageId: string): Promise<void>;
   setTyping(roomId: string, typing: boolean): void;
   markRead(roomId: string, messageId: string): void;
+  /** What this account keeps with the server under a name, as this device last heard; null for nothing. */
+  kept(name: string): Record<string, unknown> | null;
+  /** Keeps that for every device of the account. Raises when it did not work. */
+  keep(name: string, content: Record<string, unknown>): Promise<void>;
   /** Accepts invitations from this user as they arrive, with the history that they bring. */
   acceptInvitationsFrom(userId: string): void;
   tryNow(): void;

@@ -5,7 +5,7 @@ import {
   PendingEventOrdering, ReceiptType, RoomEvent, RoomMemberEvent, RoomStateEvent, SyncState,
 } from "matrix-js-sdk";
 import { RustBackupManager } from "matrix-js-sdk/lib/rust-crypto/backup.js";
-import type { AuthDict, MatrixError, MatrixEvent, Room as SdkRoom, UIAuthCallback } from "matrix-js-sdk";
+import type { AccountDataEvents, AuthDict, MatrixError, MatrixEvent, Room as SdkRoom, UIAuthCallback } from "matrix-js-sdk";
 import { CryptoEvent } from "matrix-js-sdk/lib/crypto-api/CryptoEvent.js";
 import { type Logger, logger } from "matrix-js-sdk/lib/logger.js";
 import { download, type EncryptedFile, FileError, upload } from "./attachment";
@@ -282,6 +282,14 @@ class MatrixChat implements Chat {
   markRead(roomId: string, messageId: string): void {
     const event = this.client.getRoom(roomId)?.findEventById(messageId);
     if (event) void this.client.sendReadReceipt(event, ReceiptType.Read, true).catch(() => undefined);
+  }
+
+  kept(name: string): Record<string, unknown> | null {
+    return this.client.getAccountData(name as keyof AccountDataEvents)?.getContent() ?? null;
+  }
+
+  async keep(name: string, content: Record<string, unknown>): Promise<void> {
+    await this.client.setAccountData(name as keyof AccountDataEvents, content as never);
   }
 
   acceptInvitationsFrom(userId: string): void {

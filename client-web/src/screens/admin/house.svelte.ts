@@ -1,7 +1,7 @@
 // Administration: the one-time link, staff, channels and how the house is.
 import {
   Desk, DeskError, type AddedStaff, type AuditEntry, type Channel, type DeskSettings, type DeskStatus,
-  type GuidanceEntry, type Me, type RiskWord, type RiskWords, type Role, type StaffMember, type Suspension,
+  type GuidanceEntry, type Me, type Reply, type RiskWord, type RiskWords, type Role, type StaffMember, type Suspension,
   type SurveyMonth, type Wording,
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
@@ -36,6 +36,7 @@ export class Administration {
   settings = $state.raw<DeskSettings | null>(null);
   survey = $state.raw<readonly SurveyMonth[] | null>(null);
   audit = $state.raw<readonly AuditEntry[] | null>(null);
+  replies = $state.raw<readonly Reply[] | null>(null);
   riskWords = $state.raw<RiskWords | null>(null);
   added = $state.raw<AddedStaff | null>(null);
   /** A password that was just given to somebody who had lost theirs. */
@@ -150,6 +151,33 @@ export class Administration {
 
   async confirmGuidance(id: string): Promise<boolean> {
     return this.act(() => this.around.desk.confirmGuidance(id));
+  }
+
+  async readReplies(): Promise<boolean> {
+    return this.act(() => this.fetchReplies(), false);
+  }
+
+  async putReply(reply: Reply): Promise<boolean> {
+    return this.changeReplies(() => this.around.desk.putReply(reply));
+  }
+
+  async deleteReply(id: string): Promise<boolean> {
+    return this.changeReplies(() => this.around.desk.deleteReply(id));
+  }
+
+  async orderReplies(order: readonly string[]): Promise<boolean> {
+    return this.changeReplies(() => this.around.desk.orderReplies(order));
+  }
+
+  private async changeReplies(work: () => Promise<unknown>): Promise<boolean> {
+    return this.act(async () => {
+      await work();
+      await this.fetchReplies();
+    }, false);
+  }
+
+  private async fetchReplies(): Promise<void> {
+    this.replies = await this.around.desk.replies();
   }
 
   /** Fetches the risk words anew: what somebody changes is made from these. */
@@ -282,7 +310,7 @@ export class Administration {
     this.session = null;
     this.me = null;
     this.staff = this.channels = this.status = this.guidance = this.settings = this.survey = this.audit = null;
-    this.riskWords = null;
+    this.riskWords = this.replies = null;
     this.added = this.replaced = null;
     this.trouble = trouble;
     this.stage = "signed_out";

@@ -1,12 +1,16 @@
 // The counsellor's console: who waits, the own cases, and the conversations that are open side by side.
 import {
-  Desk, DeskError, type Board, type Colleague, type Me, type OwnCase, type Queue, type Risk, type RiskWord,
+  Desk, DeskError, type Board, type Colleague, type DeskFacts, type Me, type OwnCase, type Queue, type Reply, type Risk,
+  type RiskWord,
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
 import { Conversation } from "../conversation/conversation.svelte";
 import { signInTrouble } from "../trouble";
+import { filled } from "./blanks";
 import { type Hint, Hints } from "./hints.svelte";
+import { OWN_REPLIES, OwnReplies } from "./ownreplies.svelte";
+import { type Offer, Picker } from "./picker.svelte";
 import { canSeal, seal, unseal } from "./sealed";
 
 export const STORE_PREFIX = "madoguchi-staff-";
@@ -20,6 +24,8 @@ const HINTS = "hints";
 export interface KeptStaff {
   session: Session;
   fingerprint: string;
+  /** Opens the counsellor's own replies: made of the password, which stays nowhere. */
+  ownKey?: string;
 }
 
 /** What the console needs from outside; tests bring their own. */
@@ -33,6 +39,8 @@ export interface ConsoleSurroundings {
   signIn: (user: string, password: string, deviceName: string) => Promise<Session>;
   signOut: (session: Session) => Promise<void>;
   removeStores: (prefix: string, keep: string | null) => Promise<void>;
+  /** 32 bytes, base64, of a password of this account. */
+  keyOfPassword: (password: string, userId: string) => Promise<string>;
   hold: (name: string, steal: boolean, lost: () => void) => Promise<boolean>;
   pause: (ms: number) => Promise<void>;
 }
@@ -46,6 +54,7 @@ export interface Notice {
 export interface Seat {
   case: OwnCase;
   conversation: Conversation;
+  picker: Picker;
   /** It is no longer among the running ones. */
   ended: boolean;
   /** To whom it was handed over from here. */
@@ -61,7 +70,7 @@ export interface Advice {
 }
 
 /** What became of a case that is no longer one's own; null while the room has not told yet. */
-export function endOf({ case: own, conversation, heir }: Seat): Notice | null {
+export function endOf({ case: own, conversation, heir }: Omit<Seat, "picker">): Notice | null {
   const { caseState, membership } = conversation.room ?? { caseState: null, membership: "leave" };
   if (caseState === "closed" || caseState === "purged") return { key: "case.closed" };
   if (own.handing_over) return heir === null ? { key: "case.passed" } : { key: "case.passed.to", parameters: { name: heir } };
@@ -74,7 +83,9 @@ export class Console {
   trouble = $state<Key | null>(null);
   working = $state(false);
   me = $state.raw<Me | null>(null);
-  keeper = $state<string | null>(null);
+  facts = $state.raw<DeskFacts | null>(null);
+  /** The desk's saved replies. */
+  replies = $state.raw<readonly Reply[]>([]);
   queue = $state.raw<Queue | null>(null);
   seats = $state.raw<readonly Seat[]>([]);
   advice = $state.raw<readonly Advice[]>([]);
@@ -88,6 +99,7 @@ export class Console {
   private session: Session | null = null;
   private polling: AbortController | null = null;
   private readonly loaded = new Set<string>();
+  private kept: KeptStaff | null = null;
   private lookedUp = -Infinity;
   private keeping = Promise.resolve();
   private readonly hints = new Hints((aside) => this.keepAside(aside));
@@ -97,7 +109,26 @@ export class Console {
       .reduce((sum, { conversation, side }) => sum + conversation.unread + (side?.unread ?? 0), 0),
   );
 
+  /** The counsellor's own replies. */
+  readonly own = new OwnReplies({
+    load: () => {
+      const box = this.chat?.kept(OWN_REPLIES)?.["box"];
+      return typeof box === "string" ? box : null;
+    },
+    save: async (box) => {
+      if (!this.chat) throw new Error("The keys are not open.");
+      await this.chat.keep(OWN_REPLIES, { box });
+    },
+    keyOf: (password) => this.around.keyOfPassword(password, this.session?.userId ?? ""),
+    adopt: (key) => this.keepKey(key),
+  });
+
   constructor(private readonly around: ConsoleSurroundings) {}
+
+  /** The keeper's user id. */
+  get keeper(): string | null {
+    return this.facts?.keeper_user_id ?? null;
+  }
 
   /** Called once, when the page is there: goes on with what this browser kept, or asks to sign in. */
   async arrive(steal = false): Promise<void> {
@@ -107,7 +138,7 @@ export class Console {
       void this.around.removeStores(STORE_PREFIX, null);
       return;
     }
-    await this.enter(kept.session, null, kept.fingerprint, steal);
+    await this.enter(kept.session, null, kept, steal);
   }
 
   async signIn(user: string, password: string): Promise<void> {
@@ -275,7 +306,9 @@ export class Console {
     for (const conversation of this.conversations()) conversation.outbox.wake();
   }
 
-  private async enter(session: Session, password: string | null, before: string | null, steal: boolean): Promise<void> {
+  private async enter(
+    session: Session, password: string | null, before: KeptStaff | null, steal: boolean,
+  ): Promise<void> {
     const { around } = this;
     this.stage = "opening";
     this.session = session;
@@ -287,23 +320,26 @@ export class Console {
     }
     try {
       this.me = await around.desk.me();
-      this.keeper = (await around.desk.facts()).keeper_user_id;
+      const facts = await around.desk.facts();
+      this.facts = facts;
       const chat = await around.openChat({ session, store });
       this.chat = chat;
-      if (before !== null && before !== chat.fingerprint) {
+      if (before !== null && before.fingerprint !== chat.fingerprint) {
         // Never go on with a device whose keys are gone: what is sent to it could not be read.
         await this.dismiss("keys.replaced");
         return;
       }
-      around.save({ session, fingerprint: chat.fingerprint });
+      this.kept = { ...before, session, fingerprint: chat.fingerprint };
+      around.save(this.kept);
       chat.watch((roomId) => this.heard(roomId));
       await chat.start();
       // Only a cross-signed device is given the history of the cases it enters.
       await chat.crossSign(password);
-      chat.acceptInvitationsFrom(this.keeper);
+      chat.acceptInvitationsFrom(facts.keeper_user_id);
       this.connection = chat.connection;
       await this.restoreAside(session);
       this.stage = "ready";
+      void this.openOwn(password);
       void this.follow();
     } catch (error) {
       await this.failed(error, password !== null);
@@ -334,6 +370,9 @@ export class Console {
     this.around.save(null);
     this.around.desk.token = null;
     this.session = null;
+    this.kept = null;
+    this.replies = [];
+    void this.own.use(null);
     this.seats = [];
     this.advice = [];
     this.columns = [];
@@ -426,13 +465,42 @@ export class Console {
     }
   }
 
+  /** What can be put into a message: the desk's replies, then the counsellor's own. */
+  private offers(): readonly Offer[] {
+    const own = this.own.list.map((reply): Offer => ({ ...reply, own: true }));
+    return [...this.replies.map((reply): Offer => ({ ...reply, own: false })), ...own];
+  }
+
+  private fill({ text, language }: Offer): string {
+    return filled(text, language, this.me?.name ?? "", this.facts, Date.now());
+  }
+
+  private async openOwn(password: string | null): Promise<void> {
+    const { kept } = this;
+    if (password !== null && kept && canSeal()) {
+      const key = await this.around.keyOfPassword(password, kept.session.userId).catch(() => null);
+      if (this.kept === kept && key !== null) this.keepKey(key);
+    }
+    await this.own.use(this.kept?.ownKey ?? null);
+  }
+
+  private keepKey(ownKey: string): void {
+    if (!this.kept) return;
+    this.kept = { ...this.kept, ownKey };
+    this.around.save(this.kept);
+  }
+
   // Without the words nothing is suggested; the next turn of the queue tries again.
   private async lookUp(): Promise<void> {
     const before = this.lookedUp;
     if (Date.now() - before < LOOK_UP_MS) return;
     this.lookedUp = Date.now();
+    const { desk } = this.around;
     try {
-      this.hints.use((await this.around.desk.riskWords()).words);
+      const [{ words }, replies, facts] = await Promise.all([desk.riskWords(), desk.replies(), desk.facts()]);
+      this.hints.use(words);
+      this.replies = replies;
+      this.facts = facts;
     } catch {
       this.lookedUp = before;
     }
@@ -477,7 +545,8 @@ export class Console {
     });
     for (const own of running.values()) {
       const conversation = this.conversationIn(own.room_id, own.user_id);
-      seats.push({ case: own, conversation, ended: false, heir: null, side: this.sideOf(own, null) });
+      const picker = new Picker(conversation, () => this.offers(), (offer) => this.fill(offer), () => own.language);
+      seats.push({ case: own, conversation, picker, ended: false, heir: null, side: this.sideOf(own, null) });
     }
     for (const { case: own, ended, conversation, side } of seats) {
       for (const each of side ? [conversation, side] : [conversation]) {

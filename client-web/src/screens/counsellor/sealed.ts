@@ -4,6 +4,18 @@ const NONCE = 12;
 
 export const canSeal = (): boolean => typeof (crypto as Partial<Crypto>).subtle !== "undefined";
 
+// What a thief of the database would need for each guess at a password; as slow as the return phrase's.
+const ROUNDS = 500_000;
+
+/** 32 bytes, base64, made of a password: PBKDF2 (RFC 8018) with HMAC-SHA-512. The same password gives another key to
+ * another account, and for another use. */
+export async function keyOfPassword(password: string, userId: string, use: string, rounds = ROUNDS): Promise<string> {
+  const bytes = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
+  const given = await crypto.subtle.importKey("raw", bytes(password), "PBKDF2", false, ["deriveBits"]);
+  const slow = { name: "PBKDF2", hash: "SHA-512", salt: bytes(`${use}.v1 ${userId}`), iterations: rounds };
+  return toBase64(new Uint8Array(await crypto.subtle.deriveBits(slow, given, 256)));
+}
+
 /** `key`: 32 bytes, base64. `use`: what the box is for; it opens for nothing else. Gives base64. */
 export async function seal(key: string, use: string, value: unknown): Promise<string> {
   const nonce = crypto.getRandomValues(new Uint8Array(NONCE));
