@@ -36,8 +36,8 @@ class OwnCase(msgspec.Struct, frozen=True):
     move: where the person stands on the way from their app to the page: `asked`, `notified`, `opened`, `moved`,
     `declined`, `unreachable`, or None; came_by: the app that they moved from. handing_over: given to a colleague who
     has not come in yet, or to a team of this name; helping: called in, or joined; a colleague looks after it;
-    side_room_id: where its staff talk among themselves, once somebody has needed that; language: of the page on which the
-    person arrived, if known.
+    side_room_id: where its staff talk among themselves, once somebody has needed that; language: of the page on
+    which the person arrived, if known.
     """
 
     case_id: str
