@@ -22,13 +22,24 @@ import psutil
 from tests import conformance
 from tests.postgres import Postgres
 
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 MADOGUCHI = str(Path(sys.executable).parent / "madoguchi")
+PUSH_SERVICE_PORT = free_port()
 OPEN_HOUSE = {
     "MADOGUCHI_REGISTRATION": "open",
     "MADOGUCHI_LIMITS": "off",
     "MADOGUCHI_ROOM_DIRECTORY": "open",
     # Nobody listens there: where pushers are set in tests that are not about pushing.
     "MADOGUCHI_PUSH_GATEWAYS": "https://127.0.0.1:9",
+    # Where the stand-in for browsers' push services listens in tests that are about it.
+    "MADOGUCHI_WEB_PUSH_SERVICES": f"http://127.0.0.1:{PUSH_SERVICE_PORT}",
+    "MADOGUCHI_WEB_PUSH_AFTER": "1",
 }
 SERVER_NAME = "madoguchi.test"
 
@@ -246,12 +257,6 @@ def healthy(base_url: str) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _environment(more: dict[str, str]) -> dict[str, str]:

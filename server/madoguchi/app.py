@@ -11,7 +11,7 @@ from aiohttp import web
 from madoguchi.clock import Clock
 from madoguchi.config import Settings
 from madoguchi.context import Context
-from madoguchi.core.chat import appservices, registrations
+from madoguchi.core.chat import appservices, registrations, web_push
 from madoguchi.core.chat.hub import Hub
 from madoguchi.core.chat.media import open_store
 from madoguchi.core.chat.presence import Presence
@@ -74,6 +74,7 @@ async def open_context(settings: Settings, *, name: str = "madoguchi serve") -> 
         limits=Limits(settings),
         clock=clock,
         appservices=services,
+        web_push=web_push.open_sender(settings),
     )
     hub.on("session", lambda pos, user_id, extra: ctx.sessions.forget(user_id))
     hub.on("typing", ctx.typing.heard)

@@ -14,8 +14,9 @@ from nacl.public import PrivateKey
 from madoguchi import commands
 from madoguchi.config import Settings
 from madoguchi.context import Context
-from madoguchi.core.chat import accounts, appservices
+from madoguchi.core.chat import accounts, appservices, web_push
 from madoguchi.core.desk import staff
+from madoguchi.crypto import web_push as crypto_push
 from madoguchi.storage import accounts as stored_accounts
 from madoguchi.storage import staff as stored_staff
 from madoguchi.storage import vault as stored_vault
@@ -58,6 +59,8 @@ def make_keys(settings: Settings) -> None:
     keys.mkdir(parents=True, exist_ok=True, mode=0o700)
     _make(keys / "secret.key", secrets.token_bytes(32))
     _make(keys / "audit.key", secrets.token_bytes(32))
+    if not (keys / web_push.KEY_FILE).exists():
+        _make(keys / web_push.KEY_FILE, crypto_push.new_key())
     if not (keys / "bridges.key").exists():
         _make(keys / "bridges.key", _base64(bytes(PrivateKey.generate())))
         (keys / "bridges.pub").unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from typing import Any, cast
 from madoguchi.clock import Clock
 from madoguchi.config import Settings
 from madoguchi.context import Context
-from madoguchi.core.chat import media, registrations
+from madoguchi.core.chat import media, registrations, web_push
 from madoguchi.core.chat.sessions import Sessions
 from madoguchi.core.chat.writer import Writer
 from madoguchi.storage.db import Database
@@ -30,7 +30,7 @@ async def context(settings: Settings, name: str = "madoguchi command") -> AsyncI
             settings=settings, db=db, hub=absent, rooms=absent, writer=Writer(db, absent, absent, clock),
             sessions=Sessions(db, clock), sliding=absent, typing=absent, presence=absent,
             media=media.open_store(settings), thumbnails=absent, limits=absent, clock=clock,
-            appservices=services,
+            appservices=services, web_push=web_push.open_sender(settings),
         )  # fmt: skip
     finally:
         await db.close()

@@ -65,6 +65,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     push_gateways: Annotated[
         tuple[str, ...], Meta(description="Push gateways that may be told of new messages: https://HOST[:PORT].")
     ] = ()
+    web_push_services: Annotated[
+        tuple[str, ...],
+        Meta(description="Push services of browsers that may be told that something is new: https://[*.]HOST[:PORT]."),
+    ] = ()
+    web_push_after: Annotated[
+        int, Meta(ge=0, le=3600, description="Seconds that a message stays unread before a push service is told.")
+    ] = 20
     trusted_proxies: Annotated[
         tuple[str, ...], Meta(description="Networks (CIDR) whose X-Forwarded-For is believed.")
     ] = ()
@@ -413,6 +420,10 @@ def _check_icon(value: str) -> None:
         raise ValueError(f"{value} must be a square PNG of 512 to 4096 pixels")
 
 
+def _check_push_service(value: str) -> None:
+    _check_base_url(value.replace("://*.", "://", 1))
+
+
 def _check_network(value: str) -> None:
     ipaddress.ip_network(value)
 
@@ -431,5 +442,6 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "appservices": _check_file,
     "media_s3_endpoint": _check_http_url,
     "push_gateways": _check_base_url,
+    "web_push_services": _check_push_service,
     "trusted_proxies": _check_network,
 }

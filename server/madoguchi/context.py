@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from madoguchi.core.chat.sliding.sent import Connections
     from madoguchi.core.chat.thumbnails import Thumbnailer
     from madoguchi.core.chat.typing import Typing
+    from madoguchi.core.chat.web_push import Sender
     from madoguchi.core.chat.writer import Writer
     from madoguchi.core.desk.queue import Boards
     from madoguchi.storage.db import Database
@@ -42,3 +43,5 @@ class Context:
     appservices: "list[AppService]" = field(default_factory=list)
     # The desk's queue as it was last read, for all who wait for news of it; made at its first use.
     boards: "Boards | None" = None
+    # None: the operator has named no push service of browsers.
+    web_push: "Sender | None" = None

@@ -101,6 +101,7 @@ def _keys(settings: Settings) -> list[Finding]:
         "bridges.pub",
         "keeper.password",
         "registration-bridges.yaml",
+        *(["push.key"] if settings.web_push_services else []),
     ):
         path = settings.keys / name
         if not path.is_file():

@@ -8,6 +8,7 @@ import pytest
 from madoguchi.desk.api import ROWS
 from tests.cast import DESK, Person, Refusal, refused
 from tests.desk.conftest import Desk
+from tests.house import PUSH_SERVICE_PORT
 
 PEOPLE = ("nobody", "young person", "counsellor", "supervisor", "administrator", "auditor", "disabled", "keeper")
 
@@ -45,6 +46,8 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("GET", "/survey"): SUPERVISOR,
     ("PUT", "/return_key"): {"young person"},
     ("DELETE", "/return_key"): {"young person"},
+    ("PUT", "/push_subscription"): {"young person"},
+    ("DELETE", "/push_subscription"): {"young person"},
     ("POST", "/return"): ANYONE | {"disabled"},
     ("GET", "/me"): MEMBER,
     ("PUT", "/me/away"): STAFF,
@@ -101,6 +104,7 @@ BODIES: dict[str, object] = {
     "/cases/mine/survey": {"heard": 1},
     "/return_key": {"id": "i" * 22, "secret": "s" * 43},
     "/return": {"id": "i" * 22, "secret": "s" * 43},
+    "/push_subscription": {"endpoint": f"http://127.0.0.1:{PUSH_SERVICE_PORT}/1", "p256dh": "p" * 87, "auth": "a" * 22},
     "/me/away": {"away": False},
     "/cases/{case_id}/call_in": {"to": "@nobody:madoguchi.test"},
     "/cases/{case_id}/risk": {"risk": "high"},

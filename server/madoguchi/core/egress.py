@@ -2,10 +2,10 @@
 
 A `Way` leads to one address. It follows no redirect, keeps no cookie, heeds no proxy of the environment, and reads only
 so much of an answer. Whoever makes one takes the address from the settings or from a file of the operator's, never from
-what a client sends.
+what a client sends, unless a setting names it or all hosts under a name (`web_push_services`).
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -38,12 +38,14 @@ class Way:
             trust_env=False,
         )
 
-    async def call(self, method: str, path: str, body: bytes | None = None) -> Answer:
-        """One request. path: percent-encoded, with its query; body: JSON.
+    async def call(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """One request. path: percent-encoded, with its query; body: JSON, unless `headers` say what it is.
 
         Raises ConnectionFailed, ConnectionTimeout; an answer of whatever status is an answer.
         """
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        headers = headers or ({"Content-Type": "application/json"} if body is not None else {})
         try:
             async with self._http.request(
                 method, URL(self._base + path, encoded=True), data=body, headers=headers, allow_redirects=False

@@ -10,6 +10,7 @@ from madoguchi.desk import (
     invitations,
     keeper,
     moving,
+    notices,
     records,
     replies,
     risk_words,
@@ -43,6 +44,8 @@ CHAPTERS: dict[str, list[Row]] = {
         POST(DESK + "/cases/mine/survey", survey.post_survey, who=YOUNG_PERSON),
         PUT(DESK + "/return_key", coming_back.put_return_key, who=YOUNG_PERSON),
         DELETE(DESK + "/return_key", coming_back.delete_return_key, who=YOUNG_PERSON),
+        PUT(DESK + "/push_subscription", notices.put_push_subscription, who=YOUNG_PERSON, limit="keep"),
+        DELETE(DESK + "/push_subscription", notices.delete_push_subscription, who=YOUNG_PERSON, limit="keep"),
         POST(DESK + "/return", coming_back.come_back, who=ANYONE, limit="login"),
     ],
     "Moving": [

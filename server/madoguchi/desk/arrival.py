@@ -28,7 +28,8 @@ ArrivalKey = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{22,100}$")]
 class Desk(msgspec.Struct, frozen=True):
     """reason: `hours` or `channel` when the web page takes no new cases; next_opening: milliseconds, or None.
 
-    app_name: what the page calls itself where others may see it; empty = as it likes; hours: when new cases are taken.
+    app_name: what the page calls itself where others may see it; empty = as it likes. hours: when new cases are taken.
+    push_key: by which a browser subscribes to notices (VAPID, base64url); None where there are none.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Desk(msgspec.Struct, frozen=True):
     app_name: str
     quick_exit_url: str
     keeper_user_id: str
+    push_key: str | None
     readers: list[Reader]
 
 
@@ -125,7 +127,8 @@ async def get_desk(call: Call) -> Desk:
         app_name=ctx.settings.app_name,
         quick_exit_url=ctx.settings.quick_exit_url,
         keeper_user_id=case_room.keeper_id(ctx),
-        readers=await readers.list_readers(tx),
+        push_key=ctx.web_push.public_key if ctx.web_push is not None else None,
+        readers=await readers.list_readers(tx, notices=ctx.web_push is not None),
     )
 
 

@@ -165,6 +165,18 @@ async def delete_pusher(tx: Tx, user_id: str, app_id: str, pushkey: str) -> None
     )
 
 
+async def delete_pushers_of_device(tx: Tx, user_id: str, device_id: str, app_id: str) -> None:
+    """Forgets what one device has set for one app."""
+    await tx.execute(
+        "DELETE FROM pushers WHERE user_id = $1 AND device_id = $2 AND app_id = $3", user_id, device_id, app_id
+    )
+
+
+async def delete_pushers_of_app(tx: Tx, user_id: str, app_id: str) -> None:
+    """Forgets what all devices of a user have set for one app."""
+    await tx.execute("DELETE FROM pushers WHERE user_id = $1 AND app_id = $2", user_id, app_id)
+
+
 async def delete_pushers_of_others(tx: Tx, user_id: str, app_id: str, pushkey: str) -> None:
     """One device tells one user: whoever else had this push key loses it."""
     await tx.execute(

@@ -14,17 +14,21 @@ _pusher = msgspec.json.Decoder(Pusher)
 
 class Due(msgspec.Struct, frozen=True):
     """Something that a user is to be told of. room_id: '' for nothing but how much is unread; event_id: None then.
-    tweaks: JSON."""
+    tweaks: JSON. only_app: the one app whose pushers are to tell it; None = all."""
 
     user_id: UserID
     room_id: RoomID
     event_id: EventID | None
     pos: int
     tweaks: str
+    only_app: str | None = None
 
 
 class Push(msgspec.Struct, frozen=True):
-    """One of them on its way to one pusher. since: when it was first to be told; attempts: failures so far."""
+    """One of them on its way to one pusher. since: when it was first to be told; attempts: failures so far.
+
+    told_pos, told_at: of the last that the pusher was told, where that is kept.
+    """
 
     user_id: UserID
     room_id: RoomID
@@ -33,6 +37,8 @@ class Push(msgspec.Struct, frozen=True):
     tweaks: str
     attempts: int
     since: datetime
+    told_pos: int
+    told_at: datetime | None
     pusher: Pusher
 
 
@@ -88,9 +94,9 @@ async def insert_pushes(tx: Tx, due: Sequence[Due], now: datetime) -> None:
         """
         INSERT INTO pushes (user_id, app_id, pushkey, room_id, event_id, pos, tweaks, since, due_at)
         SELECT d.user_id, p.app_id, p.pushkey, d.room_id, d.event_id, d.pos, d.tweaks, $6, $6
-          FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[])
-               AS d(user_id, room_id, event_id, pos, tweaks)
-          JOIN pushers p USING (user_id)
+          FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $7::text[])
+               AS d(user_id, room_id, event_id, pos, tweaks, only_app)
+          JOIN pushers p ON p.user_id = d.user_id AND (d.only_app IS NULL OR d.only_app = p.app_id)
         ON CONFLICT (user_id, app_id, pushkey, room_id) DO UPDATE
            SET event_id = excluded.event_id, pos = excluded.pos, tweaks = excluded.tweaks
         """,
@@ -100,6 +106,7 @@ async def insert_pushes(tx: Tx, due: Sequence[Due], now: datetime) -> None:
         [each.pos for each in due],
         [each.tweaks for each in due],
         now,
+        [each.only_app for each in due],
     )
 
 
@@ -107,7 +114,7 @@ async def list_due(tx: Tx, now: datetime, most: int) -> list[Push]:
     """What is due, the longest waiting first."""
     rows = await tx.fetch(
         """
-        SELECT s.user_id, s.room_id, s.event_id, s.pos, s.tweaks, s.attempts, s.since, p.pusher
+        SELECT s.user_id, s.room_id, s.event_id, s.pos, s.tweaks, s.attempts, s.since, p.told_pos, p.told_at, p.pusher
           FROM pushes s JOIN pushers p USING (user_id, app_id, pushkey)
          WHERE s.due_at <= $1 ORDER BY s.due_at, s.pos LIMIT $2
         """,
@@ -136,6 +143,25 @@ async def delete_push(tx: Tx, push: Push) -> None:
         """,
         *key,
     )
+
+
+async def update_told(tx: Tx, push: Push, at: datetime) -> None:
+    """Notes that a pusher has been told of something."""
+    await tx.execute(
+        "UPDATE pushers SET told_pos = $4, told_at = $5 WHERE user_id = $1 AND app_id = $2 AND pushkey = $3",
+        push.user_id, push.pusher.app_id, push.pusher.pushkey, push.pos, at,
+    )  # fmt: skip
+
+
+async def update_put_off(tx: Tx, push: Push, due_at: datetime) -> None:
+    """It is not time to tell it yet."""
+    await tx.execute(
+        """
+        UPDATE pushes SET due_at = $5
+         WHERE user_id = $1 AND app_id = $2 AND pushkey = $3 AND room_id = $4
+        """,
+        push.user_id, push.pusher.app_id, push.pusher.pushkey, push.room_id, due_at,
+    )  # fmt: skip
 
 
 async def update_failed(tx: Tx, push: Push, due_at: datetime) -> None:

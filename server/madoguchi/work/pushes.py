@@ -1,4 +1,5 @@
-"""Tells push gateways of new events, until each has taken them: in one `work` process, whichever holds the lock.
+"""Tells push gateways, and browsers' push services, of new events, until each has taken them: in one `work` process,
+whichever holds the lock.
 
 Two loops. One holds what happens in the stream against the rules of those who have pushers, and writes down what is to
 be pushed in the transaction that notes how far it has looked. The other sends what is due, and tries again later what
@@ -6,7 +7,7 @@ no gateway took. Of a room only the newest is kept: a gateway that was away for 
 """
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -16,7 +17,7 @@ import structlog
 from madoguchi import errors
 from madoguchi.context import Context
 from madoguchi.core import egress
-from madoguchi.core.chat import pushing
+from madoguchi.core.chat import pushing, web_push
 from madoguchi.storage import push as stored_push
 from madoguchi.storage import pushes as stored
 from madoguchi.storage import stream
@@ -129,46 +130,98 @@ class _Pushing:
 
     async def _send(self, push: Push) -> None:
         now = self._ctx.clock.now()
+        if now - push.since > GIVEN_UP_AFTER:
+            await self._end(push)
+        elif push.pusher.kind == web_push.KIND:
+            await self._tell_browser(push, now)
+        else:
+            await self._tell_gateway(push, now)
+
+    async def _tell_browser(self, push: Push, now: datetime) -> None:
+        sender, subscription = self._ctx.web_push, web_push.subscription_of(push.pusher)
+        named = web_push.service_of(self._ctx.settings, subscription.endpoint) is not None
+        if push.event_id is None or sender is None or not named:
+            await self._end(push)
+            return
+        if subscription.expires_at is not None and subscription.expires_at <= now.timestamp() * 1000:
+            await self._reject(push)
+            return
+        time_to_read = push.since + timedelta(seconds=self._ctx.settings.web_push_after)
+        async with self._ctx.db.transaction() as tx:
+            if now < time_to_read:
+                await stored.update_put_off(tx, push, time_to_read)
+                return
+            if not await web_push.is_news(tx, push, now):
+                await stored.delete_push(tx, push)
+                return
+        wanted = sender.request(subscription, now)
+        answer = await self._post(wanted.service, wanted.path, wanted.body, wanted.headers)
+        status = None if answer is None else answer.status
+        # Forbidden: the browser has bound its subscription to another key than ours is now.
+        if status in (403, 404, 410):
+            await self._reject(push)
+        elif status is None or status in (408, 429) or status >= 500:
+            await self._put_off(push, now)
+        else:
+            async with self._ctx.db.transaction() as tx:
+                if status < 300:
+                    await stored.update_told(tx, push, now)
+                await stored.delete_push(tx, push)
+
+    async def _tell_gateway(self, push: Push, now: datetime) -> None:
         origin = pushing.origin_of(str(push.pusher.data.get("url")))
         if origin is None or origin not in self._ctx.settings.push_gateways or push.pusher.kind != "http":
             await self._end(push)
             return
         async with self._ctx.db.transaction() as tx:
             body = await pushing.notification(self._ctx.db, tx, push)
-        if body is None or now - push.since > GIVEN_UP_AFTER:
+        if body is None:
             await self._end(push)
             return
         answer = await self._ask(origin, msgspec.json.encode(body))
         if answer is None:
-            async with self._ctx.db.transaction() as tx:
-                await stored.update_failed(tx, push, now + wait_after(push.attempts + 1))
-            return
-        if pushing.rejected(answer, push.pusher):
-            async with self._ctx.db.transaction() as tx:
-                await stored_push.delete_pusher(tx, push.user_id, push.pusher.app_id, push.pusher.pushkey)
-            log.info("a push key was rejected", app_id=push.pusher.app_id)
-            return
-        await self._end(push)
+            await self._put_off(push, now)
+        elif pushing.rejected(answer, push.pusher):
+            await self._reject(push)
+        else:
+            await self._end(push)
+
+    async def _put_off(self, push: Push, now: datetime) -> None:
+        async with self._ctx.db.transaction() as tx:
+            await stored.update_failed(tx, push, now + wait_after(push.attempts + 1))
+
+    async def _reject(self, push: Push) -> None:
+        async with self._ctx.db.transaction() as tx:
+            await stored_push.delete_pusher(tx, push.user_id, push.pusher.app_id, push.pusher.pushkey)
+        log.info("a push key was rejected", app_id=push.pusher.app_id)
 
     async def _ask(self, origin: str, body: bytes) -> dict[str, Any] | None:
         """The gateway's answer, or None if it has not taken it."""
+        got = await self._post(origin, pushing.NOTIFY_PATH, body)
+        if got is None or got.status >= 300:
+            # What it finds wrong with this one it will find wrong again.
+            return {} if got is not None and 400 <= got.status < 500 and got.status not in (408, 429) else None
+        try:
+            answer = msgspec.json.decode(got.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return {}
+        return answer if isinstance(answer, dict) else {}
+
+    async def _post(
+        self, origin: str, path: str, body: bytes, headers: dict[str, str] | None = None
+    ) -> egress.Answer | None:
+        """What came back, or None if nobody was reached."""
         way = self._ways.get(origin)
         if way is None:
             way = self._ways[origin] = egress.Way(origin, None, timeout_s=_TIMEOUT_S)
         try:
-            status, raw = await way.call("POST", pushing.NOTIFY_PATH, body)
+            answer = await way.call("POST", path, body, headers)
         except errors.Refused as refused:
             log.warning("push gateway is not reached", gateway=origin, error=type(refused).__name__)
             return None
-        if status >= 300:
-            log.warning("push gateway refuses", gateway=origin, status=status)
-            # What it finds wrong with this one it will find wrong again.
-            return {} if 400 <= status < 500 and status not in (408, 429) else None
-        try:
-            answer = msgspec.json.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return {}
-        return answer if isinstance(answer, dict) else {}
+        if answer.status >= 300:
+            log.warning("push gateway refuses", gateway=origin, status=answer.status)
+        return answer
 
     async def _end(self, push: Push) -> None:
         async with self._ctx.db.transaction() as tx:

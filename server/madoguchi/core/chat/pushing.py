@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from madoguchi.core.chat import push
+from madoguchi.core.chat import push, web_push
 from madoguchi.core.chat.ignoring import ignored_by, is_hidden
 from madoguchi.core.chat.room_cache import Room, Rooms, content_of
 from madoguchi.ids import UserID
@@ -70,8 +70,21 @@ async def look(db: Database, tx: Tx, after: int, upto: int) -> tuple[list[Due], 
             if push.verdict_of(actions).notify:
                 tweaks = _encode(_tweaks(actions)).decode()
                 found[user_id, event.room_id] = Due(user_id, event.room_id, event.event_id, event.pos, tweaks)
+            elif event.state_key != user_id and await _comes_in(tx, room, event):
+                # In their browser, where nothing is shown but that; a client of their own goes by its rules.
+                due = Due(user_id, event.room_id, event.event_id, event.pos, "{}", only_app=web_push.APP_ID)
+                found.setdefault((user_id, event.room_id), due)
     readers = [Due(user_id, "", None, end, "{}") for user_id in await pushes.list_readers(tx, after, end)]
     return [*found.values(), *readers], end
+
+
+async def _comes_in(tx: Tx, room: Room, event: Event) -> bool:
+    """Whether somebody comes into a case's room with this: who waits for that, and has left the page, wants to know."""
+    if room.kind != "case" or event.type != "m.room.member" or content_of(event).get("membership") != "join":
+        return False
+    before = event.replaces and await stored_events.get_event(tx, event.room_id, event.replaces)
+    # Who was in has only changed their name.
+    return not before or content_of(before).get("membership") != "join"
 
 
 def _concerns(room: Room, event: Event, user_id: UserID) -> bool:

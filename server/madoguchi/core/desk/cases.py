@@ -12,7 +12,7 @@ import msgspec
 
 from madoguchi import errors, ids
 from madoguchi.context import Context
-from madoguchi.core.chat import accounts, sessions
+from madoguchi.core.chat import accounts, sessions, web_push
 from madoguchi.core.chat.sessions import Started
 from madoguchi.core.desk import case_room, channels, guidance, teams
 from madoguchi.core.desk import settings as desk_settings
@@ -332,6 +332,7 @@ async def _close(ctx: Context, tx: Tx, case: Case, by: str, step: stored.Step) -
     at = ctx.clock.now()
     await stored.update_closed(tx, case.id, at, by)
     await stored.insert_step(tx, case.id, at, step, by)
+    await web_push.forget(tx, case.user_id)
     counsellors = [user_id for user_id, _ in await stored.list_counsellors(tx, case.id)]
     await tell(ctx, tx, case.id)
     await case_room.say_powers(ctx, tx, case.room_id, counsellors, closed=True)

@@ -12,15 +12,19 @@ _APPS = {"line": "LINE", "telegram": "Telegram"}
 
 
 class Reader(msgspec.Struct, frozen=True):
-    """Somebody who could be thought to read along. kind: counsellor, keeper, vault, server or app; reads: who can."""
+    """Somebody who could be thought to read along. kind: counsellor, keeper, vault, server, push or app; reads: whether
+    they can."""
 
     who: str
     kind: str
     reads: bool
 
 
-async def list_readers(tx: Tx) -> list[Reader]:
-    """Who reads and who does not. An app's company reads if a channel of it relays content, or still drains."""
+async def list_readers(tx: Tx, *, notices: bool) -> list[Reader]:
+    """Who reads and who does not. An app's company reads if a channel of it relays content, or still drains.
+
+    notices: whether people may have notices in their browser, which its maker's service brings.
+    """
     found = [
         Reader("あなたの相談を受ける相談員", "counsellor", True),
         Reader("記録係(引きつぎと保管のために、会話の鍵をあずかります)", "keeper", True),
@@ -28,6 +32,8 @@ async def list_readers(tx: Tx) -> list[Reader]:
     ]
     if await vault.get_vault(tx) is not None:
         found.insert(2, Reader("保管庫の鍵を分けて持つ人(決められた人数がそろったときだけ)", "vault", True))
+    if notices:
+        found.append(Reader("お知らせを運ぶブラウザーの会社(お知らせを入れたときだけ)", "push", False))
     apps: dict[str, bool] = {}
     for channel in await stored.list_channels(tx):
         if channel.kind not in channels.OWN and channel.mode != "closed":
