@@ -6,7 +6,8 @@ import { fetchList } from "./guidance/list";
 import { newStorageKey, openChat, removeStores, signIn, signOut, warmUp } from "./matrix";
 import App from "./screens/youth/App.svelte";
 import { hold } from "./screens/hold";
-import { Background } from "./screens/youth/background";
+import { Background } from "./screens/youth/background.svelte";
+import { Notices } from "./screens/youth/notices.svelte";
 import { Traces } from "./screens/youth/traces";
 import { Youth } from "./screens/youth/visit.svelte";
 
@@ -24,10 +25,12 @@ const traces = new Traces(allowed(() => sessionStorage), allowed(() => localStor
 const chosen = traces.language;
 speak(chosen !== null && chosen in NAMES ? (chosen as Language) : preferred(OFFERED, navigator.languages));
 
+const desk = new Desk();
 const background = new Background();
+background.awaitOffer();
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const youth = new Youth({
-  desk: new Desk(),
+  desk,
   traces,
   openChat,
   signIn,
@@ -39,6 +42,7 @@ const youth = new Youth({
   phrase: () => import("./screens/youth/phrase"),
   pause,
   background,
+  notices: new Notices(desk, background),
 });
 // A link from an app: what opens it stands behind the #, so that no server and no preview ever gets it by itself.
 const move = /^#move=([A-Za-z0-9_-]+)$/.exec(location.hash)?.[1] ?? null;
@@ -48,6 +52,13 @@ const target = document.getElementById("app");
 target?.replaceChildren();
 if (target) mount(App, { target, props: { youth, traces, languages: OFFERED, move } });
 performance.mark("usable");
+
+// A notice has done its part once the page is looked at.
+const seen = (): void => {
+  if (document.visibilityState === "visible") void background.quiet();
+};
+document.addEventListener("visibilitychange", seen);
+seen();
 
 // The encryption is large: it loads behind the first paint, while the start screen is read. Then what is kept for when
 // nothing can be reached.

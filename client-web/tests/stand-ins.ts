@@ -1,5 +1,6 @@
 // Stand-ins for what models get from outside. No test here needs a browser or a server.
 import { Desk, type DeskFacts, type MyCase, type Queue } from "../src/desk/api";
+import type { Notices } from "../src/screens/youth/notices.svelte";
 import type { Chat, Connection, Message, Picture, Room, Session } from "../src/matrix/chat";
 
 export const ROOM = "!room:desk";
@@ -99,7 +100,7 @@ export class FakeChat implements Chat {
 export const FACTS: DeskFacts = {
   name: "相談窓口", server_name: "desk", open: true, reason: null, next_opening: null, hours: { weekly: [] }, waiting: 0, staff_present: 1,
   estimate_minutes: null, guidance: [], holidays: { from: "2026-04-05", to: "2027-04-06", days: [] },
-  app_name: "", quick_exit_url: "https://example.org/", keeper_user_id: KEEPER, readers: [],
+  app_name: "", quick_exit_url: "https://example.org/", keeper_user_id: KEEPER, push_key: null, readers: [],
 };
 
 export const MINE: MyCase = {
@@ -134,6 +135,19 @@ export const SESSION: Session = { userId: ME, deviceId: "ONE", accessToken: "t1"
 
 /** Lets everything that is ready run. */
 export const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+
+/** A browser that tells nothing. */
+export function silent(): ConstructorParameters<typeof Notices>[1] {
+  return {
+    canTell: false,
+    mayTell: async () => false,
+    isTold: async () => false,
+    subscribe: async () => {
+      throw new TypeError("There is no worker.");
+    },
+    unsubscribe: async () => undefined,
+  };
+}
 
 /** Web Storage in memory. */
 export function memory(): Pick<Storage, "getItem" | "setItem" | "removeItem"> & { data: Map<string, string> } {

@@ -1,7 +1,10 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import { Notices } from "../src/screens/youth/notices.svelte";
 import { Traces } from "../src/screens/youth/traces";
 import { type Surroundings, Youth } from "../src/screens/youth/visit.svelte";
-import { FACTS, fakeDesk, FakeChat, KEEPER, ME, memory, MINE, once, ROOM, roomWith, SESSION, settled } from "./stand-ins";
+import {
+  FACTS, fakeDesk, FakeChat, KEEPER, ME, memory, MINE, once, ROOM, roomWith, SESSION, settled, silent,
+} from "./stand-ins";
 
 const OPENED = {
   case_id: "c1", room_id: ROOM, user_id: ME, device_id: "ONE", access_token: "t1", password: "secret",
@@ -32,7 +35,8 @@ beforeEach(() => {
     removeStores: vi.fn(async () => undefined),
     hold: vi.fn(async () => true),
     pause: () => new Promise(() => undefined),
-    background: { leave: vi.fn() },
+    background: { leave: vi.fn(), install: vi.fn(), installable: false },
+    notices: new Notices(fakeDesk({}), silent()),
     guidance: vi.fn(async () => null),
     phrase: async () => ({
       newPhrase: () => ["a", "b"],

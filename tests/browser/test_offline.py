@@ -25,7 +25,7 @@ _KEPT = """async () => {
             found[new URL(request.url).pathname] = await (await caches.match(request)).text();
     return found;
 }"""
-_TRACES = """async () => ({
+TRACES = """async () => ({
     session: Object.keys(sessionStorage), local: Object.keys(localStorage), cookies: document.cookie,
     stores: (await indexedDB.databases()).map(each => each.name), caches: await caches.keys(),
     workers: (await navigator.serviceWorker.getRegistrations()).length,
@@ -98,7 +98,7 @@ async def test_the_line_is_cut(house: House, browser: Browser) -> None:
         await mio.page.get_by_role("button", name="すぐに離れる").click()
         await mio.page.wait_for_url(lambda url: not url.startswith(wire.address))
         await mio.page.goto(wire.address + "/favicon.svg")
-        await becomes(mio.page, _TRACES, NOTHING)
+        await becomes(mio.page, TRACES, NOTHING)
         assert mio.errors == []
 
 
@@ -197,13 +197,13 @@ async def test_a_new_build_is_seen_at_once_and_takes_the_old_ones_place(
         await leaves_by_escape(mio, pages.address)
         kept = NOTHING | {"caches": ["page build-two"], "workers": 1}
         await mio.page.goto(pages.address + "guidance/")
-        await becomes(mio.page, _TRACES, kept)
+        await becomes(mio.page, TRACES, kept)
         # In a tab nothing stays at all.
         await mio.page.goto(pages.address)
         await leaves_by_escape(mio, pages.address)
         await pages.opens()
         await mio.page.goto(pages.address + "favicon.svg")
-        await becomes(mio.page, _TRACES, NOTHING)
+        await becomes(mio.page, TRACES, NOTHING)
         assert mio.errors == []
     finally:
         await pages.closes()

@@ -19,7 +19,7 @@ export interface Guidance {
 
 export interface Reader {
   who: string;
-  kind: "counsellor" | "keeper" | "server" | "app";
+  kind: "counsellor" | "keeper" | "vault" | "server" | "push" | "app";
   reads: boolean;
 }
 
@@ -46,6 +46,8 @@ export interface DeskFacts {
   app_name: string;
   quick_exit_url: string;
   keeper_user_id: string;
+  /** By which a browser subscribes to notices; null where the desk has none. */
+  push_key: string | null;
   readers: Reader[];
 }
 
@@ -418,6 +420,14 @@ export class Desk {
 
   wantNews(wanted: boolean): Promise<unknown> {
     return this.call("PUT", "/cases/mine/news", { body: { wanted } });
+  }
+
+  keepSubscription(subscription: object): Promise<unknown> {
+    return this.call("PUT", "/push_subscription", { body: subscription });
+  }
+
+  dropSubscription(): Promise<unknown> {
+    return this.call("DELETE", "/push_subscription");
   }
 
   comeBack(id: string, secret: string): Promise<OpenedCase> {

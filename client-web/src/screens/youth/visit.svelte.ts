@@ -3,7 +3,8 @@ import { Desk, DeskError, type DeskFacts, type MyCase, type MoveLink, type Opene
 import type { GuidanceList } from "../../guidance/list";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
 import { Conversation } from "../conversation/conversation.svelte";
-import type { Background } from "./background";
+import type { Background } from "./background.svelte";
+import type { Notices } from "./notices.svelte";
 import { STORE_PREFIX, type Traces, type Visit } from "./traces";
 
 export type Stage = "start" | "moving" | "returning" | "beginning" | "room" | "elsewhere" | "lost";
@@ -25,7 +26,8 @@ export interface Surroundings {
   /** Only one tab may use a device. Gives false while another one holds it (unless `steal`). */
   hold: (name: string, steal: boolean, lost: () => void) => Promise<boolean>;
   pause: (ms: number) => Promise<void>;
-  background: Pick<Background, "leave">;
+  background: Pick<Background, "leave" | "install" | "installable">;
+  notices: Notices;
   /** The guidance without the desk's API: as the server or this browser still has it. */
   guidance: () => Promise<GuidanceList | null>;
   /** The return phrase with its list of words: loaded when somebody asks for it. */
@@ -80,6 +82,14 @@ export class Youth {
     return this.visit?.moved ?? false;
   }
 
+  get notices(): Notices {
+    return this.around.notices;
+  }
+
+  get background(): Surroundings["background"] {
+    return this.around.background;
+  }
+
   get ownUserId(): string | null {
     return this.visit?.session.userId ?? null;
   }
@@ -89,10 +99,13 @@ export class Youth {
     const { traces } = this.around;
     this.visit = traces.visit;
     this.remembered = traces.remembered;
-    void this.look();
+    const looked = this.look();
     void this.around.removeStores(STORE_PREFIX, this.visit?.store ?? null);
-    if (token !== null) await this.lookAtMove({ token });
-    else if (this.visit) await this.goOn(false);
+    if (token !== null) return this.lookAtMove({ token });
+    if (this.visit) await this.goOn(false);
+    await looked;
+    // Only a desk that was reached can say that it has no notices.
+    if (this.facts) await this.notices.recall(this.facts.push_key, this.remembered && this.visit !== null);
   }
 
   /** Shows what a link or code leads to; nothing is spent by it. */
@@ -117,6 +130,7 @@ export class Youth {
     try {
       const opened = await this.around.desk.confirmMove(move.link, passphrase);
       this.around.traces.clear();
+      void this.notices.end();
       this.visit = { ...this.visitOf(opened), moved: true };
       this.around.traces.visit = this.visit;
       this.move = null;
@@ -210,6 +224,8 @@ export class Youth {
   /** Stays in this browser when the tab is closed, or does so no more. */
   remember(wanted: boolean): void {
     this.remembered = this.around.traces.remember(wanted);
+    // A notice would lead to a page that knows nobody.
+    if (!this.remembered && this.notices.on) void this.notices.stop();
   }
 
   /** The list of words and what is made of them, fetched when somebody needs it. */
@@ -415,6 +431,7 @@ export class Youth {
         await this.around.pause(Math.min(20_000, 1_000 * 2 ** failures));
       }
     }
+    if (this.closed) await this.notices.end();
   }
 
   // What was said before is fetched when the room has been entered, once.
@@ -461,6 +478,7 @@ export class Youth {
     this.surveyed = this.surveyFailed = false;
     this.remembered = false;
     this.withoutPast = false;
+    void this.notices.end();
     await chat?.forget().catch(() => undefined);
     void this.around.removeStores(STORE_PREFIX, null);
   }
