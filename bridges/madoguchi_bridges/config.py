@@ -27,6 +27,8 @@ class Settings(Protocol):
     @property
     def line_data_base(self) -> str: ...
     @property
+    def telegram_api_base(self) -> str: ...
+    @property
     def media_max_bytes(self) -> int: ...
     @property
     def app_link_days(self) -> int: ...
@@ -44,6 +46,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     address: tuple[str, int]  # where the apps' webhooks are listened for
     line_api_base: str
     line_data_base: str
+    telegram_api_base: str
     largest_file: int  # bytes, in both directions
     link_days: float  # how long the address of a file that a counsellor sends is good
     files_url: str  # where the apps' phones reach our listener, without the path
@@ -67,6 +70,7 @@ def read(settings: Settings) -> Config:
         address=settings.bridges_address,
         line_api_base=settings.line_api_base,
         line_data_base=settings.line_data_base,
+        telegram_api_base=settings.telegram_api_base,
         largest_file=settings.media_max_bytes,
         link_days=settings.app_link_days,
         # Behind a proxy the same address as the pages; else the listener's own.

@@ -228,7 +228,10 @@ class Outbox:
         limits = channel.network.limits
         texts = [*parcel.texts, *split(letter.text, limits.text_units)]
         size = limits.texts_per_request
-        requests = [tuple(texts[first : first + size]) for first in range(0, max(len(texts), 1), size)]
+        requests = [tuple(texts[first : first + size]) for first in range(0, len(texts), size)]
+        if letter.attachment is not None and uploads(channel.network, letter.attachment):
+            # By itself, so that its words can be sent again without it.
+            requests.insert(0, ())
         quotes = next((ref for ref in await self._refs(letter.answers) if ref.quote), None)
         for number in range(item.requests_done, len(requests)):
             key = self.retry_key(item.event_key, number)

@@ -27,6 +27,8 @@ from madoguchi.vault import ceremony
 KEEPER = "keeper"
 KEEPER_NAME = "記録係"
 BRIDGES = "bridges"
+# The apps that our own bridges know; their people are called after them.
+BRIDGED = ("line", "telegram")
 BRIDGES_ID = "madoguchi-bridges"
 DEMO = (("ken", "健"), ("sato", "佐藤"))
 # Two demo counsellors on one machine try out several conversations at once.
@@ -66,21 +68,27 @@ def make_keys(settings: Settings) -> None:
         (keys / "bridges.pub").unlink(missing_ok=True)
     private = PrivateKey(base64.b64decode((keys / "bridges.key").read_bytes()))
     _make(keys / "bridges.pub", _base64(bytes(private.public_key)))
-    _make(keys / "registration-bridges.yaml", _registration().encode())
+    registration = keys / "registration-bridges.yaml"
+    _make(registration, _registration(secrets.token_urlsafe(32), secrets.token_urlsafe(32)).encode())
+    known = yaml.safe_load(registration.read_text())
+    if {f"@{app}_.*" for app in BRIDGED} - {each["regex"] for each in known["namespaces"]["users"]}:
+        # Of an older version, that knew fewer apps.
+        write_private(registration, _registration(known["as_token"], known["hs_token"]).encode())
 
 
-def _registration() -> str:
+def _registration(as_token: str, hs_token: str) -> str:
     """The application service registration of our own bridges (Application Service API, "Registration")."""
+    users = [{"exclusive": True, "regex": f"@{app}_.*"} for app in BRIDGED]
     return yaml.safe_dump(
         {
             "id": BRIDGES_ID,
             # Null: the bridges read what concerns them by /sync as each ghost, nothing is pushed to them.
             "url": None,
-            "as_token": secrets.token_urlsafe(32),
-            "hs_token": secrets.token_urlsafe(32),
+            "as_token": as_token,
+            "hs_token": hs_token,
             "sender_localpart": BRIDGES,
             "rate_limited": False,
-            "namespaces": {"users": [{"exclusive": True, "regex": "@line_.*"}], "aliases": [], "rooms": []},
+            "namespaces": {"users": users, "aliases": [], "rooms": []},
         },
         sort_keys=False,
     )

@@ -6,6 +6,8 @@ standard input, one a line in the order --secret, --token; else they come from t
 
 import base64
 import os
+import re
+import secrets
 import sys
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from madoguchi.storage.channels import Channel, Mode
 from madoguchi.storage.db import Tx
 from madoguchi.up import runfile
 
+_TITLES = {"line": "LINE", "telegram": "Telegram"}
 _MODES = ["contact_point", "relay", "draining", "notice_only", "closed", "emergency"]
 
 
@@ -34,12 +37,17 @@ def channel() -> None:
 
 
 @channel.command()
-@click.argument("kind", type=click.Choice(["line"]))
+@click.argument("kind", type=click.Choice(sorted(_TITLES)))
 @click.option("--id", "channel_id", help="Name of the channel in addresses (otherwise KIND, KIND-2, …).")
-@click.option("--name", default="LINE", show_default=True, help="What the staff call this channel.")
+@click.option("--name", help="What the staff call this channel (otherwise the app's name).")
 @click.option("--secret", help="LINE's channel secret: `-` reads it from standard input. [LINE_CHANNEL_SECRET]")
-@click.option("--token", help="LINE's channel access token: `-` likewise. [LINE_CHANNEL_ACCESS_TOKEN]")
+@click.option(
+    "--token",
+    help="LINE's channel access token, or the Telegram bot's token: `-` likewise. "
+    "[LINE_CHANNEL_ACCESS_TOKEN, TELEGRAM_BOT_TOKEN]",
+)
 @click.option("--line-channel-id", help="With it instead of a token, short-lived tokens are taken out as needed.")
+@click.option("--poll", is_flag=True, help="Telegram is asked for news instead of calling us: needs no public address.")
 @click.option("--mode", type=click.Choice(["contact_point", "relay"]), default="contact_point", show_default=True)
 @click.option("--reason", help="Why this mode. A relay lets the app's company read what is said, and needs one.")
 @with_settings
@@ -47,29 +55,33 @@ def add(
     settings: Settings,
     kind: str,
     channel_id: str | None,
-    name: str,
+    name: str | None,
     secret: str | None,
     token: str | None,
     line_channel_id: str | None,
+    poll: bool,
     mode: Mode,
     reason: str | None,
 ) -> None:
     """Connect a messaging app."""
     if mode == "relay" and not (reason or "").strip():
         raise click.UsageError("--mode relay needs --reason: the app's company can then read what is said.")
-    secrets = {"channel_secret": _secret("secret", secret, "LINE_CHANNEL_SECRET", "Channel secret")}
-    if line_channel_id:
-        secrets["channel_id"] = line_channel_id
-    if token or not line_channel_id:
-        secrets["access_token"] = _secret("token", token, "LINE_CHANNEL_ACCESS_TOKEN", "Channel access token")
-    sealed = _sealed(settings, secrets)
+    # Telegram calls nothing but https.
+    polls = poll or not settings.public_url.startswith("https://")
+    sealed = _sealed(settings, _secrets(kind, secret, token, line_channel_id, polls))
 
     async def act(ctx: Context, tx: Tx) -> Channel:
         wanted = channel_id or await rules.free_id(tx, kind)
-        return await rules.add(ctx, tx, wanted, kind, name, mode, reason, by=operator(), sealed_secrets=sealed)
+        return await rules.add(
+            ctx, tx, wanted, kind, name or _TITLES[kind], mode, reason, by=operator(), sealed_secrets=sealed
+        )
 
     added = in_transaction(settings, act)
     click.echo(f"channel {added.id}: {added.kind}, {added.mode}, {added.name}")
+    if kind == "telegram":
+        how = "is asked for news" if polls else "is told where to call"
+        click.echo(f"Nothing more to do: Telegram {how} within a few seconds; `madoguchi doctor` tells.", err=True)
+        return
     click.echo(f"webhook: {webhook_url(settings, added)}")
     click.echo(
         "Next, in the LINE Developers console: enter this address as the webhook URL (it must be reachable by https),\n"
@@ -99,8 +111,14 @@ def list_channels(settings: Settings, changes: bool) -> None:
 @click.argument("channel_id")
 @click.option("--mode", type=click.Choice(["open", *_MODES]))
 @click.option("--reason", help="Why; kept with the change.")
-@click.option("--secret", help="A new channel secret: `-` reads it from standard input.")
-@click.option("--token", help="A new channel access token, given along with --secret.")
+@click.option("--secret", help="A new channel secret (LINE): `-` reads it from standard input.")
+@click.option("--token", help="A new access token, with LINE given along with --secret.")
+@click.option("--poll", is_flag=True, help="With --token: Telegram is asked for news instead of calling us.")
+@click.option(
+    "--quota-reserve",
+    type=click.IntRange(min=0),
+    help="How many of the month's messages are kept for danger and moves (otherwise a tenth).",
+)
 @click.option("--sign", is_flag=True, help="Close it although somebody would be left; takes two people.")
 @with_settings
 def set_channel(
@@ -111,20 +129,25 @@ def set_channel(
     secret: str | None,
     token: str | None,
     sign: bool,
+    poll: bool,
+    quota_reserve: int | None,
 ) -> None:
-    """Switch a channel's mode, or renew its secrets. Every change is kept with who, when and why."""
-    if mode is None and secret is None:
-        raise click.UsageError("Say --mode (with --reason), or --secret and --token.")
+    """Switch a channel's mode, renew its secrets, or set its reserve. Every change is kept with who, when and why."""
+    renews = secret is not None or token is not None
+    if mode is None and not renews and quota_reserve is None:
+        raise click.UsageError("Say --mode (with --reason), --secret and --token, or --quota-reserve.")
     if mode is not None and not (reason or "").strip():
         raise click.UsageError("A change of mode needs --reason.")
     sealed = None
-    if secret is not None:
-        secrets = {"channel_secret": _secret("secret", secret, "LINE_CHANNEL_SECRET", "Channel secret")}
-        secrets["access_token"] = _secret("token", token, "LINE_CHANNEL_ACCESS_TOKEN", "Channel access token")
-        sealed = _sealed(settings, secrets)
+    if renews:
+        kind = in_transaction(settings, lambda ctx, tx: _kind_of(tx, channel_id))
+        polls = poll or not settings.public_url.startswith("https://")
+        sealed = _sealed(settings, _secrets(kind, secret, token, None, polls))
 
     async def act(ctx: Context, tx: Tx) -> Channel | None:
         found = await rules.renew_secrets(ctx, tx, channel_id, sealed, by=operator()) if sealed else None
+        if quota_reserve is not None:
+            found = await rules.set_reserve(ctx, tx, channel_id, quota_reserve, by=operator())
         if mode is None:
             return found
         try:
@@ -140,7 +163,9 @@ def set_channel(
     if changed is None:
         click.echo(f"channel {channel_id}: signed; it closes when an administrator signs as well, within an hour.")
         return
-    click.echo(f"channel {changed.id}: {changed.mode}" + (", secrets renewed" if sealed else ""))
+    more = ", secrets renewed" if sealed else ""
+    more += f", {quota_reserve} kept back" if quota_reserve is not None else ""
+    click.echo(f"channel {changed.id}: {changed.mode}{more}")
 
 
 @channel.command()
@@ -163,6 +188,30 @@ def people(settings: Settings, channel_id: str) -> None:
         click.echo(
             f"planned: {found.planned.mode} at {found.planned.at:%F %H:%M} {found.planned.refused or ''}".rstrip()
         )
+
+
+async def _kind_of(tx: Tx, channel_id: str) -> str:
+    found = await stored.get_channel(tx, channel_id)
+    if found is None or found.kind not in _TITLES:
+        raise click.ClickException(f"There is no channel {channel_id} to an app.")
+    return found.kind
+
+
+def _secrets(
+    kind: str, secret: str | None, token: str | None, line_channel_id: str | None, polls: bool
+) -> dict[str, str]:
+    """What the bridges need to open an account of an app."""
+    if kind == "telegram":
+        found = {"bot_token": _secret("token", token, "TELEGRAM_BOT_TOKEN", "Bot token")}
+        if not re.fullmatch(r"\d+:[A-Za-z0-9_-]{20,}", found["bot_token"]):
+            raise click.ClickException("That is no token of a bot: @BotFather gives them as 123456:ABC…")
+        return found if polls else found | {"webhook_secret": secrets.token_hex(32)}
+    found = {"channel_secret": _secret("secret", secret, "LINE_CHANNEL_SECRET", "Channel secret")}
+    if line_channel_id:
+        found["channel_id"] = line_channel_id
+    if token or not line_channel_id:
+        found["access_token"] = _secret("token", token, "LINE_CHANNEL_ACCESS_TOKEN", "Channel access token")
+    return found
 
 
 def webhook_url(settings: Settings, found: Channel) -> str:

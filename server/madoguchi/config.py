@@ -95,6 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     line_api_base: Annotated[str, Meta(description="LINE's Messaging API.")] = "https://api.line.me"
     line_data_base: Annotated[str, Meta(description="LINE's content API.")] = "https://api-data.line.me"
+    telegram_api_base: Annotated[str, Meta(description="Telegram's Bot API.")] = "https://api.telegram.org"
     app_link_days: Annotated[
         int, Meta(ge=1, le=90, description="How many days a file sent to an app can be opened by its link.")
     ] = 7
@@ -435,6 +436,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "public_url": _check_base_url,
     "line_api_base": _check_base_url,
     "line_data_base": _check_base_url,
+    "telegram_api_base": _check_base_url,
     "quick_exit_url": _check_http_url,
     "app_name": _check_one_line,
     "app_icon": _check_icon,

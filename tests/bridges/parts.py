@@ -17,7 +17,7 @@ from madoguchi_bridges import attachments, store
 from madoguchi_bridges import bridge as bridge_module
 from madoguchi_bridges.attachments import Attachment
 from madoguchi_bridges.bridge import Bridge
-from madoguchi_bridges.channels import Channels
+from madoguchi_bridges.channels import Channel, Channels
 from madoguchi_bridges.config import Config
 from madoguchi_bridges.desk import Refused, Ticket
 from madoguchi_bridges.files_out import FilesOut
@@ -25,11 +25,13 @@ from madoguchi_bridges.files_web import routes
 from madoguchi_bridges.ghosts import CaseOver
 from madoguchi_bridges.intake import Intake, ReplyTokens
 from madoguchi_bridges.moves import Moves
+from madoguchi_bridges.network import Prepared
 from madoguchi_bridges.outbox import OFFER, Letter, Outbox
 from madoguchi_bridges.pace import Meter
 from madoguchi_bridges.seals import Seals
-from madoguchi_bridges.web import Health, app
+from madoguchi_bridges.web import PATH, Health, app
 from tests.standins.line import LineStandin
+from tests.standins.telegram import TelegramStandin
 
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 CHANNEL = "line-1"
@@ -182,11 +184,35 @@ class Bench:
     moves: Moves
     told: list[tuple[str, str]] = field(default_factory=list)
     listens_at: str = ""
+    telegram: TelegramStandin = field(default_factory=TelegramStandin)
     meter: Meter = None  # type: ignore[assignment]
 
     async def sets(self, mode: str, reason: str | None = "a reason") -> None:
         await self.pool.execute("UPDATE channels SET mode = $1, reason = $2 WHERE kind = 'line'", mode, reason)
         await self.channels.read()
+
+    async def opens_telegram(self, *, polls: bool = False, mode: str = "relay") -> Channel:
+        """A Telegram channel beside the one to LINE."""
+        secrets = {"bot_token": self.telegram.token} | ({} if polls else {"webhook_secret": "a secret"})
+        await self._insert_channel("telegram-1", "telegram", mode, secrets)
+        await self.channels.read()
+        channel = self.channels.get("telegram-1")
+        assert channel is not None and isinstance(channel.network, Prepared)
+        if not polls:
+            await channel.network.prepare(self.listens_at + PATH.format(kind="telegram", channel_id="telegram-1"))
+        return channel
+
+    async def _insert_channel(self, channel_id: str, kind: str, mode: str, secrets: Json) -> None:
+        await self.pool.execute(
+            """
+            INSERT INTO channels (id, kind, name, mode, reason, settings, sealed_secrets, added_at, added_by)
+            VALUES ($1, $2, $2, $3, 'a reason', '{}', $4, now(), 'test')
+            """,
+            channel_id,
+            kind,
+            mode,
+            base64.b64encode(self.seals.seal(msgspec.json.encode(secrets))).decode(),
+        )
 
     async def works(self) -> None:
         """Works off all that can be worked off now, as if every rest were over."""
@@ -255,19 +281,12 @@ async def a_bench(database_url: str, key: bytes, tmp_path: Path, mode: str = "re
     line = LineStandin()
     await line.start()
     seals = Seals(key)
-    secrets = {"channel_secret": line.channel_secret, "access_token": line.access_token}
-    await pool.execute(
-        """
-        INSERT INTO channels (id, kind, name, mode, reason, settings, sealed_secrets, added_at, added_by)
-        VALUES ($1, 'line', 'LINE', $2, 'a reason', '{}', $3, now(), 'test')
-        """,
-        CHANNEL,
-        mode,
-        base64.b64encode(seals.seal(msgspec.json.encode(secrets))).decode(),
-    )
+    telegram = TelegramStandin()
+    await telegram.start()
     config = Config(
         server_name="desk.test", server_url="http://127.0.0.1:1", public_url="https://desk.test", database_url="",
-        address=("127.0.0.1", 0), line_api_base=line.base_url, line_data_base=line.base_url, key_file=tmp_path,
+        address=("127.0.0.1", 0), line_api_base=line.base_url, line_data_base=line.base_url,
+        telegram_api_base=telegram.base_url, key_file=tmp_path,
         store=tmp_path, as_token="t", keeper="@keeper:desk.test", largest_file=100_000, link_days=7,
         files_url="https://desk.test",
     )  # fmt: skip
@@ -293,7 +312,9 @@ async def a_bench(database_url: str, key: bytes, tmp_path: Path, mode: str = "re
     runner = web.AppRunner(listener, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    bench.meter = meter
+    bench.meter, bench.telegram = meter, telegram
+    secrets = {"channel_secret": line.channel_secret, "access_token": line.access_token}
+    await bench._insert_channel(CHANNEL, "line", mode, secrets)
     bench.listens_at = f"http://127.0.0.1:{runner.addresses[0][1]}"
     line.connect(bench.listens_at, CHANNEL)
     try:
@@ -304,3 +325,4 @@ async def a_bench(database_url: str, key: bytes, tmp_path: Path, mode: str = "re
         await channels.close()
         await pool.close()
         await line.stop()
+        await telegram.stop()

@@ -5,7 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
+from madoguchi import bootstrap
+from madoguchi.config import Settings
 from madoguchi.core.chat import registrations
 from madoguchi.core.chat.registrations import AppService, RegistrationError
 from tests.house import MADOGUCHI
@@ -118,3 +121,16 @@ def test_no_process_starts_with_a_bad_registration(tmp_path: Path) -> None:
     told = subprocess.run(command, capture_output=True, text=True, env=os.environ | env, check=False)
     assert (told.returncode, told.stdout) == (1, "")
     assert told.stderr == f"Error: {bad}: Expected `str`, got `int` - at `$.id`.\n"
+
+
+def test_our_own_registration_learns_the_apps_of_a_newer_version_and_keeps_its_tokens(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, server_name="desk.test")
+    bootstrap.make_keys(settings)
+    path = settings.keys / "registration-bridges.yaml"
+    now = yaml.safe_load(path.read_text())
+    assert [user["regex"] for user in now["namespaces"]["users"]] == ["@line_.*", "@telegram_.*"]
+    older = now | {"namespaces": {"users": [{"exclusive": True, "regex": "@line_.*"}], "aliases": [], "rooms": []}}
+    path.write_text(yaml.safe_dump(older))
+    bootstrap.make_keys(settings)
+    assert yaml.safe_load(path.read_text()) == now
+    assert path.stat().st_mode & 0o077 == 0

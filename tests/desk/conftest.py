@@ -101,7 +101,7 @@ async def desk(desk_workers: Workers) -> AsyncIterator[Desk]:
     for statement in (
         "UPDATE cases SET state = 'closed', accepted_at = NULL WHERE state <> 'purged'",
         "UPDATE staff SET last_seen_at = NULL",
-        "UPDATE channels SET mode = 'closed' WHERE kind = 'line'",
+        "UPDATE channels SET mode = 'closed' WHERE kind NOT IN ('web', 'matrix')",
     ):
         desk.workers.postgres.psql(statement, "madoguchi")
     try:

@@ -47,6 +47,37 @@ async def test_a_channel_is_connected_and_its_secrets_are_sealed(desk: Desk) -> 
     assert "geheim" not in everything and "geheim" not in told
 
 
+async def test_a_telegram_bot_is_connected_by_its_token_alone(desk: Desk) -> None:
+    channel_id, token = f"telegram-{secrets.token_hex(3)}", "123456:" + "A" * 35
+    words = ["channel", "add", "telegram", "--id", channel_id, "--token", "-"]
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        await desk.run(*words, input_="no token\n")
+    assert "@BotFather" in failed.value.stderr and "no token\n" not in failed.value.stderr
+    told = await desk.run(*words, input_=token + "\n")
+    assert told.strip() == f"channel {channel_id}: telegram, contact_point, Telegram"
+    key = PrivateKey(base64.b64decode((desk.workers.directory / "data/keys/bridges.key").read_bytes()))
+
+    def opened() -> Json:
+        column = f"SELECT sealed_secrets FROM channels WHERE id = '{channel_id}'"
+        sealed = desk.workers.postgres.psql(column, "madoguchi")
+        found: Json = json.loads(SealedBox(key).decrypt(base64.b64decode(sealed)))
+        return found
+
+    # Without a public https address Telegram could not call: it is asked.
+    assert opened() == {"bot_token": token}
+    other = "654321:" + "B" * 35
+    await desk.run("channel", "set", channel_id, "--token", "-", input_=other + "\n")
+    assert opened() == {"bot_token": other}
+    assert "40 kept back" in await desk.run("channel", "set", channel_id, "--quota-reserve", "40")
+    settings = f"SELECT settings FROM channels WHERE id = '{channel_id}'"
+    assert json.loads(desk.workers.postgres.psql(settings, "madoguchi")) == {"quota_reserve": 40}
+    entries = (await (await desk.administrator()).get(DESK + "/audit", limit=1))["entries"]
+    assert (entries[0]["act"], entries[0]["subject"]) == ("channel.reserve_set", channel_id)
+    for wrong in (("nosuch", "--token", "-"), ("web", "--token", "-"), ("web", "--quota-reserve", "4")):
+        with pytest.raises(subprocess.CalledProcessError):
+            await desk.run("channel", "set", *wrong, input_=token + "\n")
+
+
 async def test_a_relay_needs_a_reason(desk: Desk) -> None:
     words = ("channel", "add", "line", "--name", "x", "--secret", "-", "--token", "-", "--mode", "relay")
     for more in ((), ("--reason", "  ")):

@@ -21,12 +21,15 @@ class Setting:
     port: int
     secret: str
     token: str
+    telegram_port: int
 
-    def channel(self, *words: str) -> str:
+    def channel(self, *words: str, **environment: str) -> str:
         """`madoguchi channel …` on the running house, as its operator would."""
-        environment = os.environ | {"LINE_CHANNEL_SECRET": self.secret, "LINE_CHANNEL_ACCESS_TOKEN": self.token}
+        line = {"LINE_CHANNEL_SECRET": self.secret, "LINE_CHANNEL_ACCESS_TOKEN": self.token}
         command = [MADOGUCHI, "channel", *words, "--data", str(self.house.data)]
-        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(
+            command, env=os.environ | line | environment, check=True, capture_output=True, text=True
+        ).stdout
 
 
 @pytest.fixture(scope="session")
@@ -35,9 +38,15 @@ def setting() -> Iterator[Setting]:
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="mado-", dir=os.environ.get("MADOGUCHI_TEST_TMP", "/tmp")) as directory:
         away = f"http://127.0.0.1:{port}"
-        house = House(Path(directory) / "data", env={"MADOGUCHI_LINE_API_BASE": away, "MADOGUCHI_LINE_DATA_BASE": away})
+        elsewhere = free_port()
+        env = {
+            "MADOGUCHI_LINE_API_BASE": away,
+            "MADOGUCHI_LINE_DATA_BASE": away,
+            "MADOGUCHI_TELEGRAM_API_BASE": f"http://127.0.0.1:{elsewhere}",
+        }
+        house = House(Path(directory) / "data", env=env)
         house.opens()
-        setting = Setting(house, port, secrets.token_hex(16), secrets.token_urlsafe(24))
+        setting = Setting(house, port, secrets.token_hex(16), secrets.token_urlsafe(24), elsewhere)
         try:
             setting.channel("add", "line", "--mode", "relay", "--reason", "exercise of the tests")
             setting.channel("add", "line", "--id", "line-notices")

@@ -112,6 +112,16 @@ async def update_mode(tx: Tx, channel_id: str, mode: Mode, reason: str | None) -
     await tx.execute("UPDATE channels SET mode = $2, reason = $3 WHERE id = $1", channel_id, mode, reason)
 
 
+async def update_setting(tx: Tx, channel_id: str, name: str, value: int) -> None:
+    """Sets one of a channel's settings; nothing secret belongs there."""
+    await tx.execute(
+        "UPDATE channels SET settings = settings || jsonb_build_object($2::text, $3::bigint) WHERE id = $1",
+        channel_id,
+        name,
+        value,
+    )
+
+
 async def update_secrets(tx: Tx, channel_id: str, sealed_secrets: str) -> None:
     """Replaces the sealed secrets of a channel."""
     await tx.execute("UPDATE channels SET sealed_secrets = $2 WHERE id = $1", channel_id, sealed_secrets)

@@ -134,7 +134,12 @@ TABLES: dict[str, dict[str, tuple[str, str]]] = {
         "unknown": _UNKNOWN,
     },
     "person": {"self": ("本人", "Young person"), "about_child": ("保護者など", "Adult"), "unknown": _UNKNOWN},
-    "channel": {"web": ("ウェブ", "Web"), "matrix": ("Matrix", "Matrix"), "line": ("LINE", "LINE")},
+    "channel": {
+        "web": ("ウェブ", "Web"),
+        "matrix": ("Matrix", "Matrix"),
+        "line": ("LINE", "LINE"),
+        "telegram": ("Telegram", "Telegram"),
+    },
     "weekday": {
         "1": ("月曜日", "Monday"),
         "2": ("火曜日", "Tuesday"),

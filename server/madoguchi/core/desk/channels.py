@@ -114,6 +114,18 @@ async def renew_secrets(ctx: Context, tx: Tx, channel_id: str, sealed_secrets: s
     return await _existing(tx, channel_id)
 
 
+async def set_reserve(ctx: Context, tx: Tx, channel_id: str, reserve: int, *, by: str) -> Channel:
+    """Sets how many of the month's messages to an app are kept for danger and moves. Raises NotFound, Invalid."""
+    channel = await stored.get_channel_to_change(tx, channel_id)
+    if channel is None:
+        raise errors.NotFound("There is no such channel.")
+    if channel.kind in OWN:
+        raise errors.Invalid("The desk's own channels have no quota.")
+    await stored.update_setting(tx, channel_id, "quota_reserve", reserve)
+    await audit.append(tx, ctx.clock.now(), by, "channel.reserve_set", channel_id, reserve=reserve)
+    return await _existing(tx, channel_id)
+
+
 def _checked(kind: str, mode: Mode, reason: str | None) -> str | None:
     reason = (reason or "").strip() or None
     if reason is not None and len(reason) > 1000:
