@@ -2,11 +2,13 @@ import { mount } from "svelte";
 import "./ui/base.css";
 import { Desk } from "./desk/api";
 import { rememberedLanguage } from "./screens/remembered";
+import { t } from "./i18n/staff";
 import { openChat, removeStores, signIn, signOut, warmUp } from "./matrix";
 import App from "./screens/counsellor/App.svelte";
 import { Console, type KeptStaff } from "./screens/counsellor/console.svelte";
 import { OWN_REPLIES } from "./screens/counsellor/ownreplies.svelte";
 import { keyOfPassword } from "./screens/counsellor/sealed";
+import { chime, wakeWithNextPress } from "./screens/counsellor/chime";
 import { hold } from "./screens/hold";
 
 const KEPT = "madoguchi.staff";
@@ -20,6 +22,24 @@ const desk = new Console({
     load: (name) => localStorage.getItem(`${KEPT}.${name}`),
     save: (name, text) => (text === null ? localStorage.removeItem(`${KEPT}.${name}`) : localStorage.setItem(`${KEPT}.${name}`, text)),
   },
+  notices: {
+    permission: () => ("Notification" in window ? Notification.permission : "unsupported"),
+    ask: async () => ("Notification" in window ? Notification.requestPermission() : "unsupported"),
+    show: (news) => {
+      try {
+        // One at a time of each kind, and nothing in it that a passer-by may not read.
+        const shown = new Notification(t(`notices.${news}`), { tag: `madoguchi-${news}`, silent: true, icon: "/favicon.svg" });
+        shown.onclick = () => {
+          window.focus();
+          shown.close();
+        };
+      } catch {
+        // Some phones leave notifications to service workers; the page's title and the sound remain.
+      }
+    },
+    chime,
+    watched: () => document.visibilityState === "visible" && document.hasFocus(),
+  },
   openChat,
   signIn,
   signOut,
@@ -30,4 +50,5 @@ const desk = new Console({
 });
 const target = document.getElementById("app");
 if (target) mount(App, { target, props: { desk } });
+wakeWithNextPress();
 void warmUp();

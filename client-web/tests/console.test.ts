@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import type { OwnCase } from "../src/desk/api";
+import type { OwnCase, Queue } from "../src/desk/api";
 import { Conversation } from "../src/screens/conversation/conversation.svelte";
 import { Console, endOf, type ConsoleSurroundings, type KeptStaff } from "../src/screens/counsellor/console.svelte";
 import { FACTS, fakeDesk, FakeChat, KEEPER, memory, once, QUEUE, ROOM, roomWith, said, SESSION, settled } from "./stand-ins";
@@ -16,10 +16,15 @@ let kept: KeptStaff | null;
 let chat: FakeChat;
 let around: ConsoleSurroundings;
 let shelf: ReturnType<typeof memory>;
+let shown: string[];
+let chimes: number;
+let watched: boolean;
+let clock: number;
 
 beforeEach(() => {
   kept = null;
   shelf = memory();
+  [shown, chimes, watched, clock] = [[], 0, false, 0];
   chat = new FakeChat();
   around = {
     desk: fakeDesk({ "GET /me": { body: ME_HERE }, "GET /desk": { body: FACTS }, "GET /queue": once(QUEUE) }),
@@ -28,6 +33,10 @@ beforeEach(() => {
     local: {
       load: (name) => shelf.getItem(name),
       save: (name, text) => (text === null ? shelf.removeItem(name) : shelf.setItem(name, text)),
+    },
+    notices: {
+      permission: () => "granted", ask: async () => "granted", watched: () => watched,
+      show: (news) => void shown.push(news), chime: () => void (chimes += 1), clock: () => clock,
     },
     openChat: async () => chat,
     signIn: vi.fn(async () => SESSION),
@@ -146,6 +155,96 @@ describe("the queue", () => {
   });
 });
 
+describe("notices", () => {
+  const waiting = (case_id: string): Queue["waiting"][number] => ({
+    case_id, channel: "web", mode: "open", waiting_since: 0, place: 1, repeat: false, locked: true, risk: "none",
+  });
+  const queues = (...given: Partial<Queue>[]): Parameters<typeof fakeDesk>[0] => ({
+    "GET /queue": once(...given.map((each, index) => ({ ...QUEUE, pos: index + 1, ...each }))),
+    "POST /cases/c1/close": { body: {} }, "POST /cases/c1/accept": { body: { case_id: "c1", room_id: ROOM } },
+  });
+
+  test("are off until chosen, and the choice stays in this browser, over sign-outs too", async () => {
+    const desk = await signedIn(queues({}, { waiting: [waiting("c2")] }));
+    await desk.close("c1");
+    expect([shown, chimes]).toEqual([[], 0]);
+    await desk.notices.setNotify(true);
+    desk.notices.setSound(true);
+    await desk.signOut();
+    const later = new Console(around);
+    expect([later.notices.notify, later.notices.sound]).toEqual([true, true]);
+  });
+
+  test("tell of who waits anew, or was handed over, and not of what was there or was asked for", async () => {
+    const own = { ...OWN, case_id: "c3", room_id: "!c3:desk" };
+    const desk = await signedIn(queues(
+      { waiting: [waiting("c1")] }, { waiting: [waiting("c1"), waiting("c2")] }, { waiting: [waiting("c2")], mine: [OWN] },
+      { mine: [OWN, own] }, { waiting: [waiting("c1")], mine: [own] },
+    ));
+    await desk.notices.setNotify(true);
+    await desk.close("c1");
+    expect(shown).toEqual(["case"]);
+    await desk.accept("c1");
+    expect(shown).toEqual(["case"]);
+    await desk.close("c1");
+    expect(shown).toEqual(["case", "case"]);
+    // Given back by oneself.
+    await desk.close("c1");
+    expect(shown).toEqual(["case", "case"]);
+  });
+
+  test("tell of no case on a break", async () => {
+    const desk = await signedIn({ "GET /me": { body: { ...ME_HERE, away: true } }, ...queues({}, { waiting: [waiting("c2")] }) });
+    await desk.notices.setNotify(true);
+    await desk.close("c1");
+    expect(shown).toEqual([]);
+  });
+
+  test("tell of a reply that nobody looks at, once, and not of the history", async () => {
+    const desk = await signedIn(queues({ mine: [OWN] }));
+    await desk.notices.setNotify(true);
+    desk.notices.setSound(true);
+    const before = chimes;
+    const [asked, answered] = [said("前から", OWN.user_id), said("はい", "@ken:desk")];
+    chat.shows(roomWith([asked]));
+    await settled();
+    chat.shows(roomWith([asked, answered]));
+    expect([shown, chimes - before]).toEqual([[], 0]);
+    const news = said("新しく", OWN.user_id);
+    chat.shows(roomWith([asked, answered, news]));
+    chat.shows(roomWith([asked, answered, news], { typing: [OWN.user_id] }));
+    expect([shown, chimes - before]).toEqual([["reply"], 1]);
+    // Taken back: what stood before it is no news.
+    chat.shows(roomWith([asked, answered, { ...news, kind: "removed" }]));
+    expect(shown).toEqual(["reply"]);
+
+    // Before somebody's eyes in an open column: nothing. In another column's place: the sound, and not too often.
+    watched = true;
+    desk.open(ROOM);
+    chat.shows(roomWith([asked, answered, news, said("見ている", OWN.user_id)]));
+    expect([shown, chimes - before]).toEqual([["reply"], 1]);
+    desk.put(ROOM);
+    clock += 1_000;
+    chat.shows(roomWith([asked, said("一つ", OWN.user_id)]));
+    expect(chimes - before).toBe(1);
+    clock += 5_000;
+    chat.shows(roomWith([asked, said("二つ", OWN.user_id)]));
+    expect([shown, chimes - before]).toEqual([["reply"], 2]);
+  });
+
+  test("that the browser refuses are not promised", async () => {
+    around.notices.permission = () => "default";
+    around.notices.ask = async () => "denied";
+    const desk = new Console(around);
+    await desk.notices.setNotify(true);
+    expect([desk.notices.notify, desk.notices.permission]).toEqual([false, "denied"]);
+    shelf.setItem("notices", JSON.stringify({ notify: true, sound: "yes" }));
+    expect([new Console(around).notices.notify, new Console(around).notices.sound]).toEqual([false, false]);
+    shelf.setItem("notices", "broken");
+    expect(new Console(around).notices.sound).toBe(false);
+  });
+});
+
 describe("the desk's risk words", () => {
   const WORD = { level: "high", language: "ja", text: "消えたい" } as const;
   const answers = (): Parameters<typeof fakeDesk>[0] => ({
@@ -172,7 +271,7 @@ describe("the desk's risk words", () => {
     expect(wordsIn(reloaded)).toEqual([]);
     await reloaded.signOut();
     await settled();
-    expect(shelf.data.size).toBe(0);
+    expect(shelf.getItem("hints")).toBeNull();
   });
 
   test("suggest nothing for a case that was given to a colleague", async () => {

@@ -10,6 +10,20 @@ from tests.house import SERVER_NAME, House, Staff
 from tests.words import word
 
 TABLET = {"width": 768, "height": 1024}
+# What the browser would show and sound, and that nobody has the page before their eyes.
+_LISTENS = """() => {
+    window.told = {shown: [], sounds: 0};
+    document.hasFocus = () => false;
+    const Real = window.Notification;
+    window.Notification = class {
+        static get permission() { return Real.permission; }
+        static requestPermission() { return Real.requestPermission(); }
+        constructor(title, {body = null}) { told.shown.push([title, body]); }
+        close() {}
+    };
+    const made = AudioContext.prototype.createOscillator;
+    AudioContext.prototype.createOscillator = function () { told.sounds += 1; return made.call(this); };
+}"""
 WIDTHS = {"360": PHONE, "768": TABLET, "1280": DESK}
 
 
@@ -23,6 +37,7 @@ def a_supervisor(house: House) -> Staff:
 async def test_a_shift_from_risk_to_the_end_of_the_day(house: House, browser: Browser) -> None:
     lead = await Counsellor.signs_in(browser, house, a_supervisor(house))
     ken = await Counsellor.signs_in(browser, house, house.staff[0])
+    await chooses_to_be_told(ken)
     mio = await YoungPerson.arrives(browser, house)
     await mio.begins()
     case_id = await mio.case_id()
@@ -30,6 +45,7 @@ async def test_a_shift_from_risk_to_the_end_of_the_day(house: House, browser: Br
     await mio.says(asked)
     await ken.accepts(case_id)
     await ken.sees(case_id, asked)
+    await is_told_without_a_word_of_it(ken, mio)
 
     own = await saved_replies_are_put_in_and_not_sent(ken, mio, case_id)
     await a_word_suggests_and_a_human_decides(ken, mio, case_id, asked)
@@ -74,6 +90,37 @@ async def test_a_shift_from_risk_to_the_end_of_the_day(house: House, browser: Br
     await calls_in_and_gives_back(lead, browser, house, case_id, mio)
     await takes_a_break(lead)
     await pauses(lead, browser, house)
+
+
+async def chooses_to_be_told(ken: Counsellor) -> None:
+    await ken.page.evaluate(_LISTENS)
+    await ken.page.get_by_role("button", name="通知").click()
+    dialog = ken.page.get_by_role("dialog")
+    notify = dialog.get_by_role("checkbox", name="ブラウザーの通知")
+    await expect(notify).not_to_be_checked()
+    # The browser asks, and here the answer is no.
+    await notify.click()
+    await expect(dialog.get_by_text("止められています")).to_be_visible()
+    await expect(notify).not_to_be_checked()
+    assert await ken.violations() == []
+    await ken.picture("notices-1280")
+    await ken.context.grant_permissions(["notifications"])
+    await ken.page.reload()
+    await ken.page.evaluate(_LISTENS)
+    await ken.page.get_by_role("button", name="通知").click()
+    await notify.check()
+    await dialog.get_by_role("checkbox", name="音").check()
+    await dialog.get_by_role("button", name="閉じる").click()
+    assert await ken.page.evaluate("told.sounds") == 2
+
+
+async def is_told_without_a_word_of_it(ken: Counsellor, mio: YoungPerson) -> None:
+    await mio.says(word("聞いてますか"))
+    told = await ken.page.evaluate(
+        "new Promise(done => (function look() { told.shown.length > 1 ? done(told) : setTimeout(look, 50); })())"
+    )
+    assert told["shown"] == [["新しい相談", None], ["返信があります", None]]
+    assert told["sounds"] > 2
 
 
 async def saved_replies_are_put_in_and_not_sent(ken: Counsellor, mio: YoungPerson, case_id: str) -> str:

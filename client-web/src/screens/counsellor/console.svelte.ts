@@ -7,8 +7,10 @@ import type { Key } from "../../i18n/staff";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
 import { Conversation } from "../conversation/conversation.svelte";
 import { signInTrouble } from "../trouble";
+import { Arrivals } from "./arrivals";
 import { filled } from "./blanks";
 import { type Hint, Hints } from "./hints.svelte";
+import { type NoticeSurroundings, Notices } from "./notices.svelte";
 import { OWN_REPLIES, OwnReplies } from "./ownreplies.svelte";
 import { type Offer, Picker } from "./picker.svelte";
 import { canSeal, seal, unseal } from "./sealed";
@@ -19,6 +21,7 @@ const COLUMNS = 3;
 // What the desk keeps for its staff changes seldom; a change is here within so many milliseconds.
 const LOOK_UP_MS = 300_000;
 const HINTS = "hints";
+const NOTICES = "notices";
 
 /** What stays in this browser between visits. */
 export interface KeptStaff {
@@ -35,6 +38,7 @@ export interface ConsoleSurroundings {
   save: (kept: KeptStaff | null) => void;
   /** Small things that stay in this browser, by name. */
   local: { load: (name: string) => string | null; save: (name: string, text: string | null) => void };
+  notices: Omit<NoticeSurroundings, "load" | "save">;
   openChat: (options: ChatOptions) => Promise<Chat>;
   signIn: (user: string, password: string, deviceName: string) => Promise<Session>;
   signOut: (session: Session) => Promise<void>;
@@ -102,6 +106,7 @@ export class Console {
   private kept: KeptStaff | null = null;
   private lookedUp = -Infinity;
   private keeping = Promise.resolve();
+  private arrivals = new Arrivals();
   private readonly hints = new Hints((aside) => this.keepAside(aside));
 
   readonly unread = $derived(
@@ -123,7 +128,16 @@ export class Console {
     adopt: (key) => this.keepKey(key),
   });
 
-  constructor(private readonly around: ConsoleSurroundings) {}
+  /** Notifications and sound, as chosen in this browser. */
+  readonly notices: Notices;
+
+  constructor(private readonly around: ConsoleSurroundings) {
+    this.notices = new Notices({
+      ...around.notices,
+      load: () => around.local.load(NOTICES),
+      save: (text) => around.local.save(NOTICES, text),
+    });
+  }
 
   /** The keeper's user id. */
   get keeper(): string | null {
@@ -165,6 +179,7 @@ export class Console {
   async accept(caseId: string): Promise<void> {
     this.accepting = caseId;
     this.notice = null;
+    this.arrivals.expect(caseId);
     try {
       const taken = await this.around.desk.accept(caseId);
       await this.lookAgain();
@@ -235,6 +250,7 @@ export class Console {
 
   /** Comes into a case openly, and opens its column. Raises DeskError. */
   async join(caseId: string): Promise<void> {
+    this.arrivals.expect(caseId);
     const { room_id } = await this.around.desk.join(caseId);
     await this.lookAgain();
     this.open(room_id, true);
@@ -381,6 +397,7 @@ export class Console {
     this.me = null;
     this.loaded.clear();
     this.lookedUp = -Infinity;
+    this.arrivals = new Arrivals();
     this.hints.keepOnly([]);
     this.around.local.save(HINTS, null);
     this.trouble = trouble;
@@ -411,6 +428,7 @@ export class Console {
     if (heard) this.loadOnce(heard);
     const seat = this.seats.find(({ case: own }) => own.room_id === roomId);
     if (!seat) return;
+    if (this.loaded.has(roomId) && !seat.conversation.loading) this.noteReply(roomId);
     // Handed over and taken out of the room: the queue's news would come only with the end of its long poll.
     if (!seat.ended && this.loaded.has(roomId) && this.chat.room(roomId)?.membership === "leave") void this.lookAgain();
   }
@@ -420,7 +438,14 @@ export class Console {
     if (this.loaded.has(conversation.roomId)) return;
     if (this.chat?.room(conversation.roomId)?.membership !== "join") return;
     this.loaded.add(conversation.roomId);
-    void conversation.loadHistory();
+    void conversation.loadHistory().then(() => this.noteReply(conversation.roomId));
+  }
+
+  private noteReply(roomId: string): void {
+    const seat = this.seats.find(({ case: own }) => own.room_id === roomId);
+    const room = this.chat?.room(roomId);
+    if (!seat || seat.ended || !room || !this.arrivals.newReply(seat.case, room.messages)) return;
+    if (!(this.columns.includes(roomId) && this.notices.watched)) this.notices.tell("reply");
   }
 
   private conversations(): Conversation[] {
@@ -534,6 +559,7 @@ export class Console {
   private take(queue: Queue): void {
     if (!this.chat || (this.queue && queue.pos < this.queue.pos)) return;
     this.queue = queue;
+    if (this.arrivals.newCase(queue) && !this.me?.away) this.notices.tell("case");
     this.hints.keepOnly(queue.mine.map((own) => own.case_id));
     const running = new Map(queue.mine.map((own) => [own.room_id, own]));
     const seats = this.seats.map((seat): Seat => {
