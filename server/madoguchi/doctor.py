@@ -192,6 +192,8 @@ async def _inside_database(tx: Tx, settings: Settings, running: bool) -> AsyncIt
     yield await _channels(tx)
     for ledger in await bridging.list_ledgers(tx):
         yield _ledger(ledger)
+    for quota in await bridging.list_quotas(tx):
+        yield _quota(quota)
     async for finding in _appservices(tx, settings, running):
         yield finding
 
@@ -267,6 +269,16 @@ def _ledger(ledger: bridging.Ledger) -> Finding:
         mend = f"Read logs/bridges.log: `bridges` and `serve` must run. {KEPT}"
         return Finding("ledger", "bad", f"{text}, some for more than {SILENT_AFTER.seconds // 60} minutes.", mend)
     return Finding("ledger", "ok", text)
+
+
+def _quota(quota: bridging.Quota) -> Finding:
+    if quota.most is None:
+        return Finding("quota", "ok", f"{quota.channel_id}: {quota.used} sent in this month, as many as one wants")
+    text = f"{quota.channel_id}: {quota.used} of {quota.most} sent in this month, {quota.reserve} of them kept back"
+    if quota.is_down_to_reserve:
+        mend = "Buy more from the app, or offer people the move to the page; only danger and moves go out meanwhile."
+        return Finding("quota", "bad", f"{text}: nothing else goes out.", mend)
+    return Finding("quota", "ok", text)
 
 
 async def _appservices(tx: Tx, settings: Settings, running: bool) -> AsyncIterator[Finding]:

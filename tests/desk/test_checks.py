@@ -156,6 +156,9 @@ async def test_what_came_from_an_app_and_is_nowhere_is_seen_at_once_and_in_the_n
         ledgers = (await admin.get(DESK + "/status"))["ledgers"]
         return next(each for each in ledgers if each["channel_id"] == "line-x")
 
+    added = "id, kind, name, mode, settings, added_at, added_by"
+    psql(f"INSERT INTO channels ({added}) VALUES ('line-x', 'line', 'x', 'closed', '{{}}', now(), 'test')", "madoguchi")
+    psql("INSERT INTO bridge_quota VALUES ('line-x', 200, 179, 1)", "madoguchi")
     psql("INSERT INTO bridge_doors VALUES ('line-x', 4, 1)", "madoguchi")
     psql(
         f"INSERT INTO bridge_intake ({columns}) VALUES ('line-x', 'a', 'p', 'message', 1, 1, 'shown', NULL), "
@@ -166,6 +169,10 @@ async def test_what_came_from_an_app_and_is_nowhere_is_seen_at_once_and_in_the_n
         seen = await ledger()
         assert (seen["received"], seen["shown"], seen["waiting"], seen["missing"]) == (4, 1, 1, 1)
         told = (await asks(desk, "doctor")).stdout
+        assert "line-x: 179 of 200 sent in this month, 20 of them kept back" in told
+        psql("UPDATE channels SET settings = '{\"quota_reserve\": 21}' WHERE id = 'line-x'", "madoguchi")
+        (quota,) = (await admin.get(DESK + "/status"))["quotas"]
+        assert (quota["most"], quota["used"], quota["reserve"], quota["down_to_reserve"]) == (200, 179, 21, True)
         assert "line-x: 4 in = 1 shown + 1 repetitions + 1 waiting; 1 are nowhere." in told
         psql("UPDATE bridge_doors SET received = 3", "madoguchi")
         told = (await asks(desk, "doctor")).stdout
@@ -178,7 +185,8 @@ async def test_what_came_from_an_app_and_is_nowhere_is_seen_at_once_and_in_the_n
         assert (await found(desk))["bridges"] == 2
         assert "2 events of apps that are not where the ledger says" in (await asks(desk, "doctor")).stdout
     finally:
-        for table in ("bridge_doors", "bridge_intake"):
+        psql("DELETE FROM channels WHERE id = 'line-x'", "madoguchi")
+        for table in ("bridge_doors", "bridge_intake", "bridge_quota"):
             psql(f"DELETE FROM {table}", "madoguchi")
     async with a_context(desk) as ctx:
         await examined(ctx)

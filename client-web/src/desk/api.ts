@@ -273,6 +273,20 @@ export interface DeskStatus {
   checks: { name: "audit" | "bridges" | "events" | "vault"; at: number; found: number }[];
   /** What came in by the channels to apps, and what became of it. */
   ledgers: Ledger[];
+  /** What may still be sent to the apps in this month. */
+  quotas: Quota[];
+}
+
+export interface Quota {
+  channel_id: string;
+  name: string;
+  /** Null: as much as one wants. */
+  most: number | null;
+  used: number;
+  /** Kept for danger and moves. */
+  reserve: number;
+  read_at: number;
+  down_to_reserve: boolean;
 }
 
 export interface Ledger {

@@ -186,9 +186,22 @@ class LedgerSeen(msgspec.Struct, frozen=True):
     missing: int
 
 
+class QuotaSeen(msgspec.Struct, frozen=True):
+    """What may be sent by a channel in this month, as the app said at `read_at` (milliseconds). most: null for as much
+    as one wants; reserve: how many are kept for danger and moves; down_to_reserve: nothing else goes out any more."""
+
+    channel_id: str
+    name: str
+    most: int | None
+    used: int
+    reserve: int
+    read_at: int
+    down_to_reserve: bool
+
+
 class Status(msgspec.Struct, frozen=True):
-    """unchecked_guidance: entries whose number and hours nobody has confirmed in the last 90 days; ledgers: of the
-    channels to apps, as they are now."""
+    """unchecked_guidance: entries whose number and hours nobody has confirmed in the last 90 days; ledgers, quotas: of
+    the channels to apps, as they are now."""
 
     open: bool
     staff_present: int
@@ -199,6 +212,7 @@ class Status(msgspec.Struct, frozen=True):
     unchecked_guidance: list[str]
     checks: list[CheckSeen]
     ledgers: list[LedgerSeen]
+    quotas: list[QuotaSeen]
 
 
 async def list_staff(call: Call) -> StaffList:
@@ -298,6 +312,7 @@ async def get_status(call: Call) -> Status:
         unchecked_guidance=await guidance.list_unchecked(tx, at),
         checks=[CheckSeen(each.name, _required_ms(each.at), each.found) for each in await checks.list_checks(tx)],
         ledgers=await _ledgers(tx),
+        quotas=await _quotas(tx),
     )
 
 
@@ -360,6 +375,22 @@ async def _ledgers(tx: Tx) -> list[LedgerSeen]:
             name=names.get(found.channel_id, found.channel_id), missing=found.missing, **msgspec.structs.asdict(found)
         )
         for found in await bridging.list_ledgers(tx)
+    ]
+
+
+async def _quotas(tx: Tx) -> list[QuotaSeen]:
+    names = {channel.id: channel.name for channel in await stored_channels.list_channels(tx)}
+    return [
+        QuotaSeen(
+            each.channel_id,
+            names.get(each.channel_id, each.channel_id),
+            each.most,
+            each.used,
+            each.reserve,
+            each.read_at,
+            each.is_down_to_reserve,
+        )
+        for each in await bridging.list_quotas(tx)
     ]
 
 

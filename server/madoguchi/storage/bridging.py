@@ -60,6 +60,34 @@ async def list_ledgers(tx: Tx) -> list[Ledger]:
     return [Ledger(**row) for row in rows]
 
 
+class Quota(msgspec.Struct, frozen=True):
+    """What may be sent by a channel in this month, as the app said at `read_at` (ms since 1970). most: None for as much
+    as one wants; reserve: how many of them the bridge keeps for danger and moves."""
+
+    channel_id: str
+    most: int | None
+    used: int
+    reserve: int
+    read_at: int
+
+    @property
+    def is_down_to_reserve(self) -> bool:
+        """Whether only what is urgent goes out any more."""
+        return self.most is not None and self.most - self.used <= self.reserve
+
+
+async def list_quotas(tx: Tx) -> list[Quota]:
+    """Of each channel whose app counts. Where a channel does not say how much is kept, it is a tenth."""
+    rows = await tx.fetch(
+        """
+        SELECT channel_id, most, used, read_at,
+               coalesce((settings ->> 'quota_reserve')::bigint, most / 10, 0) AS reserve
+          FROM bridge_quota JOIN channels ON channels.id = channel_id ORDER BY channel_id
+        """
+    )
+    return [Quota(**row) for row in rows]
+
+
 async def count_vanished(tx: Tx) -> int:
     """Events whose items, as the bridge has noted them, are in no room, and items that stand for two events."""
     vanished: int = await tx.fetchval(
