@@ -24,6 +24,7 @@ from tests.words import word
 
 UNKNOWN = "この版では表示できない出来事がLINEから届きました"
 DELIVERIES_AT_ONCE = 4
+PATIENCE_S = 120.0
 
 
 class Storm:
@@ -95,7 +96,7 @@ class Storm:
                 webhook = everything.pop()
                 known = all(is_known for _, _, _, is_known in webhook)
                 events = [event for _, event, _, _ in webhook]
-                await self.line.delivers_until_taken(*events, within_s=90, check=known)
+                await self.line.delivers_until_taken(*events, within_s=PATIENCE_S, check=known)
                 self._delivered += len(webhook)
                 await asyncio.sleep(self._random.uniform(0, 0.03))
 
@@ -104,7 +105,8 @@ class Storm:
     async def _kills(self, what: str, after_s: float) -> None:
         await asyncio.sleep(after_s)
         if what != "database":
-            await asyncio.to_thread(self.house.kills, what)
+            # Who dies often is started again later and later.
+            await asyncio.to_thread(self.house.kills, what, PATIENCE_S)
             return
         family = [process for process in self.house.everybody() if "postgres" in process.name()]
         (postmaster,) = [process for process in family if _is_first(process)]
@@ -113,7 +115,7 @@ class Storm:
     async def _answers_in(self, room: str, person: LinePerson, answer: str) -> None:
         self._answers.setdefault(person.user_id, []).append(answer)
         content, txn_id = {"msgtype": "m.text", "body": answer}, f"storm.{secrets.token_hex(8)}"
-        ends = time.monotonic() + 60
+        ends = time.monotonic() + PATIENCE_S
         while True:
             try:
                 await self.ken.device.say(room, content, txn_id)

@@ -15,11 +15,12 @@ async def test_telegram_is_connected_by_one_command_and_words_go_both_ways(
         reason = ("--mode", "relay", "--reason", "exercise of the tests")
         told = setting.channel("add", "telegram", *reason, TELEGRAM_BOT_TOKEN=telegram.token)
         assert told == "channel telegram: telegram, relay, Telegram\n"
+        waiting = {case["case_id"] for case in (await ken.queue())["waiting"]}
         mio = telegram.person()
         first, drawing = word("眠れない"), word("絵").encode() * 50
         said = await mio.says(first)
         await mio.sends_file("photo", drawing, file={"width": 8, "height": 8})
-        case_id = await ken.waits_for_a_case()
+        case_id = await ken.waits_for_a_case(among=waiting)
         room = await ken.accepts(case_id)
         await ken.reads_history(room)
         await ken.sees(room, first)
