@@ -1,6 +1,10 @@
 """Text as the apps count it."""
 
-import unicodedata
+import regex
+
+GRAPHEME = regex.compile(r"\X")
+# Where to cut, best first.
+BREAKS = ("\n", "。！？!? 　")
 
 
 def units(text: str) -> int:
@@ -22,49 +26,38 @@ def split(text: str, limit: int) -> list[str]:
     """Splits into parts of at most `limit` UTF-16 units whose concatenation is the text; no part is empty.
 
     Prefers to cut after a line break, then after a space or a Japanese full stop, in the last fifth of a part; never
-    inside a character and, where it can be helped, not inside an emoji sequence or before a combining mark.
+    inside what is seen as one character (an extended grapheme cluster, Unicode UAX #29), unless that alone is longer
+    than a part.
     """
+    if units(text) <= limit:
+        return [text] if text else []
     parts: list[str] = []
-    start = 0
-    while start < len(text):
-        end, used = start, 0
-        while end < len(text):
-            width = 2 if text[end] > "\uffff" else 1
-            if used + width > limit:
-                break
-            used += width
-            end += 1
-        if end < len(text):
-            end = _good_cut(text, start, max(end, start + 1))
-        parts.append(text[start:end])
-        start = end
-    return parts
+    part: list[str] = []
+    used = 0
+    for grapheme in _pieces(text, limit):
+        width = units(grapheme)
+        while part and used + width > limit:
+            cut = _good_cut(part)
+            parts.append("".join(part[:cut]))
+            part = part[cut:]
+            used = sum(map(units, part))
+        part.append(grapheme)
+        used += width
+    return [*parts, "".join(part)]
 
 
-def _good_cut(text: str, start: int, end: int) -> int:
-    earliest = end - (end - start) // 5
-    for breaks in ("\n", "。！？!? 　"):
-        for cut in range(end, max(earliest, start + 1) - 1, -1):
-            if text[cut - 1] in breaks and not _joins(text, cut):
+def _pieces(text: str, limit: int) -> list[str]:
+    """The graphemes of a text; one that is longer than a part, character by character."""
+    return [
+        piece for grapheme in GRAPHEME.findall(text) for piece in ([grapheme] if units(grapheme) <= limit else grapheme)
+    ]
+
+
+def _good_cut(part: list[str]) -> int:
+    """How many of a full part's graphemes stay in it."""
+    earliest = len(part) - len(part) // 5
+    for breaks in BREAKS:
+        for cut in range(len(part), max(earliest, 1) - 1, -1):
+            if part[cut - 1][-1] in breaks:
                 return cut
-    cut = end
-    while cut > start + 1 and _joins(text, cut):
-        cut -= 1
-    return cut if cut > start + 1 else end
-
-
-def _joins(text: str, cut: int) -> bool:
-    """Whether what stands before and after `cut` is seen as one character."""
-    after, before = text[cut : cut + 1], text[cut - 1 : cut]
-    return bool(after) and (
-        unicodedata.combining(after) != 0
-        or after in "\u200d\ufe0f\ufe0e\u20e3"
-        or before == "\u200d"
-        or "\U0001f3fb" <= after <= "\U0001f3ff"
-        or (_flag(before) and _flag(after))
-        or (before == "\r" and after == "\n")
-    )
-
-
-def _flag(character: str) -> bool:
-    return "\U0001f1e6" <= character <= "\U0001f1ff"
+    return len(part)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from madoguchi_bridges.counsellor import letter_of
 from madoguchi_bridges.outbox import Letter
-from madoguchi_bridges.text import clean, split, units
+from madoguchi_bridges.text import GRAPHEME, clean, split, units
 from tests.bridges.parts import calm
 
 TEXT = st.text(st.characters(), max_size=200)
@@ -19,6 +19,14 @@ def test_nothing_is_lost_and_no_part_is_too_long_or_empty(text: str, limit: int)
     parts = split(text, limit)
     assert "".join(parts) == text
     assert all(0 < units(part) <= limit for part in parts)
+
+
+@calm
+@given(st.text(st.sampled_from("あ。\na🇯🇵👨\u200d👩か\u3099각क्षि\r 🏽"), max_size=80), st.integers(20, 50))
+def test_no_cut_falls_inside_what_is_seen_as_one_character(text: str, limit: int) -> None:
+    whole = GRAPHEME.findall(text)
+    if all(units(each) <= limit for each in whole):
+        assert [each for part in split(text, limit) for each in GRAPHEME.findall(part)] == whole
 
 
 @calm
@@ -50,6 +58,11 @@ def test_what_is_seen_as_one_character_stays_one() -> None:
     assert split("ああああああ" + family, units(family) + 4) == ["ああああああ", family]
     assert split("ab🇯🇵", 5) == ["ab", "🇯🇵"]
     assert split("か" * 4 + "か\u3099", 5) == ["か" * 4, "か\u3099"]
+    england, korean, hindi = "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "각", "क्षि"
+    for one in (england, korean, hindi, "🇯🇵", "\r\n"):
+        assert split("a" + one, units(one)) == ["a", one]
+    # Flags are pairs, however many stand side by side.
+    assert split("🇯🇵🇰🇷🇹🇭", 8) == ["🇯🇵🇰🇷", "🇹🇭"]
     # A sequence longer than a part has to be cut all the same.
     assert "".join(split(family * 3, 4)) == family * 3
 
