@@ -38,24 +38,3 @@ test("words on their way out are shown before they are encrypted", () => {
   own.status = EventStatus.SENDING;
   expect(snapshot(roomWith([own]), ME).messages.map(({ kind }) => kind)).toEqual(["text"]);
 });
-
-test("files have their names, pictures what is written under them, places their words", () => {
-  const sent = (content: object): MatrixEvent => {
-    const event = said("m.room.message", content);
-    event.status = EventStatus.SENDING;
-    return event;
-  };
-  const file = { url: "mxc://a/b" };
-  const { messages } = snapshot(roomWith([
-    sent({ msgtype: "m.audio", body: "voice.m4a", file }),
-    sent({ msgtype: "m.file", body: "see below", filename: "leaflet.pdf", file }),
-    sent({ msgtype: "m.image", body: "my cat", filename: "cat.jpg", file }),
-    sent({ msgtype: "m.image", body: "cat.jpg", file }),
-    sent({ msgtype: "m.location", body: "at the station", geo_uri: "geo:1,2" }),
-    sent({ msgtype: "m.file", body: "not sealed", url: "mxc://a/b" }),
-  ]), ME);
-  expect(messages.map(({ kind, body }) => [kind, body])).toEqual([
-    ["file", "voice.m4a"], ["file", "leaflet.pdf"], ["picture", "my cat"], ["picture", ""], ["text", "at the station"],
-    ["other", ""],
-  ]);
-});

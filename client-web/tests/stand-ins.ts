@@ -71,7 +71,6 @@ export class FakeChat implements Chat {
   kept = (name: string): Record<string, unknown> | null => this.account.get(name) ?? null;
   keep = async (name: string, content: Record<string, unknown>): Promise<void> => void this.account.set(name, content);
 
-  openFile = async (): Promise<Blob> => new Blob(["file"], { type: "audio/mp4" });
   openPicture = async (): Promise<Blob> => new Blob(["picture"]);
   takeBack = async (_roomId: string, messageId: string): Promise<void> => void this.takenBack.push(messageId);
   sendPicture = async (_roomId: string, picture: Picture, txn: string): Promise<string> => {

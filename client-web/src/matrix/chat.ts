@@ -16,7 +16,7 @@ export interface Picture {
   size: number;
 }
 
-export type MessageKind = "text" | "picture" | "file" | "unreadable" | "removed" | "other" | "joined" | "left";
+export type MessageKind = "text" | "picture" | "unreadable" | "removed" | "other" | "joined" | "left";
 
 /** What a bridge says about a message's way to an app: the app has it, it waits, it may be blocked, it failed. */
 export type Delivery = "accepted" | "delayed" | "maybe_blocked" | "on_page" | "failed";
@@ -31,8 +31,7 @@ export interface Message {
   kind: MessageKind;
   /** Of a picture, so that its place can be kept while it comes. Null otherwise. */
   picture: { width: number; height: number } | null;
-  /** Text for "text"; the name of a "file"; what is written under a "picture"; the person's name for "joined" and
-   * "left"; empty otherwise. */
+  /** Text for "text"; the person's name for "joined" and "left"; empty otherwise. */
   body: string;
   at: number;
   /** Null where no app is in between, and until the bridge has spoken. */
@@ -104,8 +103,6 @@ export interface Chat {
   sendPicture(roomId: string, picture: Picture, txn: string): Promise<string>;
   /** Fetches and opens a picture of the conversation. Raises when it can't. */
   openPicture(roomId: string, messageId: string): Promise<Blob>;
-  /** Fetches and opens a file of the conversation; its type is one that can be heard or seen, or none. */
-  openFile(roomId: string, messageId: string): Promise<Blob>;
   /** Takes back one of this account's own messages, for everybody. Raises when that did not work. */
   takeBack(roomId: string, messageId: string): Promise<void>;
   setTyping(roomId: string, typing: boolean): void;

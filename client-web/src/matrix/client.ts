@@ -15,8 +15,6 @@ import { snapshot } from "./snapshot";
 const TYPING_MS = 20_000;
 const REQUEST_MS = 45_000;
 const PICTURE = "image/jpeg";
-// What a browser plays by itself, and that can't run.
-const PLAYED = ["audio/mp4", "audio/aac", "audio/mpeg", "audio/ogg", "video/mp4", "video/webm"];
 const PICTURES = [PICTURE, "image/png", "image/gif", "image/webp"];
 const KEPT_WITHIN_MS = 60_000;
 
@@ -263,23 +261,14 @@ class MatrixChat implements Chat {
     }
   }
 
-  // Never as what could run: whatever the sender says, it is a picture of one of these kinds, or a sound or film.
   async openPicture(roomId: string, messageId: string): Promise<Blob> {
-    return this.open(roomId, messageId, (said) => (PICTURES.includes(said) ? said : PICTURE));
-  }
-
-  async openFile(roomId: string, messageId: string): Promise<Blob> {
-    const playedAs = (said: string): string => (said === "audio/x-m4a" ? "audio/mp4" : said);
-    return this.open(roomId, messageId, (said) => (PLAYED.includes(playedAs(said)) ? playedAs(said) : ""));
-  }
-
-  private async open(roomId: string, messageId: string, typed: (said: string) => string): Promise<Blob> {
     const content = this.client.getRoom(roomId)?.findEventById(messageId)?.getContent();
     const file = content?.["file"] as EncryptedFile | undefined;
-    if (!file) throw new Error("There is no such file.");
+    if (!file) throw new Error("There is no such picture.");
     const bytes = await download(file, this.client.getAccessToken() ?? "");
+    // Never as what could run: whatever the sender says, it is shown as a picture of one of these kinds.
     const said = String((content?.["info"] as { mimetype?: unknown } | undefined)?.mimetype);
-    return new Blob([bytes], { type: typed(said) });
+    return new Blob([bytes], { type: PICTURES.includes(said) ? said : PICTURE });
   }
 
   async takeBack(roomId: string, messageId: string): Promise<void> {

@@ -5,9 +5,7 @@ import type { Delivery, Member, Message, Room } from "./chat";
 const CASE = "jp.madoguchi.case";
 const DELIVERY = "jp.madoguchi.delivery";
 const DELIVERIES: readonly unknown[] = ["accepted", "delayed", "maybe_blocked", "on_page", "failed"] satisfies Delivery[];
-// A place is said in words, too.
-const TEXTS: readonly unknown[] = [MsgType.Text, MsgType.Notice, MsgType.Emote, MsgType.Location];
-const FILES: readonly unknown[] = [MsgType.File, MsgType.Audio, MsgType.Video];
+const TEXTS: readonly unknown[] = [MsgType.Text, MsgType.Notice, MsgType.Emote];
 
 /** The library's room as our own plain value. */
 export function snapshot(room: SdkRoom, userId: string): Room {
@@ -71,12 +69,9 @@ function asMessage(event: MatrixEvent, room: SdkRoom, userId: string): Message |
   if (event.getType() !== EventType.RoomMessage) return isSilent(event) ? null : line("other");
   if (event.isRelation(RelationType.Replace)) return null;
   const content = event.getContent();
-  const named = typeof content["filename"] === "string" ? content["filename"] : null;
-  const words = typeof content["body"] === "string" ? content["body"] : "";
   if (content.msgtype === MsgType.Image && typeof content["file"] === "object") {
-    return { ...line("picture", named !== null && words !== named ? words : ""), picture: sidesOf(content["info"]) };
+    return { ...line("picture"), picture: sidesOf(content["info"]) };
   }
-  if (FILES.includes(content.msgtype) && typeof content["file"] === "object") return line("file", named ?? words);
   const known = TEXTS.includes(content.msgtype) && typeof content["body"] === "string";
   return known ? line("text", content["body"] as string) : line("other");
 }

@@ -125,11 +125,6 @@ export class Conversation {
     return this.chat ? this.chat.openPicture(this.roomId, messageId) : Promise.reject(new Error("The keys are not open."));
   }
 
-  /** Raises when it can't be opened. */
-  openFile(messageId: string): Promise<Blob> {
-    return this.chat ? this.chat.openFile(this.roomId, messageId) : Promise.reject(new Error("The keys are not open."));
-  }
-
   /** Takes back an own message. Says whether that worked. */
   async takeBack(messageId: string): Promise<boolean> {
     try {
