@@ -22,6 +22,8 @@ from .text import clean
 log = structlog.stdlib.get_logger(__name__)
 
 DELIVERY = "jp.madoguchi.delivery"
+# What the server writes on the redaction of a reaction or a correction.
+QUIET = "jp.madoguchi.quiet"
 KEY_SECONDS = 20.0
 CARRIED = ("m.text", "m.notice", "m.emote")
 
@@ -108,7 +110,8 @@ class Counsellor:
         redacted = str(source.get("content", {}).get("redacts") or source.get("redacts", ""))
         if await store.withdraw_leaving(self._pool, redacted, milliseconds()):
             return
-        if not await store.has_left(self._pool, redacted):
+        # Of a message with its corrections, the message itself is told about.
+        if source.get("content", {}).get(QUIET) is True or not await store.has_left(self._pool, redacted):
             return
         channel = self._channels.get(ghost.channel_id)
         app = channel.network.title if channel else ""

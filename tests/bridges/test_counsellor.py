@@ -124,6 +124,35 @@ async def test_what_is_taken_back_too_late_is_said_so(scene: Scene) -> None:
     assert scene.ear.said_soon == ["LINEに送ったものは、LINEの画面からは消せません。"]
 
 
+def relates(rel_type: str | None = None, about: str = "$1", **more: Any) -> Json:
+    relation = {"rel_type": rel_type, "event_id": about} if rel_type else {"m.in_reply_to": {"event_id": about}}
+    return {"m.relates_to": relation | more}
+
+
+async def test_an_answer_and_a_correction_go_out_as_plain_words(scene: Scene) -> None:
+    def said(event_id: str, content: Json) -> Json:
+        return {"source": {"type": "m.room.message", "event_id": event_id, "content": {"msgtype": "m.text"} | content}}
+
+    await scene.hears("$1", "", **said("$1", {"body": "きょうは?"} | relates(about="$0")))
+    new = {"msgtype": "m.text", "body": "きのうは?"}
+    await scene.hears("$2", "", **said("$2", {"body": "* きのうは?", "m.new_content": new} | relates("m.replace")))
+    await scene.bench.works()
+    assert scene.phone == ["きょうは?", "（訂正）きのうは?"]
+    # The message and its correction are taken back together, and that is told once.
+    await scene.hears("$r1", "", source={"type": "m.room.redaction", "content": {"redacts": "$1"}})
+    quiet = {"redacts": "$2", "jp.madoguchi.quiet": True}
+    await scene.hears("$r2", "", source={"type": "m.room.redaction", "content": quiet})
+    assert scene.ear.said_soon == ["LINEに送ったものは、LINEの画面からは消せません。"]
+
+
+@pytest.mark.parametrize("content", [relates("m.annotation", key="👍"), relates("m.annotation", key=None), {}])
+async def test_a_reaction_stays_in_the_room(scene: Scene, content: Json) -> None:
+    await scene.hears("$1", "", source={"type": "m.reaction", "event_id": "$1", "content": content})
+    await scene.hears("$2", "", source={"type": "m.room.redaction", "content": {"redacts": "$1"}})
+    await scene.bench.works()
+    assert (scene.phone, scene.ear.said_soon) == ([], [])
+
+
 def locked(event_id: str) -> MegolmEvent:
     content = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "x", "session_id": "s", "sender_key": "k",
                "device_id": "D"}  # fmt: skip

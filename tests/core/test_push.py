@@ -39,6 +39,9 @@ def verdict(told: Json, room: RoomFacts = MANY, **changes: Any) -> Verdict:
         (event(body="hello", msgtype="m.text"), MANY, NOTIFY),
         (event("m.room.encrypted"), MANY, NOTIFY),
         (event("m.room.encrypted"), TWO, NOTIFY),
+        # A reaction that is sealed whole says only that nobody is called for it.
+        (event("m.room.encrypted", **{"jp.madoguchi.quiet": True}), TWO, QUIET),
+        (event("m.room.encrypted", **{"jp.madoguchi.quiet": "no"}), TWO, NOTIFY),
         (event(body="hello", sender=MIO), MANY, QUIET),
         (event(body="hello mio!", sender=MIO), MANY, QUIET),
         (event(body="hello", msgtype="m.notice"), MANY, QUIET),

@@ -153,9 +153,31 @@ def test_a_conversation_is_read_in_order_with_names() -> None:
         "22:13:21  相談者: 眠れない",
         "          ずっと",
         "22:13:22  相談者: ［画像］空.jpg",
-        "22:13:23  相談者: （$1 を訂正）眠れます",
+        "22:13:23  相談者: （22:13:21 を訂正）眠れます",
         "22:13:24  相談者: （取り消されました）",
         "22:13:25  相談員 健: （入室しました）",
+    ]
+
+
+def test_what_answers_reacts_or_takes_back_says_to_what_by_its_time() -> None:
+    mio = Writer()
+    asked = mio.says({"msgtype": "m.text", "body": "いつから?"})
+    to = {"event_id": "$1"}
+    events = [
+        asked,
+        mio.says({"msgtype": "m.text", "body": "きのう", "m.relates_to": {"m.in_reply_to": to}}),
+        mio.says({"m.relates_to": {"rel_type": "m.annotation", "key": "🙏"} | to}, kind="m.reaction"),
+        mio.says({"msgtype": "m.audio", "body": "voice", "m.relates_to": {"m.in_reply_to": {"event_id": "$gone"}}}),
+        {**asked, "type": "m.room.redaction", "event_id": "$r", "content": {"redacts": "$1"}},
+    ]
+    events[-1]["origin_server_ts"] += 24 * 3_600_000
+    text = as_text(entries(events, Opened([mio.secret()])), {"@mio:x": "相談者"}, UTC)
+    assert [line for line in text.splitlines() if "──" not in line] == [
+        "22:13:21  相談者: いつから?",
+        "22:13:22  相談者: （22:13:21 への返事）きのう",
+        "22:13:23  相談者: （22:13:21 へ 🙏）",
+        "22:13:24  相談者: （$gone への返事）［音声］voice",
+        "22:13:21  相談者: （2023-11-14 22:13:21 を取り消しました）",
     ]
 
 

@@ -82,6 +82,18 @@ async def test_nobody_takes_back_what_somebody_else_said(desk: Desk) -> None:
     await mio.redacts(opened["room_id"], said)
 
 
+async def test_a_reaction_taken_back_is_not_taken_for_a_message(desk: Desk) -> None:
+    mio, ken, opened = await talking(desk)
+    room, marks = opened["room_id"], {}
+    for mark in ({}, {"jp.madoguchi.quiet": True}, {"jp.madoguchi.quiet": "x" * 30}):
+        said = await mio.sends(room, "m.room.encrypted", SEALED | mark)
+        await mio.redacts(room, said)
+        left = await ken.get(f"{V3}/rooms/{segment(room)}/event/{segment(said)}")
+        assert left["content"] == {}
+        marks[str(mark)] = left["unsigned"]["redacted_because"]["content"].get("jp.madoguchi.quiet")
+    assert list(marks.values()) == [None, True, None]
+
+
 # -- nobody else ---------------------------------------------------------------------------------------------------
 
 

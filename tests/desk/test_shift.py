@@ -8,6 +8,7 @@ from tests.desk.conftest import Desk
 from tests.desk.test_cases import accepts, invites, queue
 
 ENCRYPTED = {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "x", "session_id": "s", "device_id": "d"}
+GESTURE = ENCRYPTED | {"jp.madoguchi.quiet": True}
 
 
 async def own(person: Person) -> dict[str, Json]:
@@ -177,6 +178,14 @@ async def test_the_board_tells_who_waits_who_is_unanswered_and_how_today_went(de
     await mio.sends(room, "m.room.encrypted", ENCRYPTED)
     assert (await board_of(lead, case))[1]["unanswered_since"] == first
     await ken.sends(room, "m.room.encrypted", ENCRYPTED)
+    assert (await board_of(lead, case))[1]["unanswered_since"] is None
+    # A reaction asks for no answer and is none, and what has been taken back waits no longer.
+    await mio.sends(room, "m.room.encrypted", GESTURE)
+    assert (await board_of(lead, case))[1]["unanswered_since"] is None
+    slip = await mio.sends(room, "m.room.encrypted", ENCRYPTED)
+    await ken.sends(room, "m.room.encrypted", GESTURE)
+    assert (await board_of(lead, case))[1]["unanswered_since"] is not None
+    await mio.redacts(room, slip)
     assert (await board_of(lead, case))[1]["unanswered_since"] is None
     await ken.put(f"{DESK}/cases/{case}/risk", {"risk": "watch"})
     await queue(ken)

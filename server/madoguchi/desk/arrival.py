@@ -30,6 +30,7 @@ class Desk(msgspec.Struct, frozen=True):
 
     app_name: what the page calls itself where others may see it; empty = as it likes. hours: when new cases are taken.
     push_key: by which a browser subscribes to notices (VAPID, base64url); None where there are none.
+    voice_seconds: how long a voice message may be; 0 where none are wanted.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Desk(msgspec.Struct, frozen=True):
     quick_exit_url: str
     keeper_user_id: str
     push_key: str | None
+    voice_seconds: int
     readers: list[Reader]
 
 
@@ -128,6 +130,7 @@ async def get_desk(call: Call) -> Desk:
         quick_exit_url=ctx.settings.quick_exit_url,
         keeper_user_id=case_room.keeper_id(ctx),
         push_key=ctx.web_push.public_key if ctx.web_push is not None else None,
+        voice_seconds=settings.voice_seconds,
         readers=await readers.list_readers(tx, notices=ctx.web_push is not None),
     )
 

@@ -43,20 +43,26 @@ class Hour(msgspec.Struct, frozen=True):
     closed: int
 
 
+# Neither taken back nor a reaction or a correction (core/chat/events.py, QUIET). What is looked for can only be the
+# name of a field: inside a string, JSON puts a backslash before a quotation mark.
+_A_MESSAGE = """e.type = 'm.room.encrypted' AND e.body LIKE '%"ciphertext":%'
+                   AND e.body NOT LIKE '%"jp.madoguchi.quiet":true%'"""
+
+
 async def list_cases(tx: Tx, keeper: str) -> list[ShiftCase]:
     """All cases that have not ended, the most dangerous first, then those that came first."""
     rows = await tx.fetch(
-        """
+        f"""
         SELECT c.id AS case_id, h.kind AS channel, h.mode, c.state, c.risk, c.waiting_since, c.accepted_at, c.team,
                EXISTS (SELECT 1 FROM cases e WHERE e.user_id = c.user_id AND e.arrived_at < c.arrived_at) AS repeat,
                (SELECT e.at FROM events e
-                 WHERE e.room_id = c.room_id AND e.type = 'm.room.encrypted' AND e.sender = c.user_id
-                   AND e.pos > coalesce(answer.pos, 0)
+                 WHERE e.room_id = c.room_id AND e.sender = c.user_id AND e.pos > coalesce(answer.pos, 0)
+                   AND {_A_MESSAGE}
                  ORDER BY e.pos LIMIT 1) AS unanswered_at
           FROM cases c JOIN channels h ON h.id = c.channel_id
           LEFT JOIN LATERAL (
                SELECT e.pos FROM events e
-                WHERE e.room_id = c.room_id AND e.type = 'm.room.encrypted' AND e.sender NOT IN (c.user_id, $1)
+                WHERE e.room_id = c.room_id AND e.sender NOT IN (c.user_id, $1) AND {_A_MESSAGE}
                 ORDER BY e.pos DESC LIMIT 1) answer ON true
          WHERE c.state IN ('arriving', 'waiting', 'talking', 'resting')
          ORDER BY array_position(ARRAY['urgent', 'high', 'watch', 'none'], c.risk), c.waiting_since, c.id

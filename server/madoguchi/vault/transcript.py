@@ -16,13 +16,15 @@ from madoguchi.vault.sealing import SessionSecret
 
 @dataclass(frozen=True)
 class Entry:
-    """One line. at: ms since 1970; unreadable: why the text could not be opened, or None."""
+    """One line. at: ms since 1970; unreadable: why the text could not be opened, or None; about: another event's id
+    and what this one is to it (への返事, を訂正, …), or None."""
 
     at: int
     event_id: str
     sender: str
     text: str
     unreadable: str | None = None
+    about: tuple[str, str] | None = None
 
 
 RECORD, REVIEW = "jp.madoguchi.record", "jp.madoguchi.record.review"
@@ -64,57 +66,83 @@ def entries(events: Iterable[Mapping[str, Any]], opened: Opened) -> list[Entry]:
     """The conversation from a room's events, oldest first: `content`, `event_id`, `room_id`, `type`, `sender`, …"""
     found = []
     for event in events:
-        text, unreadable = _text(event, opened)
-        if text or unreadable:
-            found.append(Entry(int(event["origin_server_ts"]), event["event_id"], event["sender"], text, unreadable))
+        text, unreadable, about = _text(event, opened)
+        if text or unreadable or about:
+            at = int(event["origin_server_ts"])
+            found.append(Entry(at, event["event_id"], event["sender"], text, unreadable, about))
     return found
 
 
 def as_text(lines: Iterable[Entry], names: Mapping[str, str], zone: tzinfo | None = None) -> str:
     """The transcript as plain text. `names`: user id → name with role. `zone`: without it, this machine's."""
     written, day = [], ""
+    lines = list(lines)
+    times = {entry.event_id: datetime.fromtimestamp(entry.at / 1000, UTC).astimezone(zone) for entry in lines}
     for entry in lines:
-        at = datetime.fromtimestamp(entry.at / 1000, UTC).astimezone(zone)
+        at = times[entry.event_id]
         if at.strftime("%Y-%m-%d %Z") != day:
             day = at.strftime("%Y-%m-%d %Z")
             written.append(f"── {day} ──")
         who = names.get(entry.sender, entry.sender)
-        what = f"［読めません: {entry.unreadable}］" if entry.unreadable else entry.text
+        what = f"［読めません: {entry.unreadable}］" if entry.unreadable else _pointer(entry, times) + entry.text
         first, *more = [_harmless(line) for line in what.splitlines()] or [""]
         written.append(f"{at:%H:%M:%S}  {_harmless(who)}: {first}")
         written.extend(f"          {line}" for line in more)
     return "\n".join(written) + "\n"
 
 
-def _text(event: Mapping[str, Any], opened: Opened) -> tuple[str, str | None]:
+def _pointer(entry: Entry, times: Mapping[str, datetime]) -> str:
+    """Which line it is about: by its time, with the day if that is another one."""
+    if entry.about is None:
+        return ""
+    about, is_to_it = entry.about
+    told = times.get(about)
+    if told is None:
+        return f"（{about} {is_to_it}）"
+    same_day = told.date() == times[entry.event_id].date()
+    return f"（{told:%H:%M:%S} {is_to_it}）" if same_day else f"（{told:%Y-%m-%d %H:%M:%S} {is_to_it}）"
+
+
+def _text(event: Mapping[str, Any], opened: Opened) -> tuple[str, str | None, tuple[str, str] | None]:
     kind, content = str(event["type"]), _mapping(event.get("content"))
     if kind == "m.room.encrypted":
         if not content:
-            return "（取り消されました）", None
+            return "（取り消されました）", None, None
         payload = opened.read(event)
         if isinstance(payload, str):
-            return "", payload
-        return _said(str(payload.get("type")), _mapping(payload.get("content"))), None
+            return "", payload, None
+        kind, content = str(payload.get("type")), _mapping(payload.get("content"))
+        return _said(kind, content), None, _about(kind, content)
     if kind == "m.room.member" and "state_key" in event:
         what = _MEMBERSHIP.get(_word(content, "membership"))
         whom = "" if event["state_key"] == event["sender"] else f"{event['state_key']} が"
-        return (f"（{whom}{what}）" if what else ""), None
+        return (f"（{whom}{what}）" if what else ""), None, None
     if kind == "m.room.redaction":
-        return f"（{_word(event, 'redacts') or _word(content, 'redacts')} を取り消しました）", None
+        return "", None, (_word(event, "redacts") or _word(content, "redacts"), "を取り消しました")
     if kind == "jp.madoguchi.case":
-        return f"（相談の状態: {_word(content, 'state')}）", None
+        return f"（相談の状態: {_word(content, 'state')}）", None, None
     if "state_key" in event:
-        return "", None
-    return _said(kind, content), None
+        return "", None, None
+    return _said(kind, content), None, _about(kind, content)
+
+
+def _about(kind: str, content: Mapping[str, Any]) -> tuple[str, str] | None:
+    relation = _mapping(content.get("m.relates_to"))
+    target = _word(relation, "event_id")
+    if kind == "m.reaction":
+        return target, "へ " + _word(relation, "key")
+    if kind == "m.room.message" and relation.get("rel_type") == "m.replace":
+        return target, "を訂正"
+    answered = _word(_mapping(relation.get("m.in_reply_to")), "event_id")
+    return (answered, "への返事") if answered and kind == "m.room.message" else None
 
 
 def _said(kind: str, content: Mapping[str, Any]) -> str:
-    relation = _mapping(content.get("m.relates_to"))
-    target, msgtype = _word(relation, "event_id"), _word(content, "msgtype")
+    msgtype = _word(content, "msgtype")
     if kind == "m.reaction":
-        return f"（{target} へ {_word(relation, 'key')}）"
-    if relation.get("rel_type") == "m.replace":
-        return f"（{target} を訂正）{_word(_mapping(content.get('m.new_content')) or content, 'body')}"
+        return ""
+    if kind == "m.room.message" and _mapping(content.get("m.relates_to")).get("rel_type") == "m.replace":
+        return _word(_mapping(content.get("m.new_content")) or content, "body")
     if kind == "m.sticker" or msgtype in _KINDS:
         return f"［{_KINDS.get(msgtype, 'スタンプ')}］{_word(content, 'filename') or _word(content, 'body')}"
     if kind == RECORD:

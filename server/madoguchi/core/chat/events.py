@@ -35,6 +35,9 @@ AUTH_TYPES = ("m.room.create", "m.room.power_levels", "m.room.join_rules")
 # What may be sent in clear into an encrypted room of the desk: none of it says anything about the matter.
 CLEAR_TYPES = frozenset(("m.room.encrypted", "m.room.redaction"))
 MEGOLM = "m.megolm.v1.aes-sha2"
+# Beside a ciphertext: what is inside changes another message (a reaction, a correction). Nobody is called for it, and
+# nobody waits for an answer to it. What it changes, and how, stands inside.
+QUIET = "jp.madoguchi.quiet"
 # What a message in clear would have beside its ciphertext.
 _WORDS = frozenset(("msgtype", "body", "formatted_body", "m.new_content"))
 
@@ -280,11 +283,14 @@ async def redact(
         level = auth_rules.level_of(stands.version, stands.content, stands.room.creator, sender)
         if level < auth_rules.action_level(stands.content, "redact"):
             raise errors.NotAllowed("You can only take back what you have said yourself.")
+    said = msgspec.json.decode(target.body)
+    if said["content"].get(QUIET) is True:
+        # Without its content nobody could tell it from a message that has been taken back.
+        content[QUIET] = True
     redaction = build(
         stands.version, room_id, sender, "m.room.redaction", content, ctx.clock.ms(),
         nonce=ctx.writer.nonce(), redacts=target_id, device_id=device_id, txn_id=txn_id,
     )  # fmt: skip
-    said = msgspec.json.decode(target.body)
     left = stands.version.redacted(said)
     nonce = await stored_events.get_nonce(tx, target_id)
     form = hashed_form(stands.version, room_id, said, nonce)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
+from madoguchi.core.chat.events import QUIET as CALLS_NOBODY
 from madoguchi.core.chat.push_conditions import (
     Condition,
     Event,
@@ -129,6 +130,8 @@ class Rules:
         content = event.get("content")
         if not isinstance(content, dict):
             content = {}
+        if content.get(CALLS_NOBODY) is True:
+            return None
         found = _first(override, event, content, room)
         if found is not None:
             return found

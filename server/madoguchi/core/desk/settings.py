@@ -32,6 +32,7 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     intake: `paused` by whoever leads the shift: no new cases for a while, though the desk is open
     content_days: a closed case's messages, keys and files are destroyed so many days after it was closed
     teams: groups of staff to which a case can be handed over
+    voice_seconds: how long a voice message of the desk's pages may be; 0: they offer none
     """
 
     name: Annotated[str, Meta(min_length=1, max_length=100)] = "相談窓口"
@@ -42,6 +43,7 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     intake: Literal["open", "paused"] = "open"
     content_days: Annotated[int, Meta(ge=1, le=36500)] = 1825
     teams: Annotated[list[Team], Meta(max_length=100)] = []
+    voice_seconds: Annotated[int, Meta(ge=0, le=300)] = 120
 
 
 _names = {field.name: field for field in msgspec.structs.fields(DeskSettings)}
