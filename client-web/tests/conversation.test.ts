@@ -1,4 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import { NotSent } from "../src/matrix/chat";
+import type { MessageLine } from "../src/screens/conversation/lines";
 import { Conversation, LONGEST } from "../src/screens/conversation/conversation.svelte";
 import { FakeChat, KEEPER, KEN, ME, ROOM, roomWith, said, settled } from "./stand-ins";
 
@@ -65,7 +67,7 @@ describe("writing", () => {
     expect(chat.sent).toEqual([]);
     chat.shows(roomWith([]));
     await settled();
-    expect(chat.sent.map(({ body }) => body)).toEqual(["待っているあいだ"]);
+    expect(chat.words).toEqual(["待っているあいだ"]);
   });
 
   test("nothing, or too much, is not sent", () => {
@@ -123,18 +125,18 @@ describe("pictures and second thoughts", () => {
     conversation.sendPicture(PICTURE);
     conversation.attach(chat);
     await settled();
-    expect(chat.sent.map(({ body }) => body)).toEqual(["見て"]);
-    expect(chat.sentPictures).toEqual([PICTURE]);
+    expect(chat.words).toEqual(["見て"]);
+    expect(chat.sent.at(-1)?.what).toEqual({ kind: "picture", picture: PICTURE });
   });
 
   test("somebody else's picture counts as unread, and is opened when asked for", async () => {
     const chat = new FakeChat();
     chat.rooms.set(ROOM, roomWith([said("", KEN, { kind: "picture", picture: { width: 4, height: 3 } })]));
     const conversation = new Conversation({ roomId: ROOM });
-    await expect(conversation.openPicture("$1")).rejects.toThrow();
+    await expect(conversation.openFile("$1")).rejects.toThrow();
     conversation.attach(chat);
     expect(conversation.unread).toBe(1);
-    expect((await conversation.openPicture("$1")).size).toBe(7);
+    expect((await conversation.openFile("$1")).size).toBe(7);
   });
 
   test("taking back says whether it worked", async () => {
@@ -147,6 +149,122 @@ describe("pictures and second thoughts", () => {
     chat.takeBack = async () => Promise.reject(new Error("offline"));
     expect(await conversation.takeBack("$2")).toBe(false);
     expect(chat.takenBack).toEqual(["$1"]);
+  });
+});
+
+describe("answers, corrections and reactions", () => {
+  const first = said("眠れない");
+  const own = said("うん", ME);
+  const lineOf = (id: string) => conversation.lines.find((line) => line.kind === "message" && line.key === id) as MessageLine;
+
+  beforeEach(() => chat.shows(roomWith([first, own])));
+
+  test("an answer goes out with what it answers, once, and shows it", async () => {
+    conversation.answer(first);
+    conversation.text = "そうなんだ";
+    conversation.send();
+    conversation.text = "うん";
+    conversation.send();
+    await settled();
+    expect(chat.sent.map(({ what }) => what)).toEqual([
+      { kind: "text", body: "そうなんだ", answers: first.id }, { kind: "text", body: "うん" },
+    ]);
+    const draft = conversation.lines.find((line) => line.kind === "draft");
+    expect(draft?.kind === "draft" ? draft.quote : null).toEqual({ id: first.id, message: first, name: "健" });
+    const answer = said("そうなんだ", ME, { answers: first.id });
+    const lost = said("?", ME, { answers: "$gone" });
+    chat.shows(roomWith([first, own, answer, lost]));
+    expect(lineOf(answer.id).quote?.message?.body).toBe("眠れない");
+    expect(lineOf(lost.id).quote).toEqual({ id: "$gone", message: null, name: "" });
+  });
+
+  test("a correction shows at once, and brings back what was being written before", async () => {
+    chat.sending = () => new Promise(() => undefined);
+    conversation.text = "書きかけ";
+    conversation.correct(own);
+    expect(conversation.text).toBe("うん");
+    conversation.text = "ううん";
+    expect(conversation.send()).toBe(true);
+    expect([conversation.text, conversation.aside]).toEqual(["書きかけ", null]);
+    await settled();
+    expect(lineOf(own.id).message).toMatchObject({ body: "ううん", corrected: true });
+    expect(lineOf(own.id).pending.map(({ state }) => state)).toEqual(["sending"]);
+    expect(kinds()).toEqual(["day", "message", "message"]);
+  });
+
+  test("a correction that changes nothing is not sent, and can be left", async () => {
+    conversation.correct(own);
+    conversation.send();
+    conversation.correct(own);
+    conversation.text = "ううん";
+    conversation.leaveAside();
+    await settled();
+    expect([chat.sent, conversation.text, conversation.aside]).toEqual([[], "", null]);
+  });
+
+  test("a refused correction leaves the message as it was, and can be tried again", async () => {
+    chat.sending = () => Promise.reject(new NotSent(true));
+    conversation.correct(own);
+    conversation.text = "ううん";
+    conversation.send();
+    await settled();
+    const [draft] = lineOf(own.id).pending;
+    expect([lineOf(own.id).message.body, draft?.state]).toEqual(["うん", "refused"]);
+    chat.sending = async () => "$c";
+    conversation.outbox.retry(draft?.txn ?? "");
+    await settled();
+    expect(lineOf(own.id).message.body).toBe("ううん");
+    chat.shows(roomWith([first, { ...own, body: "ううん", corrected: true }], { changes: ["$c"] }));
+    expect(conversation.outbox.drafts).toEqual([]);
+  });
+
+  test("a message that is taken back is no longer being corrected", async () => {
+    conversation.correct(own);
+    await conversation.takeBack(own.id);
+    expect(conversation.aside).toBeNull();
+  });
+
+  test("a reaction shows at once, and a second tap takes it back", async () => {
+    chat.sending = () => new Promise(() => undefined);
+    conversation.react(first, "🙏");
+    await settled();
+    expect(lineOf(first.id).message.reactions).toEqual([{ key: "🙏", by: [ME], own: "" }]);
+    // On its way: not to be doubled by impatience.
+    conversation.react(first, "🙏");
+    expect(conversation.outbox.drafts).toHaveLength(1);
+    const arrived = { ...first, reactions: [{ key: "🙏", by: [KEN, ME], own: "$r" }] } as const;
+    chat.shows(roomWith([arrived, own], { changes: [conversation.outbox.drafts[0]?.txn ?? ""] }));
+    expect(conversation.outbox.drafts).toEqual([]);
+    conversation.react(first, "🙏");
+    expect(conversation.outbox.drafts[0]?.what).toEqual({ kind: "withdrawal", about: first.id, key: "🙏", id: "$r" });
+    expect(lineOf(first.id).message.reactions).toEqual([{ key: "🙏", by: [KEN], own: null }]);
+  });
+
+  test("without a connection a reaction waits like a message, or is thought better of", async () => {
+    chat.shows(roomWith([first], { encrypted: false }));
+    conversation.react(first, "👍");
+    conversation.react(first, "❤️");
+    conversation.react(first, "👍");
+    expect(conversation.outbox.drafts.map(({ what }) => what)).toEqual([{ kind: "reaction", about: first.id, key: "❤️" }]);
+    chat.shows(roomWith([first]));
+    await settled();
+    expect(chat.sent).toHaveLength(1);
+  });
+
+  test("a voice message answers, too, and counts as unread on the other side", async () => {
+    const voice = { data: "AAAA", type: "audio/webm", size: 3, ms: 900, levels: [] };
+    conversation.answer(first);
+    conversation.sendVoice(voice);
+    await settled();
+    expect(chat.sent[0]?.what).toEqual({ kind: "voice", voice, answers: first.id });
+    expect(conversation.aside).toBeNull();
+    chat.shows(roomWith([said("", KEN, { kind: "voice", voice: { ms: 900, levels: [] } })]));
+    expect(conversation.unread).toBe(1);
+  });
+
+  test("what was taken back waits for no answer", () => {
+    chat.shows(roomWith([said("", KEN, { kind: "removed" })]));
+    expect(conversation.waitingSince).toBeNull();
   });
 });
 

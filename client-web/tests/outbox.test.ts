@@ -1,9 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { NotSent } from "../src/matrix/chat";
+import { NotSent, type Outgoing } from "../src/matrix/chat";
 import { type Draft, Outbox } from "../src/screens/conversation/outbox.svelte";
 import { settled } from "./stand-ins";
 
-type Send = (body: string, txn: string) => Promise<string>;
+type Send = (what: Outgoing, txn: string) => Promise<string>;
+
+const text = (body: string): Outgoing => ({ kind: "text", body });
+const bodyOf = (what: Outgoing): string => (what.kind === "text" ? what.body : what.kind);
 
 function outbox(send: Send, more: { kept?: readonly Draft[]; keep?: (drafts: readonly Draft[]) => void } = {}): Outbox {
   let next = 0;
@@ -14,9 +17,9 @@ function outbox(send: Send, more: { kept?: readonly Draft[]; keep?: (drafts: rea
 describe("what a person writes", () => {
   test("waits until the keys are ready, then goes out in order", async () => {
     const sent: string[] = [];
-    const box = outbox(async (body) => "$" + sent.push(body));
-    box.add("one");
-    box.add("two");
+    const box = outbox(async (what) => "$" + sent.push(bodyOf(what)));
+    box.add(text("one"));
+    box.add(text("two"));
     await settled();
     expect(sent).toEqual([]);
     box.setReady(true);
@@ -27,51 +30,62 @@ describe("what a person writes", () => {
 
   test("is tried again with the same transaction id until it is accepted", async () => {
     const txns: string[] = [];
-    const box = outbox(async (_body, txn) => {
+    const box = outbox(async (_what, txn) => {
       txns.push(txn);
       if (txns.length < 4) throw new NotSent(false);
       return "$1";
     });
     box.setReady(true);
-    box.add("眠れない");
+    box.add(text("眠れない"));
     await settled();
     expect(txns).toEqual(["t1", "t1", "t1", "t1"]);
     expect(box.drafts[0]?.state).toBe("sent");
   });
 
   test("is shown as refused when trying again cannot help, and does not stop what comes after", async () => {
-    const box = outbox(async (body) => {
-      if (body === "bad") throw new NotSent(true);
+    const box = outbox(async (what) => {
+      if (bodyOf(what) === "bad") throw new NotSent(true);
       return "$1";
     });
     box.setReady(true);
-    box.add("bad");
-    box.add("good");
+    box.add(text("bad"));
+    box.add(text("good"));
     await settled();
     expect(box.drafts.map((draft) => draft.state)).toEqual(["refused", "sent"]);
     box.discard("t1");
-    expect(box.drafts.map((draft) => draft.body)).toEqual(["good"]);
+    expect(box.drafts.map(({ what }) => bodyOf(what))).toEqual(["good"]);
   });
 
   test("is still there after a reload, and goes out with its old transaction id", async () => {
     let kept: readonly Draft[] = [];
     const before = outbox(() => new Promise(() => undefined), { keep: (drafts) => (kept = drafts) });
     before.setReady(true);
-    before.add("まだ");
+    before.add(text("まだ"));
     await settled();
     expect(kept[0]?.state).toBe("sending");
     const txns: string[] = [];
-    const after = outbox(async (_body, txn) => "$" + txns.push(txn), { kept });
+    const after = outbox(async (_what, txn) => "$" + txns.push(txn), { kept });
     after.setReady(true);
     await settled();
     expect(txns).toEqual(["t1"]);
+  });
+
+  test("is not lost when the page was upgraded meanwhile", async () => {
+    const rest = { at: 0, state: "waiting", eventId: null } as const;
+    const picture = { data: "AAAA", width: 1, height: 1, size: 3 };
+    const old = [{ txn: "o1", body: "まだ", ...rest }, { txn: "o2", body: "", picture, ...rest }];
+    const sent: Outgoing[] = [];
+    const box = outbox(async (what) => "$" + sent.push(what), { kept: old as unknown as Draft[] });
+    box.setReady(true);
+    await settled();
+    expect(sent).toEqual([text("まだ"), { kind: "picture", picture }]);
   });
 
   test("leaves the outbox once the conversation shows it", async () => {
     let kept: readonly Draft[] | null = null;
     const box = outbox(async () => "$1", { keep: (drafts) => (kept = drafts) });
     box.setReady(true);
-    box.add("here");
+    box.add(text("here"));
     await settled();
     box.settle((draft) => draft.eventId === "$1");
     expect(box.drafts).toEqual([]);
@@ -90,7 +104,7 @@ describe("what a person writes", () => {
       pause: async (ms) => void pauses.push(ms),
     });
     box.setReady(true);
-    box.add("slowly");
+    box.add(text("slowly"));
     await settled();
     expect(pauses).toEqual([7_000]);
   });

@@ -60,7 +60,7 @@ describe("choosing a reply", () => {
     expect(picker.press("Enter")).toBe(false);
     conversation.send();
     await settled();
-    expect(chat.sent.map(({ body }) => body)).toEqual(["こんにちは、健です。"]);
+    expect(chat.words).toEqual(["こんにちは、健です。"]);
   });
 
   test("arrows go round, and Tab takes too", () => {

@@ -1,7 +1,7 @@
 // Stand-ins for what models get from outside. No test here needs a browser or a server.
 import { Desk, type DeskFacts, type MyCase, type Queue } from "../src/desk/api";
 import type { Notices } from "../src/screens/youth/notices.svelte";
-import type { Chat, Connection, Message, Picture, Room, Session } from "../src/matrix/chat";
+import type { Chat, Connection, Message, Outgoing, Room, Session } from "../src/matrix/chat";
 
 export const ROOM = "!room:desk";
 export const ME = "@me:desk";
@@ -15,14 +15,14 @@ export function said(body: string, by = KEN, more: Partial<Message> = {}): Messa
   serial += 1;
   return {
     id: `$${serial}`, txn: null, sender: by, mine: by === ME, kind: "text", body, at: NOON + serial * 1_000, delivery: null,
-    picture: null, ...more,
+    picture: null, voice: null, answers: null, corrected: false, reactions: [], ...more,
   };
 }
 
 export function roomWith(messages: readonly Message[], more: Partial<Room> = {}): Room {
   const member = (userId: string, name: string) => ({ userId, name, joined: true });
   return {
-    id: ROOM, membership: "join", encrypted: true, writable: true, caseState: "talking", messages,
+    id: ROOM, membership: "join", encrypted: true, writable: true, caseState: "talking", messages, changes: [],
     members: [member(ME, "me"), member(KEN, "健"), member(KEEPER, "記録係")],
     typing: [], readUpTo: { [KEN]: -1, [KEEPER]: -1 }, ownReadUpTo: -1, hasEarlier: false, ...more,
   };
@@ -35,7 +35,7 @@ export class FakeChat implements Chat {
   fingerprint = "key one";
   remembers = true;
   rooms = new Map<string, Room>();
-  sent: { body: string; txn: string }[] = [];
+  sent: { what: Outgoing; txn: string }[] = [];
   read: string[] = [];
   typing: boolean[] = [];
   forgotten = false;
@@ -48,8 +48,7 @@ export class FakeChat implements Chat {
   opened = false;
   takenBack: string[] = [];
   account = new Map<string, Record<string, unknown>>();
-  sentPictures: Picture[] = [];
-  sending: (body: string, txn: string) => Promise<string> = async (_body, txn) => "$of-" + txn;
+  sending: (what: Outgoing, txn: string) => Promise<string> = async (_what, txn) => "$of-" + txn;
   private listeners = new Set<(roomId: string | null) => void>();
 
   start = async (): Promise<void> => undefined;
@@ -71,19 +70,19 @@ export class FakeChat implements Chat {
   kept = (name: string): Record<string, unknown> | null => this.account.get(name) ?? null;
   keep = async (name: string, content: Record<string, unknown>): Promise<void> => void this.account.set(name, content);
 
-  openPicture = async (): Promise<Blob> => new Blob(["picture"]);
+  openFile = async (): Promise<Blob> => new Blob(["picture"]);
   takeBack = async (_roomId: string, messageId: string): Promise<void> => void this.takenBack.push(messageId);
-  sendPicture = async (_roomId: string, picture: Picture, txn: string): Promise<string> => {
-    const id = await this.sending("", txn);
-    this.sentPictures.push(picture);
+
+  send = async (_roomId: string, what: Outgoing, txn: string): Promise<string> => {
+    const id = await this.sending(what, txn);
+    this.sent.push({ what, txn });
     return id;
   };
 
-  send = async (_roomId: string, body: string, txn: string): Promise<string> => {
-    const id = await this.sending(body, txn);
-    this.sent.push({ body, txn });
-    return id;
-  };
+  /** The texts that were sent. */
+  get words(): string[] {
+    return this.sent.flatMap(({ what }) => (what.kind === "text" ? [what.body] : []));
+  }
 
   watch = (listener: (roomId: string | null) => void): (() => void) => {
     this.listeners.add(listener);
@@ -100,7 +99,7 @@ export class FakeChat implements Chat {
 export const FACTS: DeskFacts = {
   name: "相談窓口", server_name: "desk", open: true, reason: null, next_opening: null, hours: { weekly: [] }, waiting: 0, staff_present: 1,
   estimate_minutes: null, guidance: [], holidays: { from: "2026-04-05", to: "2027-04-06", days: [] },
-  app_name: "", quick_exit_url: "https://example.org/", keeper_user_id: KEEPER, push_key: null, readers: [],
+  app_name: "", quick_exit_url: "https://example.org/", keeper_user_id: KEEPER, voice_seconds: 120, push_key: null, readers: [],
 };
 
 export const MINE: MyCase = {

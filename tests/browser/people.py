@@ -27,6 +27,8 @@ QUIET = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A microphone that beeps.
+    "--use-fake-device-for-media-stream",
 ]
 _GOES_HOME = """async () => {
     const visit = JSON.parse(sessionStorage.getItem('madoguchi.visit') ?? 'null');
@@ -80,6 +82,11 @@ class Visitor:
             f"{one['id']}: {[(node['target'], node.get('any', [{}])[:1]) for node in one['nodes']]}"
             for one in found["violations"]
         ]
+
+    async def acts_on(self, line: Locator, name: str) -> None:
+        """What can be done about a message, by the button beside it."""
+        await line.get_by_role("button", name="このメッセージへの操作").click()
+        await line.get_by_role("group").get_by_role("button", name=name).click()
 
 
 class YoungPerson(Visitor):

@@ -48,6 +48,8 @@ export interface DeskFacts {
   keeper_user_id: string;
   /** By which a browser subscribes to notices; null where the desk has none. */
   push_key: string | null;
+  /** How long a voice message may be; 0: none are wanted. */
+  voice_seconds: number;
   readers: Reader[];
 }
 
@@ -325,6 +327,7 @@ export interface DeskSettings {
   session_days: number;
   capacity: number;
   content_days: number;
+  voice_seconds: number;
 }
 
 export interface Wording {

@@ -16,10 +16,41 @@ export interface Picture {
   size: number;
 }
 
-export type MessageKind = "text" | "picture" | "unreadable" | "removed" | "other" | "joined" | "left";
+/** A voice message as it is sent: the recorder's file, base64, and its type; size in bytes; how long it lasts; how loud
+ * it was along the way, each from 0 to 1. */
+export interface Voice {
+  data: string;
+  type: string;
+  size: number;
+  ms: number;
+  levels: readonly number[];
+}
+
+/** What one can say with a tap; nothing that hurts. The names are those of the catalogues' texts. */
+export const REACTIONS = { "👍": "yes", "❤️": "heart", "🙏": "thanks", "😢": "sad", "🤗": "hug" } as const;
+export type ReactionKey = keyof typeof REACTIONS;
+
+/** What somebody does in a conversation. `answers`, `about`: a message's id. */
+export type Outgoing =
+  | { kind: "text"; body: string; answers?: string }
+  | { kind: "picture"; picture: Picture; answers?: string }
+  | { kind: "voice"; voice: Voice; answers?: string }
+  | { kind: "correction"; about: string; body: string }
+  | { kind: "reaction"; about: string; key: ReactionKey }
+  /** Takes an own reaction back; `id` is the reaction's own. */
+  | { kind: "withdrawal"; about: string; key: ReactionKey; id: string };
+
+export type MessageKind = "text" | "picture" | "voice" | "unreadable" | "removed" | "other" | "joined" | "left";
 
 /** What a bridge says about a message's way to an app: the app has it, it waits, it may be blocked, it failed. */
 export type Delivery = "accepted" | "delayed" | "maybe_blocked" | "on_page" | "failed";
+
+/** All those who reacted to a message in the same way. `own`: the id of this account's reaction, null without one. */
+export interface Reaction {
+  key: ReactionKey;
+  by: readonly string[];
+  own: string | null;
+}
 
 /** One line of a conversation in the order of the server. `at` is in milliseconds since 1970. */
 export interface Message {
@@ -31,9 +62,16 @@ export interface Message {
   kind: MessageKind;
   /** Of a picture, so that its place can be kept while it comes. Null otherwise. */
   picture: { width: number; height: number } | null;
+  /** Of a voice message or another sound, to be shown before it is fetched. Null otherwise. */
+  voice: Pick<Voice, "ms" | "levels"> | null;
   /** Text for "text"; the person's name for "joined" and "left"; empty otherwise. */
   body: string;
   at: number;
+  /** The message that this one answers, null for none. */
+  answers: string | null;
+  /** Its sender has corrected it since; `body` is as it reads now. */
+  corrected: boolean;
+  reactions: readonly Reaction[];
   /** Null where no app is in between, and until the bridge has spoken. */
   delivery: Delivery | null;
 }
@@ -54,6 +92,8 @@ export interface Room {
   /** How the desk says in the room that its case stands; null where it says nothing. */
   caseState: string | null;
   messages: readonly Message[];
+  /** Ids and transaction ids of what this account has said that changes a message instead of being one. */
+  changes: readonly string[];
   members: readonly Member[];
   /** Others who are typing, by user id. */
   typing: readonly string[];
@@ -98,12 +138,11 @@ export interface Chat {
   /** Fetches earlier messages until the beginning (or `limit` of them). */
   loadHistory(roomId: string, limit: number): Promise<void>;
   /** Gives the event id once the server has accepted it. The same `txn` is never delivered twice. Raises NotSent. */
-  send(roomId: string, body: string, txn: string): Promise<string>;
-  /** As `send`, a picture, sealed. */
-  sendPicture(roomId: string, picture: Picture, txn: string): Promise<string>;
-  /** Fetches and opens a picture of the conversation. Raises when it can't. */
-  openPicture(roomId: string, messageId: string): Promise<Blob>;
-  /** Takes back one of this account's own messages, for everybody. Raises when that did not work. */
+  send(roomId: string, what: Outgoing, txn: string): Promise<string>;
+  /** Fetches and opens a picture or a voice message of the conversation. Raises when it can't. */
+  openFile(roomId: string, messageId: string): Promise<Blob>;
+  /** Takes back one of this account's own messages with its corrections, for everybody. Raises when not all of that
+   * worked; it may be asked again. */
   takeBack(roomId: string, messageId: string): Promise<void>;
   setTyping(roomId: string, typing: boolean): void;
   markRead(roomId: string, messageId: string): void;

@@ -1,21 +1,19 @@
 // The one file that imports matrix-js-sdk. It is loaded behind the first paint.
 import { initAsync } from "@matrix-org/matrix-sdk-crypto-wasm";
 import {
-  ClientEvent, EventStatus, EventType, HttpApiEvent, MatrixClient, MatrixEventEvent, MemoryStore, MsgType,
-  PendingEventOrdering, ReceiptType, RoomEvent, RoomMemberEvent, RoomStateEvent, SyncState,
+  ClientEvent, HttpApiEvent, MatrixClient, MatrixEventEvent, MemoryStore, PendingEventOrdering, ReceiptType, RoomEvent,
+  RoomMemberEvent, RoomStateEvent, SyncState,
 } from "matrix-js-sdk";
 import { RustBackupManager } from "matrix-js-sdk/lib/rust-crypto/backup.js";
 import type { AccountDataEvents, AuthDict, MatrixError, MatrixEvent, Room as SdkRoom, UIAuthCallback } from "matrix-js-sdk";
 import { CryptoEvent } from "matrix-js-sdk/lib/crypto-api/CryptoEvent.js";
 import { type Logger, logger } from "matrix-js-sdk/lib/logger.js";
-import { download, type EncryptedFile, FileError, upload } from "./attachment";
-import { type Chat, type ChatOptions, type Connection, NotSent, type Picture, type Room } from "./chat";
+import type { Chat, ChatOptions, Connection, Outgoing, Room } from "./chat";
 import { snapshot } from "./snapshot";
+import { Speech } from "./speech";
 
 const TYPING_MS = 20_000;
 const REQUEST_MS = 45_000;
-const PICTURE = "image/jpeg";
-const PICTURES = [PICTURE, "image/png", "image/gif", "image/webp"];
 const KEPT_WITHIN_MS = 60_000;
 
 const nothing = (): void => undefined;
@@ -87,6 +85,7 @@ class MatrixChat implements Chat {
   private host: string | null = null;
   private readonly joining = new Set<string>();
   private announced = false;
+  private readonly speech: Speech;
 
   constructor(
     private readonly client: MatrixClient,
@@ -96,6 +95,7 @@ class MatrixChat implements Chat {
     private readonly own: { key: Uint8Array<ArrayBuffer> | null },
   ) {
     this.userId = client.getSafeUserId();
+    this.speech = new Speech(client);
   }
 
   async start(): Promise<void> {
@@ -231,48 +231,16 @@ class MatrixChat implements Chat {
     this.changed(roomId);
   }
 
-  async send(roomId: string, body: string, txn: string): Promise<string> {
-    const room = this.client.getRoom(roomId);
-    if (room?.getMyMembership() !== "join" || !room.hasEncryptionStateEvent()) throw new NotSent(false);
-    try {
-      const tried = room.getPendingEvents().find((event) => event.getTxnId() === txn);
-      if (tried?.status === EventStatus.NOT_SENT) return (await this.client.resendEvent(tried, room)).event_id;
-      const content = { msgtype: MsgType.Text as const, body };
-      return (await this.client.sendEvent(roomId, null, EventType.RoomMessage, content, txn)).event_id;
-    } catch (error) {
-      throw asNotSent(error as Partial<MatrixError>);
-    }
+  send(roomId: string, what: Outgoing, txn: string): Promise<string> {
+    return this.speech.send(roomId, what, txn);
   }
 
-  async sendPicture(roomId: string, picture: Picture, txn: string): Promise<string> {
-    const room = this.client.getRoom(roomId);
-    if (room?.getMyMembership() !== "join" || !room.hasEncryptionStateEvent()) throw new NotSent(false);
-    try {
-      const tried = room.getPendingEvents().find((event) => event.getTxnId() === txn);
-      if (tried?.status === EventStatus.NOT_SENT) return (await this.client.resendEvent(tried, room)).event_id;
-      const bytes = Uint8Array.from(atob(picture.data), (char) => char.charCodeAt(0));
-      const file = await upload(bytes, roomId, this.client.getAccessToken() ?? "");
-      const info = { mimetype: PICTURE, size: picture.size, w: picture.width, h: picture.height };
-      const content = { msgtype: MsgType.Image as const, body: "picture.jpg", file, info };
-      return (await this.client.sendEvent(roomId, null, EventType.RoomMessage, content, txn)).event_id;
-    } catch (error) {
-      if (error instanceof FileError) throw asNotSent({ httpStatus: error.status }, error.retryAfterMs);
-      throw asNotSent(error as Partial<MatrixError>);
-    }
+  openFile(roomId: string, messageId: string): Promise<Blob> {
+    return this.speech.openFile(roomId, messageId);
   }
 
-  async openPicture(roomId: string, messageId: string): Promise<Blob> {
-    const content = this.client.getRoom(roomId)?.findEventById(messageId)?.getContent();
-    const file = content?.["file"] as EncryptedFile | undefined;
-    if (!file) throw new Error("There is no such picture.");
-    const bytes = await download(file, this.client.getAccessToken() ?? "");
-    // Never as what could run: whatever the sender says, it is shown as a picture of one of these kinds.
-    const said = String((content?.["info"] as { mimetype?: unknown } | undefined)?.mimetype);
-    return new Blob([bytes], { type: PICTURES.includes(said) ? said : PICTURE });
-  }
-
-  async takeBack(roomId: string, messageId: string): Promise<void> {
-    await this.client.redactEvent(roomId, messageId);
+  takeBack(roomId: string, messageId: string): Promise<void> {
+    return this.speech.takeBack(roomId, messageId);
   }
 
   setTyping(roomId: string, typing: boolean): void {
@@ -324,11 +292,9 @@ class MatrixChat implements Chat {
       this.changed(room?.roomId);
       if (room) void this.loadHistory(room.roomId, 500).catch(() => undefined);
     });
-    client.on(RoomEvent.LocalEchoUpdated, (_event, room) => this.changed(room.roomId));
     client.on(RoomEvent.Redaction, (_event, room) => this.changed(room.roomId));
     client.on(RoomEvent.Receipt, (_event, room) => this.changed(room.roomId));
     client.on(MatrixEventEvent.Decrypted, (event) => this.changed(event.getRoomId()));
-    client.on(MatrixEventEvent.Replaced, (event) => this.changed(event.getRoomId()));
     client.on(RoomStateEvent.Events, (event) => this.changed(event.getRoomId()));
     client.on(RoomMemberEvent.Typing, (_event, member) => this.changed(member.roomId));
   }
@@ -368,10 +334,4 @@ class MatrixChat implements Chat {
   private announce(roomId: string | null): void {
     for (const listener of this.listeners) listener(roomId);
   }
-}
-
-function asNotSent(error: Partial<MatrixError>, afterMs: number | null = null): NotSent {
-  const status = error.httpStatus ?? 0;
-  if (status === 429) return new NotSent(false, afterMs ?? error.getRetryAfterMs?.() ?? 2_000);
-  return new NotSent(status >= 400 && status < 500 && status !== 401 && status !== 408);
 }

@@ -1,6 +1,8 @@
-import { EventType, MsgType, RelationType } from "matrix-js-sdk";
+import { EventType, MsgType } from "matrix-js-sdk";
 import type { MatrixEvent, Room as SdkRoom } from "matrix-js-sdk";
+import { gather, txnOf } from "./changes";
 import type { Delivery, Member, Message, Room } from "./chat";
+import { QUIET, relationOf, voiceIn } from "./sealed";
 
 const CASE = "jp.madoguchi.case";
 const DELIVERY = "jp.madoguchi.delivery";
@@ -11,12 +13,13 @@ const TEXTS: readonly unknown[] = [MsgType.Text, MsgType.Notice, MsgType.Emote];
 export function snapshot(room: SdkRoom, userId: string): Room {
   const events = room.getLiveTimeline().getEvents();
   const deliveries = deliveriesIn(events);
+  const changes = gather(events, userId);
   const lines: Message[] = [];
   // Where each event stands in `lines`: receipts may point at events that are not shown.
   const place = new Map<string, number>();
   for (const event of events) {
-    const line = asMessage(event, room, userId);
-    if (line) lines.push({ ...line, delivery: deliveries.get(line.id) ?? null });
+    const line = changes.isChange(event) ? null : asMessage(event, userId);
+    if (line) lines.push({ ...changes.applied(line), delivery: deliveries.get(line.id) ?? null });
     place.set(event.getId() ?? "", lines.length - 1);
   }
   const members = room.getMembers().filter(({ membership }) => membership === "join" || membership === "invite");
@@ -30,6 +33,7 @@ export function snapshot(room: SdkRoom, userId: string): Room {
     writable: membership === "join" && room.maySendMessage(),
     caseState: caseStateOf(room),
     messages: lines,
+    changes: changes.own,
     members: members.map((member): Member => ({
       userId: member.userId,
       name: member.name,
@@ -47,33 +51,50 @@ function caseStateOf(room: SdkRoom): string | null {
   return typeof said === "string" ? said : null;
 }
 
-function asMessage(event: MatrixEvent, room: SdkRoom, userId: string): Message | null {
+function asMessage(event: MatrixEvent, userId: string): Message | null {
   const sender = event.getSender() ?? "";
   const line = (kind: Message["kind"], body = ""): Message => ({
     id: event.getId() ?? "",
-    txn: (event.getUnsigned().transaction_id as string | undefined) ?? event.getTxnId() ?? null,
+    txn: txnOf(event),
     sender,
     mine: sender === userId,
     kind,
     body,
     at: event.getTs(),
+    answers: null,
+    corrected: false,
+    reactions: [],
     delivery: null,
     picture: null,
+    voice: null,
   });
   if (event.getType() === EventType.RoomMember) return asMembership(event, line);
   if (event.isState()) return null;
-  if (event.isRedacted()) return event.isRedaction() ? null : line("removed");
-  if (event.isDecryptionFailure() || event.getType() === EventType.RoomMessageEncrypted) return line("unreadable");
-  // Whoever runs the server could put this in; what a person says here comes encrypted. Ours under way have a status.
-  if (event.status === null && !event.isEncrypted() && !isSilent(event)) return line("unreadable");
-  if (event.getType() !== EventType.RoomMessage) return isSilent(event) ? null : line("other");
-  if (event.isRelation(RelationType.Replace)) return null;
-  const content = event.getContent();
-  if (content.msgtype === MsgType.Image && typeof content["file"] === "object") {
-    return { ...line("picture"), picture: sidesOf(content["info"]) };
+  if (event.isRedacted()) return event.isRedaction() || wasQuiet(event) ? null : line("removed");
+  if (event.isDecryptionFailure() || event.getType() === EventType.RoomMessageEncrypted) {
+    // A reaction that can't be read would be a riddle between two messages.
+    return event.getWireContent()[QUIET] === true ? null : line("unreadable");
   }
+  // Whoever runs the server could put this in; what a person says here comes encrypted.
+  if (!event.isEncrypted() && !isSilent(event)) return line("unreadable");
+  if (event.getType() !== EventType.RoomMessage) return isSilent(event) ? null : line("other");
+  const content = event.getOriginalContent();
+  const relation = relationOf(event);
+  const answers = relation?.kind === "answer" ? relation.to : null;
+  // What it corrects is not here (any more): it stands for itself.
+  if (relation?.kind === "correction") return { ...line("text", relation.body), corrected: true };
+  if (content.msgtype === MsgType.Image && typeof content["file"] === "object") {
+    return { ...line("picture"), answers, picture: sidesOf(content["info"]) };
+  }
+  const voice = voiceIn(content);
+  if (voice) return { ...line("voice"), answers, voice };
   const known = TEXTS.includes(content.msgtype) && typeof content["body"] === "string";
-  return known ? line("text", content["body"] as string) : line("other");
+  return known ? { ...line("text", content["body"] as string), answers } : line("other");
+}
+
+// The server leaves the mark on the redaction: without its content the event says no more what it was.
+function wasQuiet(event: MatrixEvent): boolean {
+  return (event.getUnsigned().redacted_because?.content as Record<string, unknown> | undefined)?.[QUIET] === true;
 }
 
 // What a sender says may be anything; a place on the page is kept for a picture of sensible size.

@@ -1,13 +1,9 @@
-import type { Chat, Member, Message, Picture, Room } from "../../matrix/chat";
+import type { Chat, Member, Message, Picture, ReactionKey, Room, Voice } from "../../matrix/chat";
+import { type Line, linesOf } from "./lines";
 import { type Draft, Outbox } from "./outbox.svelte";
 
 /** Bytes of text that fit into one event with room for the encryption around it. */
 export const LONGEST = 20_000;
-
-export type Line =
-  | { key: string; kind: "day"; at: number }
-  | { key: string; kind: "message"; message: Message; name: string; read: boolean }
-  | { key: string; kind: "draft"; draft: Draft };
 
 export interface ConversationOptions {
   roomId: string;
@@ -19,6 +15,8 @@ export interface ConversationOptions {
   person?: string;
 }
 
+const SAID: readonly Message["kind"][] = ["text", "picture", "voice", "other"];
+
 /** One room as a person sees it: lines with days and read marks, what is being written, who types. */
 export class Conversation {
   readonly roomId: string;
@@ -28,6 +26,12 @@ export class Conversation {
   /** The message that somebody asked to see. */
   pointed = $state<string | null>(null);
   silent = $state.raw<readonly string[]>([]);
+  /** This account, once the room is live. */
+  ownId = $state<string | null>(null);
+  /** The message that is being answered or corrected by what is being written. */
+  aside = $state.raw<{ kind: "answer" | "correction"; message: Message } | null>(null);
+  /** What was being written before a correction began. */
+  private put = "";
   private readonly person: string | null;
   readonly outbox: Outbox;
   private chat: Chat | null = null;
@@ -37,10 +41,10 @@ export class Conversation {
   private visible = false;
 
   readonly drafts: readonly Draft[] = $derived.by(() => {
-    const txns = new Set(this.room?.messages.map((message) => message.txn));
+    const txns = new Set([...(this.room?.messages.map((message) => message.txn) ?? []), ...(this.room?.changes ?? [])]);
     return this.outbox.drafts.filter((draft) => !txns.has(draft.txn));
   });
-  readonly lines: readonly Line[] = $derived.by(() => this.compose());
+  readonly lines: readonly Line[] = $derived(linesOf(this.room, this.drafts, this.silent, this.ownId));
   readonly over = $derived(new TextEncoder().encode(this.text).length - LONGEST);
   readonly typing: readonly Member[] = $derived(
     (this.room?.members ?? []).filter(({ userId }) => this.room?.typing.includes(userId)),
@@ -48,13 +52,13 @@ export class Conversation {
   /** Others' messages that this account has not read. */
   readonly unread = $derived(
     (this.room?.messages ?? []).slice((this.room?.ownReadUpTo ?? -1) + 1)
-      .filter((message) => !message.mine && ["text", "picture", "other"].includes(message.kind)).length,
+      .filter((message) => !message.mine && SAID.includes(message.kind)).length,
   );
   /** When the person began to wait for an answer of this side, or null. */
   readonly waitingSince: number | null = $derived.by(() => {
     let since: number | null = null;
     for (const message of this.room?.messages ?? []) {
-      if (message.kind === "joined" || message.kind === "left") continue;
+      if (!SAID.includes(message.kind) && message.kind !== "unreadable") continue;
       if (message.mine || (this.person !== null && message.sender !== this.person)) since = null;
       else since ??= message.at;
     }
@@ -66,9 +70,9 @@ export class Conversation {
     this.silent = options.silent ?? [];
     this.person = options.person ?? null;
     this.outbox = new Outbox({
-      send: (body, txn, picture) => {
+      send: (what, txn) => {
         if (!this.chat) throw new Error("The keys are not open.");
-        return picture ? this.chat.sendPicture(this.roomId, picture, txn) : this.chat.send(this.roomId, body, txn);
+        return this.chat.send(this.roomId, what, txn);
       },
       ...(options.keep ? { keep: options.keep } : {}),
       ...(options.kept ? { kept: options.kept } : {}),
@@ -79,6 +83,7 @@ export class Conversation {
   attach(chat: Chat): void {
     this.unwatch?.();
     this.chat = chat;
+    this.ownId = chat.userId;
     this.unwatch = chat.watch((roomId) => {
       if (roomId === this.roomId) this.refresh();
       else if (roomId === null && chat.connection === "online") this.outbox.wake();
@@ -110,23 +115,72 @@ export class Conversation {
   send(): boolean {
     const body = this.text.trim();
     if (body === "" || this.over > 0) return false;
-    this.outbox.add(body);
-    this.text = "";
+    const { aside } = this;
+    if (aside?.kind === "correction") {
+      if (body !== aside.message.body) this.outbox.add({ kind: "correction", about: aside.message.id, body });
+    } else {
+      this.outbox.add({ kind: "text", body, ...this.answering() });
+      this.text = "";
+    }
+    this.leaveAside();
     this.stopTyping();
     return true;
   }
 
   sendPicture(picture: Picture): void {
-    this.outbox.add("", picture);
+    this.outbox.add({ kind: "picture", picture, ...this.answering() });
+    this.leaveAside();
   }
 
-  /** Raises when it can't be opened. */
-  openPicture(messageId: string): Promise<Blob> {
-    return this.chat ? this.chat.openPicture(this.roomId, messageId) : Promise.reject(new Error("The keys are not open."));
+  sendVoice(voice: Voice): void {
+    this.outbox.add({ kind: "voice", voice, ...this.answering() });
+    this.leaveAside();
   }
 
-  /** Takes back an own message. Says whether that worked. */
+  /** What is written next answers this message. */
+  answer(message: Message): void {
+    this.leaveAside();
+    this.aside = { kind: "answer", message };
+  }
+
+  /** What is written next takes the place of this own message's words. */
+  correct(message: Message): void {
+    this.leaveAside();
+    this.put = this.text;
+    this.text = message.body;
+    this.aside = { kind: "correction", message };
+  }
+
+  /** Neither answers nor corrects any more: what was being written before comes back. */
+  leaveAside(): void {
+    if (this.aside?.kind === "correction") this.text = this.put;
+    this.put = "";
+    this.aside = null;
+  }
+
+  /** Reacts to a message, or takes the reaction back. */
+  react(message: Message, key: ReactionKey): void {
+    const same = ({ what }: Draft): boolean =>
+      (what.kind === "reaction" || what.kind === "withdrawal") && what.about === message.id && what.key === key;
+    const pending = this.drafts.findLast(same);
+    if (pending?.state === "sending" || pending?.state === "sent") return;
+    // Thought better of it before it went out, or of what was refused.
+    if (pending) this.outbox.discard(pending.txn);
+    if (pending?.state === "waiting") return;
+    const about = message.id;
+    const stands = this.room?.messages.find(({ id }) => id === about);
+    const own = stands?.reactions.find((each) => each.key === key)?.own;
+    this.outbox.add(own ? { kind: "withdrawal", about, key, id: own } : { kind: "reaction", about, key });
+  }
+
+  /** A picture or a voice message. Raises when it can't be opened. */
+  openFile(messageId: string): Promise<Blob> {
+    return this.chat ? this.chat.openFile(this.roomId, messageId) : Promise.reject(new Error("The keys are not open."));
+  }
+
+  /** Takes back an own message with its corrections. Says whether that worked. */
   async takeBack(messageId: string): Promise<boolean> {
+    if (this.aside?.message.id === messageId) this.leaveAside();
     try {
       await this.chat?.takeBack(this.roomId, messageId);
       return this.chat !== null;
@@ -155,6 +209,10 @@ export class Conversation {
     this.markRead();
   }
 
+  private answering(): { answers?: string } {
+    return this.aside?.kind === "answer" ? { answers: this.aside.message.id } : {};
+  }
+
   private stopTyping(): void {
     clearTimeout(this.typingEnds);
     if (this.typingSince === null) return;
@@ -167,6 +225,7 @@ export class Conversation {
     this.room = room;
     if (!room) return;
     this.outbox.settle((draft) =>
+      room.changes.includes(draft.txn) || room.changes.includes(draft.eventId ?? "") ||
       room.messages.some((message) => message.txn === draft.txn || message.id === draft.eventId));
     this.outbox.setReady(room.membership === "join" && room.encrypted && room.writable);
     this.markRead();
@@ -178,37 +237,5 @@ export class Conversation {
     const last = room.messages.findLastIndex((message) => !message.mine);
     const message = room.messages[last];
     if (message && last > room.ownReadUpTo) this.chat?.markRead(this.roomId, message.id);
-  }
-
-  private compose(): readonly Line[] {
-    const { room } = this;
-    const lines: Line[] = [];
-    const names = new Map(room?.members.map(({ userId, name }) => [userId, name]));
-    const readers = Object.entries(room?.readUpTo ?? {}).filter(([who]) => !this.silent.includes(who));
-    const readTo = Math.max(-1, ...readers.map(([, upTo]) => upTo));
-    let day = "";
-    const dayLine = (at: number): void => {
-      const date = new Date(at).toDateString();
-      if (date !== day) lines.push({ key: "day " + date, kind: "day", at });
-      day = date;
-    };
-    for (const [index, message] of (room?.messages ?? []).entries()) {
-      if (this.isNoise(message, room?.messages[index - 1])) continue;
-      dayLine(message.at);
-      const name = names.get(message.sender) ?? "";
-      lines.push({ key: message.id, kind: "message", message, name, read: message.mine && index <= readTo });
-    }
-    for (const draft of this.drafts) {
-      dayLine(draft.at);
-      lines.push({ key: draft.txn, kind: "draft", draft });
-    }
-    return lines;
-  }
-
-  // One line stands for a row of unreadable messages; people need not hear that programs or they themselves came in.
-  private isNoise(message: Message, before: Message | undefined): boolean {
-    if (message.kind === "unreadable") return before?.kind === "unreadable";
-    if (message.kind !== "joined" && message.kind !== "left") return false;
-    return message.mine || this.silent.includes(message.sender) || message.body === "";
   }
 }

@@ -1,20 +1,18 @@
-import { NotSent, type Picture } from "../../matrix/chat";
+import { NotSent, type Outgoing, type Picture } from "../../matrix/chat";
 
 export type DraftState = "waiting" | "sending" | "sent" | "refused";
 
-/** A message on its way. It stays until the conversation itself shows it. */
+/** Something said that is on its way. It stays until the conversation itself shows it. */
 export interface Draft {
   txn: string;
-  /** Empty where it is a picture. */
-  body: string;
-  picture?: Picture;
+  what: Outgoing;
   at: number;
   state: DraftState;
   eventId: string | null;
 }
 
 export interface OutboxOptions {
-  send: (body: string, txn: string, picture?: Picture) => Promise<string>;
+  send: (what: Outgoing, txn: string) => Promise<string>;
   /** Keeps what is unsent over a reload of the page. */
   keep?: (drafts: readonly Draft[]) => void;
   kept?: readonly Draft[];
@@ -27,7 +25,7 @@ export interface OutboxOptions {
 const LONGEST_PAUSE_MS = 30_000;
 const IDLE_EVERY_MS = 200;
 
-/** Sends one message after the other, in the order written, and tries again with the same transaction id. */
+/** Sends one after the other, in the order written, and tries again with the same transaction id. */
 export class Outbox {
   drafts = $state.raw<readonly Draft[]>([]);
   private ready = false;
@@ -45,15 +43,12 @@ export class Outbox {
       newTxn: randomTxn,
       ...options,
     };
-    // A message that was under way when the page went away is sent again: its transaction id makes that harmless.
-    this.drafts = this.options.kept.map((draft) => ({ ...draft, state: draft.state === "sent" ? "sent" : "waiting" }));
+    // What was under way when the page went away is sent again: its transaction id makes that harmless.
+    this.drafts = this.options.kept.map(asKeptNow).map((draft) => ({ ...draft, state: draft.state === "sent" ? "sent" : "waiting" }));
   }
 
-  add(body: string, picture?: Picture): void {
-    const draft: Draft = {
-      txn: this.options.newTxn(), body, at: this.options.clock(), state: "waiting", eventId: null,
-      ...(picture ? { picture } : {}),
-    };
+  add(what: Outgoing): void {
+    const draft: Draft = { txn: this.options.newTxn(), what, at: this.options.clock(), state: "waiting", eventId: null };
     this.change([...this.drafts, draft]);
     void this.run();
   }
@@ -111,7 +106,7 @@ export class Outbox {
   private async attempt(draft: Draft): Promise<void> {
     this.alter(draft.txn, { state: "sending" });
     try {
-      const eventId = await this.options.send(draft.body, draft.txn, draft.picture);
+      const eventId = await this.options.send(draft.what, draft.txn);
       this.failures = 0;
       this.alter(draft.txn, { state: "sent", eventId });
     } catch (error) {
@@ -144,6 +139,12 @@ export class Outbox {
     this.drafts = drafts;
     this.options.keep(drafts);
   }
+}
+
+// A tab that was open while the desk was upgraded kept words and pictures in a simpler way.
+function asKeptNow(draft: Draft & { body?: string; picture?: Picture }): Draft {
+  const { body = "", picture, what, ...rest } = draft;
+  return { ...rest, what: (what as Outgoing | undefined) ?? (picture ? { kind: "picture", picture } : { kind: "text", body }) };
 }
 
 // crypto.randomUUID is missing on pages without TLS, as on a desk's first trial in its own network.

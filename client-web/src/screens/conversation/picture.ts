@@ -30,7 +30,8 @@ export async function prepare(file: Blob): Promise<Picture> {
   return { data: base64(bytes), width: canvas.width, height: canvas.height, size: bytes.length };
 }
 
-function base64(bytes: Uint8Array): string {
+/** Bytes as text that fits into the tab's storage. */
+export function base64(bytes: Uint8Array): string {
   let text = "";
   for (let at = 0; at < bytes.length; at += 8_192) text += String.fromCharCode(...bytes.subarray(at, at + 8_192));
   return btoa(text);
