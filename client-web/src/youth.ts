@@ -47,10 +47,11 @@ const youth = new Youth({
 // A link from an app: what opens it stands behind the #, so that no server and no preview ever gets it by itself.
 const move = /^#move=([A-Za-z0-9_-]+)$/.exec(location.hash)?.[1] ?? null;
 if (move !== null) history.replaceState(null, "", location.pathname + location.search);
+const room = () => import("./screens/youth/Room.svelte");
 const target = document.getElementById("app");
 // Until here the page offers the phone numbers alone.
 target?.replaceChildren();
-if (target) mount(App, { target, props: { youth, traces, languages: OFFERED, move } });
+if (target) mount(App, { target, props: { youth, traces, languages: OFFERED, room, move } });
 performance.mark("usable");
 
 // A notice has done its part once the page is looked at.
@@ -60,10 +61,11 @@ const seen = (): void => {
 document.addEventListener("visibilitychange", seen);
 seen();
 
-// The encryption is large: it loads behind the first paint, while the start screen is read. Then what is kept for when
-// nothing can be reached.
+// The conversation and the encryption load behind the first paint, while the start screen is read. Then what is kept for
+// when nothing can be reached.
 const ahead = async (): Promise<void> => {
-  await Promise.race([warmUp(), pause(10_000)]);
+  // What fails here is fetched again, and told, when it is needed.
+  await Promise.race([Promise.allSettled([room(), warmUp()]), pause(10_000)]);
   await background.start();
 };
 requestAnimationFrame(() => setTimeout(() => void ahead(), 0));
