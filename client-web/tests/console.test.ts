@@ -7,7 +7,7 @@ import { FACTS, fakeDesk, FakeChat, KEEPER, memory, once, QUEUE, ROOM, roomWith,
 const ME_HERE = { user_id: "@ken:desk", name: "健", role: "counsellor", capacity: 5, away: false };
 const OWN: OwnCase = {
   case_id: "c1", room_id: ROOM, user_id: "@person:desk", channel: "web", mode: "open", state: "talking", accepted_at: 0, ghost: false,
-  handing_over: false, risk: "none", helping: false, side_room_id: null, move: null, came_by: null,
+  handing_over: false, risk: "none", helping: false, side_room_id: null, team: null, move: null, came_by: null,
   language: null,
 };
 const SIDE = "!side:desk";
@@ -281,6 +281,46 @@ describe("the desk's risk words", () => {
   });
 });
 
+describe("a warm handover", () => {
+  const NIGHT = { id: "night", name: "夜間", size: 2, present: 1 };
+  const room = (): Parameters<typeof fakeDesk>[0] => ({
+    "GET /queue": once({ ...QUEUE, mine: [OWN] }, { ...QUEUE, pos: 2, mine: [{ ...OWN, handing_over: true, team: "夜間" }] }),
+    "POST /cases/c1/side_room": { body: { case_id: "c1", room_id: SIDE } },
+  });
+
+  test("says what the next one has to know in the staff's room, once the keeper has opened it", async () => {
+    const desk = await signedIn(room());
+    const telling = desk.tellStaff("c1", "夜になるとつらい人です", "txn1");
+    await settled();
+    expect(chat.sent).toEqual([]);
+    chat.shows(roomWith([], { id: SIDE, membership: "invite", encrypted: false }));
+    await settled();
+    expect(chat.sent).toEqual([]);
+    chat.shows(roomWith([], { id: SIDE }));
+    await telling;
+    expect(chat.sent).toEqual([{ body: "夜になるとつらい人です", txn: "txn1" }]);
+  });
+
+  test("does not take for told what was not sent", async () => {
+    const desk = await signedIn(room());
+    chat.shows(roomWith([], { id: SIDE }));
+    chat.sending = async () => Promise.reject(new Error("offline"));
+    await expect(desk.tellStaff("c1", "申し送り", "txn1")).rejects.toThrow();
+  });
+
+  test("to a team says nothing of the matter to the desk, and is known by the team's name", async () => {
+    const bodies: unknown[] = [];
+    const desk = await signedIn({
+      ...room(), "POST /cases/c1/hand_over": (body) => ({ body: bodies.push(body) }),
+    });
+    desk.open(ROOM);
+    await desk.handOver("c1", NIGHT, "勤務時間の終わり");
+    expect(bodies).toEqual([{ team: "night", reason: "勤務時間の終わり" }]);
+    const [seat] = desk.seats;
+    expect(seat && endOf({ ...seat, ended: true })).toEqual({ key: "case.passed.team", parameters: { name: "夜間" } });
+  });
+});
+
 describe("the staff's own room", () => {
   const beside = { ...OWN, side_room_id: SIDE };
   const told = (): ReturnType<typeof roomWith> => roomWith([said("夜になるとつらい人です", "@sato:desk")], { id: SIDE });
@@ -355,7 +395,8 @@ describe("the end of a shift", () => {
 });
 
 describe("what became of a case that is no longer one's own", () => {
-  const gone = (own: Partial<OwnCase>, caseState: string | null, membership: "join" | "leave", heir: string | null = null) => {
+  const gone = (own: Partial<OwnCase>, caseState: string | null, membership: "join" | "leave", name: string | null = null) => {
+    const heir = name === null ? null : ({ key: "case.passed.to", parameters: { name } } as const);
     const conversation = new Conversation({ roomId: ROOM });
     chat.rooms.set(ROOM, roomWith([], { caseState, membership }));
     conversation.attach(chat);
@@ -383,9 +424,9 @@ describe("what became of a case that is no longer one's own", () => {
     const desk = await signedIn({ "GET /queue": once(...answers), "POST /cases/c1/hand_over": { body: {} }, "POST /cases/c1/close": { body: {} } });
     desk.open(ROOM);
     await desk.handOver("c1", { user_id: "@sato:desk", name: "佐藤", role: "counsellor", present: true, free: 1 }, "r");
-    expect(desk.seats[0]?.heir).toBe("佐藤");
+    expect(desk.seats[0]?.heir?.parameters).toEqual({ name: "佐藤" });
     await desk.close("c1");
-    expect([desk.seats[0]?.ended, desk.seats[0]?.heir]).toEqual([true, "佐藤"]);
+    expect([desk.seats[0]?.ended, desk.seats[0]?.heir?.key]).toEqual([true, "case.passed.to"]);
     await desk.close("c1");
     expect([desk.seats[0]?.ended, desk.seats[0]?.heir]).toEqual([false, null]);
   });

@@ -47,6 +47,7 @@ async def test_from_the_link_to_a_colleague_at_work(house: House, browser: Brows
         assert await rika.violations() == []
 
     await changes_a_colleague(rika)
+    await makes_a_team(rika)
     await writes_guidance(rika, house)
     await sets_the_hours(rika, house)
     await switches_a_channel(rika)
@@ -86,6 +87,27 @@ async def changes_a_colleague(rika: Visitor) -> None:
     row = page.get_by_role("row", name="直子")
     await expect(row).to_contain_text("スーパーバイザー")
     await expect(row.get_by_role("cell", name="3", exact=True)).to_be_visible()
+
+
+async def makes_a_team(rika: Visitor) -> None:
+    page = rika.page
+    await page.get_by_role("button", name="チームを加える").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("チームの名前").fill("夕方")
+    await dialog.get_by_role("checkbox", name="直子").check()
+    assert await rika.violations() == []
+    await rika.picture("admin-team")
+    await dialog.get_by_role("button", name="保存する").click()
+    await expect(dialog).to_be_hidden()
+    entry = page.get_by_role("listitem").filter(has_text="夕方")
+    await expect(entry).to_contain_text("直子")
+    await entry.get_by_role("button", name="変更").click()
+    await dialog.get_by_role("checkbox", name="里香").check()
+    await dialog.get_by_role("button", name="保存する").click()
+    await expect(entry).to_contain_text("里香")
+    await entry.get_by_role("button", name="なくす").click()
+    await dialog.get_by_role("button", name="なくす").click()
+    await expect(entry).to_have_count(0)
 
 
 async def writes_guidance(rika: Visitor, house: House) -> None:

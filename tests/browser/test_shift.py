@@ -6,10 +6,16 @@ import secrets
 from playwright.async_api import Browser, Locator, expect
 
 from tests.browser.people import DESK, PHONE, PICTURES, Counsellor, YoungPerson
+from tests.cast import DESK as DESK_API
+from tests.cast import Cast
 from tests.house import SERVER_NAME, House, Staff
 from tests.words import word
 
 TABLET = {"width": 768, "height": 1024}
+# A dialog keeps the rest of the page from being clicked.
+SPEAKS = (
+    "(select, language) => { select.value = language; select.dispatchEvent(new Event('change', {bubbles: true})); }"
+)
 # What the browser would show and sound, and that nobody has the page before their eyes.
 _LISTENS = """() => {
     window.told = {shown: [], sounds: 0};
@@ -34,8 +40,19 @@ def a_supervisor(house: House) -> Staff:
     return Staff(f"@{localpart}:{SERVER_NAME}", told.split("password: ")[1].split()[0], "主任")
 
 
-async def test_a_shift_from_risk_to_the_end_of_the_day(house: House, browser: Browser) -> None:
-    lead = await Counsellor.signs_in(browser, house, a_supervisor(house))
+async def a_team(house: House, cast: Cast, member: Staff) -> None:
+    """The desk has a team for the night."""
+    localpart = f"chief-{secrets.token_hex(3)}"
+    told = house.run("staff", "add", localpart, "--name", "長", "--role", "administrator").stdout
+    chief = await cast.enters(f"@{localpart}:{SERVER_NAME}", told.split("password: ")[1].split()[0])
+    team = {"id": "night", "name": "夜間", "members": [member.user_id]}
+    await chief.put(f"{DESK_API}/settings/teams", {"value": [team]})
+
+
+async def test_a_shift_from_risk_to_the_end_of_the_day(house: House, browser: Browser, cast: Cast) -> None:
+    supervisor = a_supervisor(house)
+    await a_team(house, cast, supervisor)
+    lead = await Counsellor.signs_in(browser, house, supervisor)
     ken = await Counsellor.signs_in(browser, house, house.staff[0])
     await chooses_to_be_told(ken)
     mio = await YoungPerson.arrives(browser, house)
@@ -272,7 +289,38 @@ async def calls_in_and_gives_back(
     await mio.says(later)
     await sato.accepts(case_id)
     await sato.sees(case_id, later)
-    await sato.closes(case_id)
+    await hands_over_warmly(sato, lead, case_id)
+    await lead.closes(case_id)
+
+
+async def hands_over_warmly(sato: Counsellor, lead: Counsellor, case_id: str) -> None:
+    """To a team; what the next one has to know goes ahead, sealed, into the room of the staff."""
+    await sato.column(case_id).get_by_role("button", name="引きつぐ").click()
+    dialog = sato.page.get_by_role("dialog")
+    await dialog.get_by_role("radio", name="チーム「夜間」").check()
+    summary = word("夜になるとつらくなるそうです。お母さんには話していません")
+    await dialog.get_by_label("申し送り").fill(summary)
+    for language in ("en", "ja"):
+        await sato.page.locator(".frame > header select").evaluate(SPEAKS, language)
+        for width, viewport in ((360, PHONE), (1280, DESK)):
+            await sato.page.set_viewport_size(viewport)  # type: ignore[arg-type]
+            assert await sato.violations() == []
+            await sato.picture(f"handover-{language}-{width}")
+    await dialog.get_by_role("button", name="引きつぐ").click()
+    await expect(dialog).to_be_hidden()
+    await expect(sato.column(case_id).get_by_text("チーム「夜間」を待っています")).to_be_visible()
+    await sato.picture("waits-for-team-1280")
+
+    ticket = lead.ticket(case_id)
+    await expect(ticket).to_contain_text("チーム「夜間」への引きつぎ")
+    await lead.picture("queue-team-1280")
+    await lead.accepts(case_id)
+    column = lead.column(case_id)
+    await column.get_by_role("button", name="開く").click()
+    await expect(column.locator("section[data-side]").get_by_text(summary)).to_be_visible()
+    await lead.picture("handed-over-1280")
+    await expect(sato.column(case_id).get_by_text("チーム「夜間」に引きつぎました")).to_be_visible()
+    await column.locator("section[data-side]").get_by_role("button", name="閉じる").click()
 
 
 async def takes_a_break(lead: Counsellor) -> None:

@@ -114,6 +114,8 @@ export interface WaitingCase {
   repeat: boolean;
   locked: boolean;
   risk: Risk;
+  /** The name of the team that it was handed to. */
+  team: string | null;
 }
 
 export type Standing = "asked" | "notified" | "opened" | "moved" | "declined" | "unreachable";
@@ -136,6 +138,8 @@ export interface OwnCase {
   helping: boolean;
   /** Where its staff talk among themselves, once somebody has needed that. */
   side_room_id: string | null;
+  /** The name of the team that it waits for, if it was handed to one. */
+  team: string | null;
   /** Where the person stands on the way from their app to the page. */
   move: Standing | null;
   /** The app that they have moved from. */
@@ -173,6 +177,7 @@ export interface BoardCase {
   accepted_at: number | null;
   /** Of the first message of the young person's that nobody has answered. */
   unanswered_since: number | null;
+  team: string | null;
   staff: { user_id: string; name: string; part: "counsellor" | "helper" }[];
 }
 
@@ -203,6 +208,27 @@ export interface Colleague {
   role: Role;
   present: boolean;
   free: number;
+}
+
+/** A group of staff to which a case can be handed over. */
+export interface TeamShown {
+  id: string;
+  name: string;
+  /** How many of it take cases. */
+  size: number;
+  present: number;
+}
+
+/** To whom a case can be handed. */
+export interface Heirs {
+  colleagues: Colleague[];
+  teams: TeamShown[];
+}
+
+export interface Team {
+  id: string;
+  name: string;
+  members: string[];
 }
 
 export interface StaffMember {
@@ -328,6 +354,7 @@ export interface DeskSettings {
   capacity: number;
   content_days: number;
   voice_seconds: number;
+  teams: Team[];
 }
 
 export interface Wording {
@@ -463,8 +490,8 @@ export class Desk {
     return this.call("POST", `/cases/${encodeURIComponent(caseId)}/accept`, { body: {} });
   }
 
-  handOver(caseId: string, to: string, reason: string): Promise<unknown> {
-    return this.call("POST", `/cases/${encodeURIComponent(caseId)}/hand_over`, { body: { to, reason } });
+  handOver(caseId: string, to: { to: string } | { team: string }, reason: string): Promise<unknown> {
+    return this.call("POST", `/cases/${encodeURIComponent(caseId)}/hand_over`, { body: { ...to, reason } });
   }
 
   callIn(caseId: string, to: string): Promise<unknown> {
@@ -528,8 +555,8 @@ export class Desk {
     return this.call("POST", `/cases/${encodeURIComponent(caseId)}/close`, { body: {} });
   }
 
-  async colleagues(): Promise<Colleague[]> {
-    return (await this.call<{ colleagues: Colleague[] }>("GET", "/colleagues")).colleagues;
+  heirs(): Promise<Heirs> {
+    return this.call("GET", "/colleagues");
   }
 
   async staff(): Promise<StaffMember[]> {

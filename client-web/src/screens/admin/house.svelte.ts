@@ -2,7 +2,7 @@
 import {
   Desk, DeskError, type AddedStaff, type AuditEntry, type Channel, type DeskSettings, type DeskStatus,
   type GuidanceEntry, type Me, type Reply, type RiskWord, type RiskWords, type Role, type StaffMember, type Suspension,
-  type SurveyMonth, type Wording,
+  type SurveyMonth, type Team, type Wording,
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
 import type { Session } from "../../matrix";
@@ -149,6 +149,10 @@ export class Administration {
     return this.act(() => this.around.desk.disableStaff(userId));
   }
 
+  async saveTeams(teams: readonly Team[]): Promise<boolean> {
+    return this.act(() => this.around.desk.putSetting("teams", [...teams]));
+  }
+
   async confirmGuidance(id: string): Promise<boolean> {
     return this.act(() => this.around.desk.confirmGuidance(id));
   }
@@ -260,12 +264,14 @@ export class Administration {
   }
 
   /** Sets what differs from what stands. Of several, those before a refused one are set. */
-  async saveSettings(wanted: DeskSettings): Promise<boolean> {
+  async saveSettings(wanted: Partial<DeskSettings>): Promise<boolean> {
     return this.act(async () => {
       const stands = await this.around.desk.settings();
-      const names = Object.keys(wanted) as (keyof DeskSettings)[];
-      for (const name of names.filter((each) => JSON.stringify(wanted[each]) !== JSON.stringify(stands[each])))
-        await this.around.desk.putSetting(name, wanted[name]);
+      for (const name of Object.keys(wanted) as (keyof DeskSettings)[]) {
+        const value = wanted[name];
+        if (value === undefined || JSON.stringify(value) === JSON.stringify(stands[name])) continue;
+        await this.around.desk.putSetting(name, value);
+      }
     });
   }
 

@@ -148,6 +148,6 @@ function asKeptNow(draft: Draft & { body?: string; picture?: Picture }): Draft {
 }
 
 // crypto.randomUUID is missing on pages without TLS, as on a desk's first trial in its own network.
-function randomTxn(): string {
+export function randomTxn(): string {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

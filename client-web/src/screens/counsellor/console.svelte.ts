@@ -1,7 +1,7 @@
 // The counsellor's console: who waits, the own cases, and the conversations that are open side by side.
 import {
-  Desk, DeskError, type Board, type Colleague, type DeskFacts, type Me, type OwnCase, type Queue, type Reply, type Risk,
-  type RiskWord,
+  Desk, DeskError, type Board, type Colleague, type DeskFacts, type Heirs, type Me, type OwnCase, type Queue,
+  type Reply, type Risk, type RiskWord, type TeamShown,
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
@@ -18,6 +18,8 @@ import { canSeal, seal, unseal } from "./sealed";
 export const STORE_PREFIX = "madoguchi-staff-";
 const POLL_MS = 30_000;
 const COLUMNS = 3;
+/** How long the keeper may take to let somebody into a room. */
+const ENTER_MS = 30_000;
 // What the desk keeps for its staff changes seldom; a change is here within so many milliseconds.
 const LOOK_UP_MS = 300_000;
 const HINTS = "hints";
@@ -61,8 +63,8 @@ export interface Seat {
   picker: Picker;
   /** It is no longer among the running ones. */
   ended: boolean;
-  /** To whom it was handed over from here. */
-  heir: string | null;
+  /** That it was handed over from here, and to whom. */
+  heir: Notice | null;
   /** Where its staff talk among themselves; null while nobody has needed that. */
   side: Conversation | null;
 }
@@ -77,7 +79,7 @@ export interface Advice {
 export function endOf({ case: own, conversation, heir }: Omit<Seat, "picker">): Notice | null {
   const { caseState, membership } = conversation.room ?? { caseState: null, membership: "leave" };
   if (caseState === "closed" || caseState === "purged") return { key: "case.closed" };
-  if (own.handing_over) return heir === null ? { key: "case.passed" } : { key: "case.passed.to", parameters: { name: heir } };
+  if (own.handing_over) return heir ?? { key: "case.passed" };
   if (caseState === "waiting") return { key: "case.returned" };
   return membership === "leave" ? { key: "case.left" } : null;
 }
@@ -231,14 +233,30 @@ export class Console {
     this.open(room_id, true);
   }
 
-  colleagues(): Promise<Colleague[]> {
-    return this.around.desk.colleagues();
+  heirs(): Promise<Heirs> {
+    return this.around.desk.heirs();
+  }
+
+  /** Says something in the room where the staff of a case talk among themselves, before it is handed over. Raises
+   * DeskError, NotSent, or Error when the room did not open; the same `txn` again says nothing twice. */
+  async tellStaff(caseId: string, text: string, txn: string): Promise<void> {
+    const { room_id } = await this.around.desk.enterSideRoom(caseId);
+    await this.whenIn(room_id);
+    await this.chat?.send(room_id, text, txn);
   }
 
   /** Raises DeskError. */
-  async handOver(caseId: string, to: Colleague, reason: string): Promise<void> {
-    await this.around.desk.handOver(caseId, to.user_id, reason);
-    this.seats = this.seats.map((seat) => (seat.case.case_id === caseId ? { ...seat, heir: to.name } : seat));
+  async handOver(caseId: string, to: Colleague | TeamShown, reason: string): Promise<void> {
+    const person = "user_id" in to;
+    await this.around.desk.handOver(caseId, person ? { to: to.user_id } : { team: to.id }, reason);
+    const heir: Notice = { key: person ? "case.passed.to" : "case.passed.team", parameters: { name: to.name } };
+    this.seats = this.seats.map((seat) => (seat.case.case_id === caseId ? { ...seat, heir } : seat));
+    await this.lookAgain();
+  }
+
+  /** Takes back what was handed to a team of which nobody has come yet. Raises DeskError. */
+  async takeBack(caseId: string): Promise<void> {
+    await this.around.desk.accept(caseId);
     await this.lookAgain();
   }
 
@@ -459,6 +477,24 @@ export class Console {
     const conversation = new Conversation({ roomId, silent, ...(person === undefined ? {} : { person }) });
     if (this.chat) conversation.attach(this.chat);
     return conversation;
+  }
+
+  private whenIn(roomId: string): Promise<void> {
+    const { chat } = this;
+    const isIn = (): boolean => chat?.room(roomId)?.membership === "join" && chat.room(roomId)?.encrypted === true;
+    if (!chat || isIn()) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        unwatch();
+        reject(new Error("The room did not open."));
+      }, ENTER_MS);
+      const unwatch = chat.watch(() => {
+        if (!isIn()) return;
+        clearTimeout(timer);
+        unwatch();
+        resolve();
+      });
+    });
   }
 
   private sideOf(own: OwnCase, before: Conversation | null): Conversation | null {
