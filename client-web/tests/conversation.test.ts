@@ -34,6 +34,21 @@ describe("lines", () => {
     expect(conversation.lines.flatMap((line) => (line.kind === "message" ? [line.message.body] : []))).toEqual(["健"]);
   });
 
+  test("what came by an app is one's own for whoever has moved from there, and its ghost comes and goes unseen", () => {
+    const ghost = "@line_x:desk";
+    const messages = [
+      said("LINEの相談者", ghost, { kind: "joined" }), said("眠れない", ghost, { fromApp: true }), said("聞くよ"),
+      said("LINEの相談者", ghost, { kind: "left" }),
+    ];
+    const own = (): [string, boolean][] =>
+      conversation.lines.flatMap((line) => (line.kind === "message" ? [[line.message.body, line.own]] : []));
+    chat.shows(roomWith(messages));
+    expect(own()).toEqual([["LINEの相談者", false], ["眠れない", false], ["聞くよ", false], ["LINEの相談者", false]]);
+    conversation = new Conversation({ roomId: ROOM, silent: [KEEPER], moved: true });
+    conversation.attach(chat);
+    expect(own()).toEqual([["眠れない", true], ["聞くよ", false]]);
+  });
+
   test("a message is read when a person has read up to it, not when the keeper has", () => {
     const messages = [said("one", ME), said("two", ME)];
     const read = (): boolean[] => conversation.lines.flatMap((line) => (line.kind === "message" ? [line.read] : []));

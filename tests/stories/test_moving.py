@@ -59,7 +59,7 @@ async def test_a_conversation_goes_on_in_the_sealed_room(setting: Setting, line:
     await page.page.get_by_label("合い言葉").fill("カレー ライス")
     await page.page.get_by_role("button", name="ここで話す").click()
     # Everything is there, and goes on.
-    await page.sees(before)
+    await expect(page.mine(before)).to_be_visible()
     await page.sees(answer)
     onward = word("ここでも話せる")
     await page.says(onward)

@@ -67,6 +67,8 @@ export interface Message {
   /** Text for "text"; the person's name for "joined" and "left"; empty otherwise. */
   body: string;
   at: number;
+  /** It came by an app's bridge. */
+  fromApp: boolean;
   /** The message that this one answers, null for none. */
   answers: string | null;
   /** Its sender has corrected it since; `body` is as it reads now. */

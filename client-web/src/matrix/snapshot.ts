@@ -6,6 +6,7 @@ import { QUIET, relationOf, voiceIn } from "./sealed";
 
 const CASE = "jp.madoguchi.case";
 const DELIVERY = "jp.madoguchi.delivery";
+const ORIGIN = "jp.madoguchi.origin";
 const DELIVERIES: readonly unknown[] = ["accepted", "delayed", "maybe_blocked", "on_page", "failed"] satisfies Delivery[];
 const TEXTS: readonly unknown[] = [MsgType.Text, MsgType.Notice, MsgType.Emote];
 
@@ -61,6 +62,7 @@ function asMessage(event: MatrixEvent, userId: string): Message | null {
     kind,
     body,
     at: event.getTs(),
+    fromApp: typeof event.getContent()[ORIGIN] === "object",
     answers: null,
     corrected: false,
     reactions: [],

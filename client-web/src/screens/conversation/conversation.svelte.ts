@@ -13,6 +13,8 @@ export interface ConversationOptions {
   silent?: readonly string[];
   /** Whom the conversation is for: what a colleague says is then an answer, too. */
   person?: string;
+  /** Came from an app: what came by its bridge is of this side. */
+  moved?: boolean;
 }
 
 const SAID: readonly Message["kind"][] = ["text", "picture", "voice", "other"];
@@ -33,6 +35,7 @@ export class Conversation {
   /** What was being written before a correction began. */
   private put = "";
   private readonly person: string | null;
+  private readonly moved: boolean;
   readonly outbox: Outbox;
   private chat: Chat | null = null;
   private unwatch: (() => void) | null = null;
@@ -44,7 +47,7 @@ export class Conversation {
     const txns = new Set([...(this.room?.messages.map((message) => message.txn) ?? []), ...(this.room?.changes ?? [])]);
     return this.outbox.drafts.filter((draft) => !txns.has(draft.txn));
   });
-  readonly lines: readonly Line[] = $derived(linesOf(this.room, this.drafts, this.silent, this.ownId));
+  readonly lines: readonly Line[] = $derived(linesOf(this.room, this.drafts, this.silent, this.ownId, this.moved));
   readonly over = $derived(new TextEncoder().encode(this.text).length - LONGEST);
   readonly typing: readonly Member[] = $derived(
     (this.room?.members ?? []).filter(({ userId }) => this.room?.typing.includes(userId)),
@@ -69,6 +72,7 @@ export class Conversation {
     this.roomId = options.roomId;
     this.silent = options.silent ?? [];
     this.person = options.person ?? null;
+    this.moved = options.moved ?? false;
     this.outbox = new Outbox({
       send: (what, txn) => {
         if (!this.chat) throw new Error("The keys are not open.");

@@ -15,6 +15,8 @@ export interface MessageLine {
   message: Message;
   name: string;
   read: boolean;
+  /** Of this side, be it by another account: what somebody said on an app before they moved here. */
+  own: boolean;
   quote: Quote | null;
   /** Corrections and reactions of one's own that have not arrived. `message` has them applied but for refused ones. */
   pending: readonly Draft[];
@@ -25,12 +27,14 @@ export type Line =
   | MessageLine
   | { key: string; kind: "draft"; draft: Draft; quote: Quote | null };
 
-/** `silent`: members that never read along as a person does; `drafts`: what the room does not show yet. */
+/** `silent`: members that never read along as a person does; `drafts`: what the room does not show yet; `moved`: what
+ * came by an app was said by whoever looks at this. */
 export function linesOf(
-  room: Room | null, drafts: readonly Draft[], silent: readonly string[], ownId: string | null,
+  room: Room | null, drafts: readonly Draft[], silent: readonly string[], ownId: string | null, moved = false,
 ): readonly Line[] {
   const lines: Line[] = [];
   const messages = room?.messages ?? [];
+  const before = new Set(moved ? messages.filter(({ fromApp }) => fromApp).map(({ sender }) => sender) : []);
   const names = new Map(room?.members.map(({ userId, name }) => [userId, name]));
   const places = new Map(messages.map((message) => [message.id, message]));
   const readers = Object.entries(room?.readUpTo ?? {}).filter(([who]) => !silent.includes(who));
@@ -47,12 +51,13 @@ export function linesOf(
     return { id, message, name: names.get(message?.sender ?? "") ?? "" };
   };
   for (const [index, message] of messages.entries()) {
-    if (isNoise(message, messages[index - 1], silent)) continue;
+    if (isNoise(message, messages[index - 1], [...silent, ...before])) continue;
     dayLine(message.at);
     const pending = drafts.filter(({ what }) => "about" in what && what.about === message.id);
     lines.push({
       key: message.id, kind: "message", message: withPending(message, pending, ownId),
-      name: names.get(message.sender) ?? "", read: message.mine && index <= readTo, quote: quoteOf(message.answers), pending,
+      name: names.get(message.sender) ?? "", read: message.mine && index <= readTo,
+      own: message.mine || before.has(message.sender), quote: quoteOf(message.answers), pending,
     });
   }
   for (const draft of drafts) {

@@ -377,6 +377,7 @@ export class Youth {
       keep: (drafts) => (traces.drafts = drafts),
       kept: traces.drafts,
       silent: this.facts ? [this.facts.keeper_user_id] : [],
+      moved: visit.moved ?? false,
     });
     this.stage = "room";
     void this.follow();
