@@ -1,7 +1,7 @@
 // Stand-ins for what models get from outside. No test here needs a browser or a server.
 import { Desk, type DeskFacts, type MyCase, type Queue } from "../src/desk/api";
 import type { Notices } from "../src/screens/youth/notices.svelte";
-import type { Chat, Connection, Message, Outgoing, Room, Session } from "../src/matrix/chat";
+import type { Chat, Connection, Message, Note, NoteKind, Outgoing, Room, Session } from "../src/matrix/chat";
 
 export const ROOM = "!room:desk";
 export const ME = "@me:desk";
@@ -71,6 +71,23 @@ export class FakeChat implements Chat {
   keep = async (name: string, content: Record<string, unknown>): Promise<void> => void this.account.set(name, content);
 
   openFile = async (): Promise<Blob> => new Blob(["picture"]);
+  notes = new Map<string, Note>();
+  left: string[] = [];
+  sendNote = async (_roomId: string, _kind: NoteKind, text: string, txn: string): Promise<string> => {
+    const id = await this.sending(text, txn);
+    this.notes.set(id, { sender: ME, text });
+    return id;
+  };
+  openNote = async (_roomId: string, eventId: string): Promise<Note> => {
+    const note = this.notes.get(eventId);
+    if (!note) throw new Error("not yet");
+    return note;
+  };
+  leave = async (roomId: string): Promise<void> => {
+    this.left.push(roomId);
+    this.rooms.delete(roomId);
+  };
+
   takeBack = async (_roomId: string, messageId: string): Promise<void> => void this.takenBack.push(messageId);
 
   send = async (_roomId: string, what: Outgoing, txn: string): Promise<string> => {

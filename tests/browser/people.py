@@ -206,7 +206,7 @@ class Counsellor(Visitor):
 
     async def closes(self, case_id: str) -> None:
         await self.column(case_id).get_by_role("button", name="終える").click()
-        await self.page.get_by_role("button", name="相談を終える").click()
+        await self.page.get_by_role("button", name="記録はあとで書いて終える").click()
         await expect(self.column(case_id).get_by_text("この相談は終わりました")).to_be_visible()
 
 

@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import re
 from datetime import date
-from typing import get_args, get_type_hints
+from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -168,13 +170,24 @@ async def test_the_files(admin: Person) -> None:
 
 def test_every_code_has_its_words() -> None:
     hints = {name: _words(hint) for name, hint in get_type_hints(Codes).items()}
-    assert {name: words for name, words in hints.items() if words} == {
-        name: set(words) for name, words in categories.FIELDS.items()
-    }
+    hints_with_words = {name: words for name, words in hints.items() if words}
+    assert hints_with_words == {name: set(words) for name, words in categories.FIELDS.items()}
     assert set(categories.TABLES["waiting"]) == set(rules.WAITING)
     assert set(categories.TABLES["duration"]) == set(rules.DURATION)
     assert set(categories.TABLES["weekday"]) == set(rules.WEEKDAYS)
     assert set(categories.TABLES["prefecture"]) == set(rules.PREFECTURES)
     assert set(categories.TOTALS) == set(rules.Totals.__struct_fields__)
     assert len(set(categories.TABLES["prefecture"].values())) == 48
-    assert get_args(rules.Group)
+    client = Path(__file__).resolve().parents[2] / "client-web" / "src"
+    for number, language in enumerate(("ja", "en")):
+        said = json.loads((client / "i18n" / "staff" / f"{language}.json").read_text())
+        for name, words in categories.FIELDS.items():
+            for code, names in words.items():
+                assert said[f"record.{name}.{code}"] == names[number]
+        for code, names in categories.TABLES["prefecture"].items():
+            assert said[f"prefecture.{code}"] == names[number]
+    # The page offers what the desk takes.
+    offered = re.findall(
+        r"^  (\w+): \[(.*?)\],$", (client / "screens" / "codes.ts").read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert {name: set(re.findall(r'"(\w+)"', codes)) for name, codes in offered} == hints_with_words

@@ -1,6 +1,7 @@
 import type { Holidays } from "../guidance/hours";
 
 // The desk API, /_madoguchi/desk/v1, as this page uses it. Field names are the API's own.
+import type { Codes } from "../screens/codes";
 
 export interface Guidance {
   id: string;
@@ -384,6 +385,53 @@ export interface SurveyMonth {
   given: Record<"heard" | "mood" | "again", (number | null)[] | null>;
 }
 
+/** A record 相談記録 as it stands. Its words are events of the case's side room. */
+export interface CaseRecord {
+  state: "written" | "sent_back" | "reviewed";
+  codes: Codes;
+  note_event: string | null;
+  written_by: string;
+  written_at: number;
+  changed_at: number;
+  reviewed_by: string | null;
+  reviewed_at: number | null;
+  review_event: string | null;
+  followed_up_at: number | null;
+}
+
+export interface RecordOfCase {
+  case_id: string;
+  channel: string;
+  arrived_at: number;
+  accepted_at: number | null;
+  closed_at: number | null;
+  /** Null while none is written. */
+  record: CaseRecord | null;
+  /** What a new one begins with. */
+  defaults: Codes;
+}
+
+export type RecordList = "to_write" | "sent_back" | "follow_up" | "to_review" | "reviewed";
+
+export interface RecordEntry {
+  case_id: string;
+  channel: string;
+  arrived_at: number;
+  closed_at: number | null;
+  risk: Risk;
+  state: CaseRecord["state"] | null;
+  by: string | null;
+  by_name: string | null;
+  /** YYYY-MM-DD. */
+  follow_up: string | null;
+}
+
+/** A part of a list, and how long the lists are that ask for something. */
+export interface RecordsPage {
+  records: RecordEntry[];
+  counts: Record<Exclude<RecordList, "reviewed">, number>;
+}
+
 export interface AuditEntry {
   seq: number;
   at: number;
@@ -553,6 +601,28 @@ export class Desk {
 
   close(caseId: string): Promise<unknown> {
     return this.call("POST", `/cases/${encodeURIComponent(caseId)}/close`, { body: {} });
+  }
+
+  recordOf(caseId: string): Promise<RecordOfCase> {
+    return this.call("GET", `/cases/${encodeURIComponent(caseId)}/record`);
+  }
+
+  putRecord(caseId: string, codes: Codes, noteEvent: string | null): Promise<CaseRecord> {
+    const body = { ...codes, note_event: noteEvent };
+    return this.call("PUT", `/cases/${encodeURIComponent(caseId)}/record`, { body });
+  }
+
+  reviewRecord(caseId: string, verdict: "reviewed" | "sent_back", noteEvent: string | null): Promise<CaseRecord> {
+    const body = { verdict, note_event: noteEvent };
+    return this.call("POST", `/cases/${encodeURIComponent(caseId)}/record/review`, { body });
+  }
+
+  followUp(caseId: string): Promise<CaseRecord> {
+    return this.call("POST", `/cases/${encodeURIComponent(caseId)}/record/followed_up`, { body: {} });
+  }
+
+  records(list: RecordList, mine: boolean, skip = 0): Promise<RecordsPage> {
+    return this.call("GET", "/records", { query: { list, mine: String(mine), skip } });
   }
 
   heirs(): Promise<Heirs> {

@@ -78,6 +78,15 @@ export interface Message {
   delivery: Delivery | null;
 }
 
+/** Words of a record, or of whoever looked it through. */
+export type NoteKind = "record" | "review";
+
+/** `sender`: by whose device they were sealed. */
+export interface Note {
+  sender: string;
+  text: string;
+}
+
 export interface Member {
   userId: string;
   name: string;
@@ -146,6 +155,12 @@ export interface Chat {
   /** Takes back one of this account's own messages with its corrections, for everybody. Raises when not all of that
    * worked; it may be asked again. */
   takeBack(roomId: string, messageId: string): Promise<void>;
+  /** Sends words of a record, sealed; no conversation shows them. Gives the event id. Raises NotSent. */
+  sendNote(roomId: string, kind: NoteKind, text: string, txn: string): Promise<string>;
+  /** Fetches and opens words of a record. Raises when it can't (yet). */
+  openNote(roomId: string, eventId: string): Promise<Note>;
+  /** Leaves a room. Raises when that did not work. */
+  leave(roomId: string): Promise<void>;
   setTyping(roomId: string, typing: boolean): void;
   markRead(roomId: string, messageId: string): void;
   /** What this account keeps with the server under a name, as this device last heard; null for nothing. */

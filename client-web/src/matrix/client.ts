@@ -1,20 +1,21 @@
 // The one file that imports matrix-js-sdk. It is loaded behind the first paint.
 import { initAsync } from "@matrix-org/matrix-sdk-crypto-wasm";
 import {
-  ClientEvent, HttpApiEvent, MatrixClient, MatrixEventEvent, MemoryStore, PendingEventOrdering, ReceiptType, RoomEvent,
+  ClientEvent, EventStatus, HttpApiEvent, MatrixClient, MatrixEventEvent, MemoryStore, PendingEventOrdering, ReceiptType, RoomEvent,
   RoomMemberEvent, RoomStateEvent, SyncState,
 } from "matrix-js-sdk";
 import { RustBackupManager } from "matrix-js-sdk/lib/rust-crypto/backup.js";
-import type { AccountDataEvents, AuthDict, MatrixError, MatrixEvent, Room as SdkRoom, UIAuthCallback } from "matrix-js-sdk";
+import type { AccountDataEvents, AuthDict, MatrixError, MatrixEvent, Room as SdkRoom, TimelineEvents, UIAuthCallback } from "matrix-js-sdk";
 import { CryptoEvent } from "matrix-js-sdk/lib/crypto-api/CryptoEvent.js";
 import { type Logger, logger } from "matrix-js-sdk/lib/logger.js";
-import type { Chat, ChatOptions, Connection, Outgoing, Room } from "./chat";
+import { type Chat, type ChatOptions, type Connection, type Note, type NoteKind, NotSent, type Outgoing, type Room } from "./chat";
 import { snapshot } from "./snapshot";
-import { Speech } from "./speech";
+import { asNotSent, Speech } from "./speech";
 
 const TYPING_MS = 20_000;
 const REQUEST_MS = 45_000;
 const KEPT_WITHIN_MS = 60_000;
+const NOTES: Record<NoteKind, string> = { record: "jp.madoguchi.record", review: "jp.madoguchi.record.review" };
 
 const nothing = (): void => undefined;
 const SILENT: Logger = {
@@ -241,6 +242,33 @@ class MatrixChat implements Chat {
 
   takeBack(roomId: string, messageId: string): Promise<void> {
     return this.speech.takeBack(roomId, messageId);
+  }
+
+  async sendNote(roomId: string, kind: NoteKind, text: string, txn: string): Promise<string> {
+    const room = this.client.getRoom(roomId);
+    if (room?.getMyMembership() !== "join" || !room.hasEncryptionStateEvent()) throw new NotSent(false);
+    try {
+      const tried = room.getPendingEvents().find((event) => event.getTxnId() === txn);
+      if (tried?.status === EventStatus.NOT_SENT) return (await this.client.resendEvent(tried, room)).event_id;
+      // A type and content of our own, of which the library knows nothing.
+      const type = NOTES[kind] as keyof TimelineEvents;
+      return (await this.client.sendEvent(roomId, null, type, { note: text } as never, txn)).event_id;
+    } catch (error) {
+      throw asNotSent(error as Partial<MatrixError>);
+    }
+  }
+
+  async openNote(roomId: string, eventId: string): Promise<Note> {
+    const event = this.client.getEventMapper()(await this.client.fetchRoomEvent(roomId, eventId));
+    await this.client.decryptEventIfNeeded(event);
+    const note: unknown = event.getContent()["note"];
+    const opened = event.isEncrypted() && !event.isDecryptionFailure();
+    if (!opened || !Object.values(NOTES).includes(event.getType()) || typeof note !== "string") throw new Error("This note can't be opened.");
+    return { sender: event.getSender() ?? "", text: note };
+  }
+
+  async leave(roomId: string): Promise<void> {
+    await this.client.leave(roomId);
   }
 
   setTyping(roomId: string, typing: boolean): void {

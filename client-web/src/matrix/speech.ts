@@ -89,7 +89,8 @@ function part(text: string): string {
   return encodeURIComponent(text);
 }
 
-function asNotSent(error: Partial<MatrixError>, afterMs: number | null = null): NotSent {
+/** Why something was not sent, in our words. */
+export function asNotSent(error: Partial<MatrixError>, afterMs: number | null = null): NotSent {
   const status = error.httpStatus ?? 0;
   if (status === 429) return new NotSent(false, afterMs ?? error.getRetryAfterMs?.() ?? 2_000);
   return new NotSent(status >= 400 && status < 500 && status !== 401 && status !== 408);

@@ -6,6 +6,7 @@ import {
 import type { Key } from "../../i18n/staff";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
 import { Conversation } from "../conversation/conversation.svelte";
+import { Records } from "../records/records.svelte";
 import { signInTrouble } from "../trouble";
 import { Arrivals } from "./arrivals";
 import { filled } from "./blanks";
@@ -133,7 +134,11 @@ export class Console {
   /** Notifications and sound, as chosen in this browser. */
   readonly notices: Notices;
 
+  readonly records: Records;
+
   constructor(private readonly around: ConsoleSurroundings) {
+    const { desk, local, pause } = around;
+    this.records = new Records({ desk, local, pause, chat: () => this.chat, me: () => this.me });
     this.notices = new Notices({
       ...around.notices,
       load: () => around.local.load(NOTICES),
@@ -372,9 +377,11 @@ export class Console {
       chat.acceptInvitationsFrom(facts.keeper_user_id);
       this.connection = chat.connection;
       await this.restoreAside(session);
+      await this.records.begin(session);
       this.stage = "ready";
       void this.openOwn(password);
       void this.follow();
+      void this.records.count();
     } catch (error) {
       await this.failed(error, password !== null);
     }
@@ -418,6 +425,7 @@ export class Console {
     this.arrivals = new Arrivals();
     this.hints.keepOnly([]);
     this.around.local.save(HINTS, null);
+    this.records.forget();
     this.trouble = trouble;
     this.stage = "signed_out";
     await chat?.forget().catch(() => undefined);

@@ -58,7 +58,7 @@ FIELDS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "risk": {
         "none": ("なし", "None"),
-        "watch": ("注意", "Watch"),
+        "watch": ("気をつける", "Watch"),
         "high": ("高い", "High"),
         "urgent": ("緊急", "Urgent"),
     },

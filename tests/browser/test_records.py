@@ -1,0 +1,103 @@
+"""The record of a case in two browsers: written at its close in a minute, sent back, corrected, looked through."""
+
+import re
+
+from playwright.async_api import Browser, expect
+
+from tests.browser.people import DESK, PHONE, PICTURES, Counsellor, Visitor, YoungPerson
+from tests.browser.test_shift import a_supervisor
+from tests.house import House
+from tests.words import word
+
+
+async def stands(visitor: Visitor, name: str) -> None:
+    """No violation in both languages, on a phone and on a desk; with pictures."""
+    for language in ("en", "ja"):
+        await visitor.page.locator(".frame > header select").evaluate(
+            "(select, code) => { select.value = code; select.dispatchEvent(new Event('change', {bubbles: true})); }",
+            language,
+        )
+        for width, viewport in ((360, PHONE), (1280, DESK)):
+            await visitor.page.set_viewport_size(viewport)  # type: ignore[arg-type]
+            assert await visitor.violations() == []
+            await visitor.page.screenshot(path=PICTURES / f"{name}-{language}-{width}.png")
+
+
+async def test_a_record_from_the_close_to_the_review(house: House, browser: Browser) -> None:
+    mio = await YoungPerson.arrives(browser, house)
+    await mio.begins()
+    case_id = await mio.case_id()
+    await mio.says(word("家に帰りたくない"))
+    ken = await Counsellor.signs_in(browser, house, house.staff[0])
+    lead = await Counsellor.signs_in(browser, house, a_supervisor(house))
+    await ken.accepts(case_id)
+    await ken.sees(case_id, "家に帰りたくない")
+
+    # Without a topic it is not saved; a digit chooses one, Ctrl and Enter save and close.
+    await ken.column(case_id).get_by_role("button", name="終える").click()
+    form = ken.page.get_by_role("dialog")
+    await form.get_by_role("button", name="記録を保存して終える").click()
+    await expect(form.get_by_role("alert")).to_contain_text("相談内容を1つ以上")
+    await expect(form.get_by_role("checkbox", name="友人関係")).to_be_focused()
+    await ken.page.keyboard.press("5")
+    await expect(form.get_by_role("checkbox", name="家族")).to_be_checked()
+    await form.get_by_role("radio", name="13〜15歳").check()
+    await form.get_by_role("group", name="危険度").get_by_role("radio", name="高い").check()
+    await form.get_by_role("checkbox", name="家出").check()
+    note = word("父とけんか。今夜は祖母の家。")
+    await form.get_by_label("相談のようす・所見").fill(note)
+    await form.get_by_role("button", name="7日後").click()
+    await stands(ken, "record-form")
+
+    # What is begun is there again after a reload.
+    await ken.page.reload()
+    await ken.opens(case_id)
+    await ken.column(case_id).get_by_role("button", name="終える").click()
+    await expect(form.get_by_label("相談のようす・所見")).to_have_value(note)
+    await ken.page.keyboard.press("Control+Enter")
+    await expect(ken.column(case_id).get_by_text("この相談は終わりました")).to_be_visible()
+    await expect(mio.page.get_by_role("heading", name="話してくれて、ありがとう")).to_be_visible()
+
+    # Whoever leads the shift reads it, words too, and sends it back.
+    await lead.page.get_by_role("navigation").get_by_role("button", name="記録").click()
+    await lead.page.get_by_role("button", name="全員の").click()
+    await lead.page.get_by_role("button", name="確認待ち").click()
+    row = lead.page.locator(f"li[data-case='{case_id}']")
+    await expect(row).to_contain_text("健")
+    await stands(lead, "records")
+    await row.get_by_role("button", name="開く").click()
+    sheet = lead.page.get_by_role("dialog")
+    await expect(sheet.get_by_text(note)).to_be_visible()
+    await expect(sheet.get_by_text("死にたい気持ち")).to_have_count(0)
+    await stands(lead, "record-review")
+    asked = word("今夜の連絡先を足してください")
+    await sheet.get_by_label("差しもどす理由").fill(asked)
+    await sheet.get_by_role("button", name="差しもどす").click()
+    await expect(row).to_have_count(0)
+
+    # The counsellor reads why, and writes it anew.
+    await ken.page.get_by_role("navigation").get_by_role("button", name="記録").click()
+    await ken.page.get_by_role("button", name=re.compile("^差しもどし")).click()
+    await ken.page.locator(f"li[data-case='{case_id}']").get_by_role("button", name="開く").click()
+    await expect(form.get_by_text(asked)).to_be_visible()
+    more = note + word("祖母宅に電話ずみ。")
+    await form.get_by_label("相談のようす・所見").fill(more)
+    await form.get_by_role("button", name="保存する").click()
+    await expect(form).to_be_hidden()
+    await lead.page.get_by_role("button", name="確認待ち").click()
+    await row.get_by_role("button", name="開く").click()
+    await expect(sheet.get_by_text(more)).to_be_visible()
+    await sheet.get_by_role("button", name="確認した").click()
+    await expect(row).to_have_count(0)
+    assert mio.errors == ken.errors == lead.errors == []
+
+    # The vault's holders can open it with the case; the young person never saw a trace of it.
+    told = house.run(
+        "vault", "open", case_id, "--key", str(house.data / "demo-vault-key.txt"), "--reason", "exercise"
+    ).stdout
+    assert (
+        f"［相談記録］{more}" in told
+        and f"［記録の確認］{asked}" in told
+        and "0 unreadable" in told.rpartition("# Case")[2]
+    )
+    assert note not in await mio.page.locator("body").inner_text()
