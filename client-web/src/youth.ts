@@ -61,8 +61,8 @@ const seen = (): void => {
 document.addEventListener("visibilitychange", seen);
 seen();
 
-// The conversation and the encryption load behind the first paint, while the start screen is read. Then what is kept for
-// when nothing can be reached.
+// The conversation and the encryption load behind the first paint, while the start screen is read. Then what is kept
+// for when nothing can be reached.
 const ahead = async (): Promise<void> => {
   // What fails here is fetched again, and told, when it is needed.
   await Promise.race([Promise.allSettled([room(), warmUp()]), pause(10_000)]);

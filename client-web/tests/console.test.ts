@@ -158,6 +158,7 @@ describe("the queue", () => {
 describe("notices", () => {
   const waiting = (case_id: string): Queue["waiting"][number] => ({
     case_id, channel: "web", mode: "open", waiting_since: 0, place: 1, repeat: false, locked: true, risk: "none",
+    team: null,
   });
   const queues = (...given: Partial<Queue>[]): Parameters<typeof fakeDesk>[0] => ({
     "GET /queue": once(...given.map((each, index) => ({ ...QUEUE, pos: index + 1, ...each }))),
@@ -298,7 +299,7 @@ describe("a warm handover", () => {
     expect(chat.sent).toEqual([]);
     chat.shows(roomWith([], { id: SIDE }));
     await telling;
-    expect(chat.sent).toEqual([{ body: "夜になるとつらい人です", txn: "txn1" }]);
+    expect(chat.sent).toEqual([{ what: { kind: "text", body: "夜になるとつらい人です" }, txn: "txn1" }]);
   });
 
   test("does not take for told what was not sent", async () => {

@@ -60,8 +60,9 @@ async function opened(facts: RecordOfCase = FACTS, kept?: Drafts): Promise<OpenR
     },
   });
   const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 1));
-  const around = { desk, chat: () => chat, me: () => ME, drafts: kept ?? (await drafts()), saved: (id: string) => void saved.push(id), pause };
-  const record = new OpenRecord("c1", around);
+  const record = new OpenRecord("c1", {
+    desk, chat: () => chat, me: () => ME, drafts: kept ?? (await drafts()), saved: (id) => void saved.push(id), pause,
+  });
   await record.open();
   await settled();
   return record;

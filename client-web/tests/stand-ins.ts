@@ -74,7 +74,7 @@ export class FakeChat implements Chat {
   notes = new Map<string, Note>();
   left: string[] = [];
   sendNote = async (_roomId: string, _kind: NoteKind, text: string, txn: string): Promise<string> => {
-    const id = await this.sending(text, txn);
+    const id = await this.sending({ kind: "text", body: text }, txn);
     this.notes.set(id, { sender: ME, text });
     return id;
   };

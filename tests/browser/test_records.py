@@ -1,11 +1,16 @@
 """The record of a case in two browsers: written at its close in a minute, sent back, corrected, looked through."""
 
 import re
+import secrets
+from pathlib import Path
+from typing import Any
 
+import asyncpg
 from playwright.async_api import Browser, expect
 
 from tests.browser.people import DESK, PHONE, PICTURES, Counsellor, Visitor, YoungPerson
 from tests.browser.test_shift import a_supervisor
+from tests.desk.test_statistics import MADE
 from tests.house import House
 from tests.words import word
 
@@ -101,3 +106,56 @@ async def test_a_record_from_the_close_to_the_review(house: House, browser: Brow
         and "0 unreadable" in told.rpartition("# Case")[2]
     )
     assert note not in await mio.page.locator("body").inner_text()
+
+
+async def test_the_statistics_and_their_files(house: House, browser: Browser) -> None:
+    database: asyncpg.Connection[Any] = await asyncpg.connect(house.database_url)
+    await database.execute(MADE.format(staff=house.staff[0].user_id))
+    try:
+        await looks_at_the_statistics(house, browser)
+    finally:
+        await database.execute("DELETE FROM cases WHERE id LIKE 'past-%'")
+        await database.close()
+
+
+async def looks_at_the_statistics(house: House, browser: Browser) -> None:
+    localpart = f"boss-{secrets.token_hex(3)}"
+    told = house.run("staff", "add", localpart, "--name", "所長", "--role", "administrator").stdout
+    context = await browser.new_context(
+        viewport=DESK, locale="ja-JP", reduced_motion="reduce", timezone_id="Asia/Tokyo"
+    )
+    boss = Visitor(context, await context.new_page())
+    page = boss.page
+    await page.goto(house.base_url + "/admin/#statistics")
+    await page.get_by_label("利用者名").fill(localpart)
+    await page.get_by_label("パスワード").fill(told.split("password: ")[1].split()[0])
+    await page.get_by_role("button", name="サインイン").click()
+    await page.get_by_label("最初の日").fill("2021-03-01")
+    await page.get_by_label("最後の日").fill("2021-02-01")
+    await expect(page.get_by_text("最初の日は最後の日より前")).to_be_visible()
+    await expect(page.get_by_role("button", name="表示", exact=True)).to_be_disabled()
+    await page.get_by_label("最後の日").fill("2021-03-28")
+    await page.get_by_role("button", name="表示", exact=True).click()
+    await expect(page.get_by_text("2021-03-01 から 2021-03-28 まで")).to_be_visible()
+    totals = page.get_by_role("region", name="件数と人数")
+    await expect(totals.locator("div", has_text="相談成立").first).to_contain_text("44")
+    await expect(totals.locator("div", has_text="アクセス件数")).to_contain_text("示しません")
+    row = page.get_by_role("region", name="相談内容").get_by_role("row", name="友人関係")
+    await expect(row.get_by_role("cell", name="44")).to_be_visible()
+    few = page.get_by_role("region", name="年齢").get_by_role("row", name="9歳以下")
+    await expect(few).to_contain_text("示しません")
+    await page.get_by_text("数の表").last.click()
+    for language in ("en", "ja"):
+        await page.locator(".frame > header select").select_option(language)
+        for width, viewport in ((360, PHONE), (1280, DESK)):
+            await page.set_viewport_size(viewport)  # type: ignore[arg-type]
+            assert await boss.violations() == []
+            assert await page.evaluate("document.documentElement.scrollWidth") == width
+            await page.screenshot(path=PICTURES / f"statistics-{language}-{width}.png", full_page=True)
+    async with page.expect_download() as download:
+        await page.get_by_role("button", name="CSV").click()
+    file = await download.value
+    assert file.suggested_filename == "madoguchi-2021-03-01-2021-03-28.csv"
+    content = Path(await file.path()).read_bytes()
+    assert content.startswith(b"\xef\xbb\xbf") and "相談内容(複数),friends,友人関係,44,0\r\n".encode() in content
+    assert boss.errors == []

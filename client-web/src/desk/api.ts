@@ -432,6 +432,51 @@ export interface RecordsPage {
   counts: Record<Exclude<RecordList, "reviewed">, number>;
 }
 
+/** Null: left out, because it is small or because a small one would follow from it. */
+export type Count = number | null;
+
+export interface StatisticsTable {
+  name: string;
+  /** Which group of cases it divides, and how many these are. */
+  of: "accesses" | "answered" | "recorded";
+  total: Count;
+  cells: { name: string; count: Count }[];
+  /** A case may count in more than one cell. */
+  several: boolean;
+  within: string | null;
+}
+
+/** Seconds. */
+export interface Lasted {
+  of: StatisticsTable["of"];
+  mean: number;
+  median: number;
+  longest: number;
+}
+
+export type TotalName = "accesses" | "not_answered" | "answered" | "recorded" | "unrecorded" | "not_formed" | "held" | "people" |
+  "held_people";
+
+/** Days are YYYY-MM-DD, both included. */
+export interface Figures {
+  first: string;
+  last: string;
+  totals: Record<TotalName, Count>;
+  tables: StatisticsTable[];
+  waiting: Lasted | null;
+  duration: Lasted | null;
+  /** On average: cases looked after at once, and staff who had one. */
+  hours: { hour: number; lines: number | null; staff: number | null }[];
+  survey: SurveyMonth[];
+}
+
+export interface Statistics {
+  fewest: number;
+  current: Figures;
+  /** Of the span of the same length before. */
+  previous: Figures;
+}
+
 export interface AuditEntry {
   seq: number;
   at: number;
@@ -655,6 +700,16 @@ export class Desk {
 
   async auditLog(before?: number): Promise<AuditEntry[]> {
     return (await this.call<{ entries: AuditEntry[] }>("GET", "/audit", { query: { before } })).entries;
+  }
+
+  statistics(first: string, last: string): Promise<Statistics> {
+    return this.call("GET", "/statistics", { query: { from: first, to: last } });
+  }
+
+  exportStatistics(
+    first: string, last: string, format: "csv" | "json", language: "ja" | "en",
+  ): Promise<{ file_name: string; media_type: string; text: string }> {
+    return this.call("GET", "/statistics/export", { query: { from: first, to: last, format, language } });
   }
 
   switchChannel(id: string, mode: string, reason: string, sign = false): Promise<unknown> {

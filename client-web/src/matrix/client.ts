@@ -1,14 +1,18 @@
 // The one file that imports matrix-js-sdk. It is loaded behind the first paint.
 import { initAsync } from "@matrix-org/matrix-sdk-crypto-wasm";
 import {
-  ClientEvent, EventStatus, HttpApiEvent, MatrixClient, MatrixEventEvent, MemoryStore, PendingEventOrdering, ReceiptType, RoomEvent,
-  RoomMemberEvent, RoomStateEvent, SyncState,
+  ClientEvent, EventStatus, HttpApiEvent, MatrixClient, MatrixEventEvent, MemoryStore, PendingEventOrdering,
+  ReceiptType, RoomEvent, RoomMemberEvent, RoomStateEvent, SyncState,
 } from "matrix-js-sdk";
 import { RustBackupManager } from "matrix-js-sdk/lib/rust-crypto/backup.js";
-import type { AccountDataEvents, AuthDict, MatrixError, MatrixEvent, Room as SdkRoom, TimelineEvents, UIAuthCallback } from "matrix-js-sdk";
+import type {
+  AccountDataEvents, AuthDict, MatrixError, MatrixEvent, Room as SdkRoom, TimelineEvents, UIAuthCallback,
+} from "matrix-js-sdk";
 import { CryptoEvent } from "matrix-js-sdk/lib/crypto-api/CryptoEvent.js";
 import { type Logger, logger } from "matrix-js-sdk/lib/logger.js";
-import { type Chat, type ChatOptions, type Connection, type Note, type NoteKind, NotSent, type Outgoing, type Room } from "./chat";
+import {
+  type Chat, type ChatOptions, type Connection, type Note, type NoteKind, NotSent, type Outgoing, type Room,
+} from "./chat";
 import { snapshot } from "./snapshot";
 import { asNotSent, Speech } from "./speech";
 

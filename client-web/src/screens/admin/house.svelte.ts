@@ -7,6 +7,7 @@ import {
 import type { Key } from "../../i18n/staff";
 import type { Session } from "../../matrix";
 import { reasonOf, signInTrouble } from "../trouble";
+import { StatisticsModel } from "./statistics.svelte";
 
 export interface HouseSurroundings {
   desk: Desk;
@@ -50,7 +51,11 @@ export class Administration {
   private token: string | null = null;
   private session: Session | null = null;
 
-  constructor(private readonly around: HouseSurroundings) {}
+  readonly statistics: StatisticsModel;
+
+  constructor(private readonly around: HouseSurroundings) {
+    this.statistics = new StatisticsModel(around.desk);
+  }
 
   /** `link`: the token of a one-time link, from the part of the address that is never sent to a server. */
   async arrive(link: string | null): Promise<void> {
@@ -318,6 +323,7 @@ export class Administration {
     this.staff = this.channels = this.status = this.guidance = this.settings = this.survey = this.audit = null;
     this.riskWords = this.replies = null;
     this.added = this.replaced = null;
+    this.statistics.forget();
     this.trouble = trouble;
     this.stage = "signed_out";
   }

@@ -47,7 +47,8 @@ export class Conversation {
     const txns = new Set([...(this.room?.messages.map((message) => message.txn) ?? []), ...(this.room?.changes ?? [])]);
     return this.outbox.drafts.filter((draft) => !txns.has(draft.txn));
   });
-  readonly lines: readonly Line[] = $derived(linesOf(this.room, this.drafts, this.silent, this.ownId, this.moved));
+  readonly lines: readonly Line[] = $derived.by(() =>
+    linesOf(this.room, this.drafts, this.silent, this.ownId, this.moved));
   readonly over = $derived(new TextEncoder().encode(this.text).length - LONGEST);
   readonly typing: readonly Member[] = $derived(
     (this.room?.members ?? []).filter(({ userId }) => this.room?.typing.includes(userId)),

@@ -247,7 +247,7 @@ export class Console {
   async tellStaff(caseId: string, text: string, txn: string): Promise<void> {
     const { room_id } = await this.around.desk.enterSideRoom(caseId);
     await this.whenIn(room_id);
-    await this.chat?.send(room_id, text, txn);
+    await this.chat?.send(room_id, { kind: "text", body: text }, txn);
   }
 
   /** Raises DeskError. */
