@@ -45,6 +45,13 @@ async def test_what_is_only_called_encrypted_is_refused(desk: Desk, content: Jso
     await mio.sends(opened["room_id"], "m.room.encrypted", SEALED)
 
 
+async def test_a_reaction_in_clear_is_refused(desk: Desk) -> None:
+    mio, opened = await desk.arrives()
+    said = await mio.sends(opened["room_id"], "m.room.encrypted", SEALED)
+    reaction = {"m.relates_to": {"rel_type": "m.annotation", "event_id": said, "key": SECRET}}
+    await refused(mio.sends(opened["room_id"], "m.reaction", reaction), 403, "M_FORBIDDEN")
+
+
 async def test_a_membership_says_nothing_in_clear(desk: Desk) -> None:
     mio, ken, opened = await talking(desk)
     room = opened["room_id"]

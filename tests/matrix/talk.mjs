@@ -192,6 +192,7 @@ async function play() {
   const reaction = await ken.client.sendEvent(room, "m.reaction", heart);
   const hearts = () => mio.client.getRoom(room).relations.getChildEventsForEvent(at, "m.annotation", "m.reaction");
   await until("the reaction", () => hearts()?.getSortedAnnotationsByKey()?.some(([key]) => key === "❤"));
+  if (mio.client.getRoom(room).findEventById(reaction.event_id).isEncrypted()) throw new Error("the reaction is sealed");
   say("reaction");
   await ken.client.redactEvent(room, reaction.event_id);
   await until("the reaction's end", () => !hearts()?.getSortedAnnotationsByKey()?.some(([, by]) => by.size));

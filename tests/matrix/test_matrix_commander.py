@@ -84,7 +84,8 @@ async def test_from_the_command_line(
     with shows(EDIT):
         assert (await ken.sees(room, "* corrected")).source["content"]["m.new_content"] == new
     with shows(REACTION):
-        assert (await ken.waits_for(room, nio.ReactionEvent)).key == "❤"
+        reaction = await ken.waits_for(room, nio.ReactionEvent)
+        assert (reaction.reacts_to, reaction.key, reaction.decrypted) == (said, "❤", False)
     with shows(REDACTION):
         assert mio.user_id in await does("--room-redact", room, said, "slip", "--whoami")
         assert (await ken.waits_for(room, nio.RedactionEvent)).redacts == said

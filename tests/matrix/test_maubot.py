@@ -136,6 +136,6 @@ async def test_a_bot_answers(maubot: Maubot, cast: Cast, ken_on_nio: Client, sho
         assert (pong.sender, pong.body, pong.decrypted) == (bot.user_id, "pong", sealed)
     with shows(TALK, REACTION, RECEIPT):
         reaction = await ken.waits_for(room, nio.ReactionEvent)
-        assert (reaction.reacts_to, reaction.key) == (asked, "🏓")
+        assert (reaction.reacts_to, reaction.key, reaction.decrypted) == (asked, "🏓", False)
         await ken.syncs_until(lambda: bot.user_id in ken.nio.rooms[room].read_receipts)
         assert ken.nio.rooms[room].read_receipts[bot.user_id].event_id == asked

@@ -120,7 +120,7 @@ async def test_an_ordinary_client(laptop: Device, ken_on_nio: Client, tmp_path: 
     with shows(REACTION):
         await mio.does("reacts", room=room, event=said, key="❤")
         reaction = await ken.waits_for(room, nio.ReactionEvent)
-        assert (reaction.reacts_to, reaction.key) == (said, "❤")
+        assert (reaction.reacts_to, reaction.key, reaction.decrypted) == (said, "❤", False)
     with shows(TYPING):
         await ken.nio.room_typing(room, True, 20_000)
         await mio.does("waits_for", room=room, type_="m.typing", content={"user_ids": [ken.nio.user_id]})

@@ -144,7 +144,7 @@ async def test_media_edit_reaction_redaction_and_receipt(cast: Cast, clients: li
         annotation = {"m.relates_to": {"rel_type": "m.annotation", "event_id": first, "key": "❤"}}
         await ken.nio.room_send(room, "m.reaction", annotation, ignore_unverified_devices=True)
         reaction = await mio.waits_for(room, nio.ReactionEvent)
-        assert (reaction.reacts_to, reaction.key) == (first, "❤")
+        assert (reaction.reacts_to, reaction.key, reaction.decrypted) == (first, "❤", False)
     # Taken back: nothing is left of it.
     with shows(REDACTION):
         assert isinstance(await mio.nio.room_redact(room, first), nio.RoomRedactResponse)
