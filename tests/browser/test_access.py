@@ -1,5 +1,7 @@
 """Everybody can use it: axe-core on every screen in every language, keyboard alone, pictures to look at."""
 
+import re
+
 import pytest
 from playwright.async_api import Browser, expect
 
@@ -70,11 +72,12 @@ async def test_the_counsellors_console(house: House, browser: Browser, colours: 
     for language in ("ja", "en"):
         await ken.page.locator(".frame > header select").select_option(language)
         await stands(ken, f"console-{language}-{colours}")
-        await ken.column(case_id).locator(".acts button").nth(0).click()
+        acts = ken.column(case_id).locator(".acts")
+        await acts.get_by_role("button", name=re.compile("引きつぐ|Hand over")).click()
         await expect(ken.page.get_by_role("radio").first).to_be_visible()
         await stands(ken, f"handover-{language}-{colours}")
         await ken.page.keyboard.press("Escape")
-        await ken.column(case_id).locator(".acts button").nth(1).click()
+        await acts.get_by_role("button", name=re.compile("^(終える|Close case)$")).click()
         await stands(ken, f"close-{language}-{colours}")
         await ken.page.keyboard.press("Escape")
     await ken.page.locator(".frame > header select").select_option("ja")
