@@ -2,7 +2,7 @@
 import type { OwnCase, Queue } from "../../desk/api";
 import type { Message } from "../../matrix/chat";
 
-const SAID: readonly Message["kind"][] = ["text", "picture", "other"];
+const SAID: readonly Message["kind"][] = ["text", "picture", "voice", "other"];
 
 export class Arrivals {
   // Null until the desk has told for the first time: what was there then is no news.
@@ -23,11 +23,12 @@ export class Arrivals {
     return before !== null && [...queue.waiting, ...mine].some(({ case_id }) => !before.has(case_id));
   }
 
-  /** Whether the young person has said something since the last call; the first one only takes note. */
+  /** Whether the young person has said something since the last call; the first one only takes note, and what they said
+   * while waiting is no reply, however late it is opened. */
   newReply(own: OwnCase, messages: readonly Message[]): boolean {
     const newest = messages.findLast((message) => message.sender === own.user_id && SAID.includes(message.kind));
     const before = this.heard.get(own.case_id);
     this.heard.set(own.case_id, Math.max(before ?? 0, newest?.at ?? 0));
-    return before !== undefined && newest !== undefined && newest.at > before;
+    return before !== undefined && newest !== undefined && newest.at > Math.max(before, own.accepted_at);
   }
 }
