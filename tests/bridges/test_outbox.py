@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -254,7 +255,7 @@ def test_whatever_happens_to_requests_each_message_arrives_once_and_in_order(
             network = bench.channels.get("line-1").network  # type: ignore[union-attr]
             real, left = network.send, list(fates)
 
-            async def fated(outgoing: Outgoing) -> None:
+            async def fated(outgoing: Outgoing) -> Any:
                 match left.pop(0) if left else "answers":
                     case "fails":
                         raise TryAgain
@@ -262,7 +263,7 @@ def test_whatever_happens_to_requests_each_message_arrives_once_and_in_order(
                         await real(outgoing)
                         raise TryAgain
                     case _:
-                        await real(outgoing)
+                        return await real(outgoing)
 
             network.send = fated  # type: ignore[method-assign]
             for number, message in enumerate(messages):

@@ -141,6 +141,7 @@ async def test_the_desk_tells_what_anybody_may_know(desk: Desk) -> None:
         "counsellor": True,
         "keeper": True,
         "server": False,
+        "push": False,
     }
 
 

@@ -89,6 +89,7 @@ async def test_one_who_has_left_the_page_is_told_once_that_something_is_new(noti
     await keeper.sends(room, "m.room.encrypted", SECRET)
     assert await notices.service.hears(browser, 2) == web_push.MESSAGE
     # Whoever has not looked for half a day has perhaps not heard it.
+    await notices.is_quiet()
     notices.does("UPDATE pushers SET told_at = told_at - interval '13 hours'")
     await keeper.sends(room, "m.room.encrypted", SECRET)
     assert await notices.service.hears(browser, 3) == web_push.MESSAGE
