@@ -3,7 +3,7 @@ import "./ui/base.css";
 import { preferred, speak, type Language, NAMES } from "./i18n/language.svelte";
 import { Desk } from "./desk/api";
 import { fetchList } from "./guidance/list";
-import { newStorageKey, openChat, removeStores, signIn, signOut, warmUp } from "./matrix";
+import { newStorageKey, openChat, removeStore, removeStores, signIn, signOut, warmUp } from "./matrix";
 import App from "./screens/youth/App.svelte";
 import { hold } from "./screens/hold";
 import { Background } from "./screens/youth/background.svelte";
@@ -36,6 +36,7 @@ const youth = new Youth({
   signIn,
   signOut,
   newStorageKey,
+  removeStore,
   removeStores,
   hold,
   guidance: fetchList,

@@ -32,6 +32,7 @@ beforeEach(() => {
     signIn: vi.fn(async () => ({ ...SESSION, deviceId: "TWO", accessToken: "t2" })),
     signOut: vi.fn(async () => undefined),
     newStorageKey: () => "key",
+    removeStore: vi.fn(),
     removeStores: vi.fn(async () => undefined),
     hold: vi.fn(async () => true),
     pause: () => new Promise(() => undefined),
@@ -156,6 +157,8 @@ describe("leaving", () => {
     const session = youth.vanish();
     expect(around.background.leave).toHaveBeenCalledOnce();
     expect(session?.accessToken).toBe("t1");
+    // Without waiting for anything: the page is about to go.
+    expect(around.removeStore).toHaveBeenCalledWith("madoguchi-visit-one");
     expect([...storage.data]).toEqual([]);
     expect(chat.stopped).toBe(true);
     await settled();

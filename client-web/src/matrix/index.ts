@@ -2,7 +2,7 @@ import wasm from "../../node_modules/@matrix-org/matrix-sdk-crypto-wasm/pkg/matr
 import type { OpenChat } from "./chat";
 
 export * from "./chat";
-export { newStorageKey, removeStores, signIn, SignInError, signOut } from "./session";
+export { newStorageKey, removeStore, removeStores, signIn, SignInError, signOut } from "./session";
 
 const load = () => import("./client");
 

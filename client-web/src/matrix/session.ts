@@ -53,6 +53,15 @@ export function newStorageKey(): string {
   return btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(32))));
 }
 
+/** Asks for a key store's removal, all of it at once: whoever leaves fast may not be there to ask for a second part. */
+export function removeStore(store: string): void {
+  try {
+    for (const part of ["matrix-sdk-crypto", "matrix-sdk-crypto-meta"]) indexedDB.deleteDatabase(`${store}::${part}`);
+  } catch {
+    // A browser without IndexedDB has nothing to remove.
+  }
+}
+
 /** Removes key stores whose name begins with `prefix`, except `keep`. Never raises. */
 export async function removeStores(prefix: string, keep: string | null): Promise<void> {
   try {

@@ -42,6 +42,7 @@ export class Background {
   private starting: Promise<ServiceWorkerRegistration | null> | null = null;
   private registration: ServiceWorkerRegistration | null = null;
   private left = false;
+  private kept: string[] = [];
 
   private get container(): ServiceWorkerContainer | undefined {
     return (navigator as Partial<Navigator>).serviceWorker;
@@ -67,14 +68,18 @@ export class Background {
   async start(): Promise<void> {
     this.starting ??= this.register();
     this.registration = await this.starting;
+    // Known beforehand: at leaving there is no time to ask.
+    if (this.registration) void this.container?.ready.then(async () => (this.kept = await names()));
   }
 
-  /** For leaving fast: takes away what is kept, without waiting for it. The worker outlives the page. */
+  /** For leaving fast: takes away what is kept, without waiting for it. The worker outlives the page; should the word
+   * not reach it before the page is gone, at least what it kept goes. */
   leave(): void {
     this.left = true;
     const { active, waiting, installing } = this.registration ?? {};
     const worker = this.container?.controller ?? active ?? waiting ?? installing;
     worker?.postMessage(isApp() ? "leave the app" : "leave");
+    if (!isApp()) for (const name of this.kept) void caches.delete(name).catch(() => false);
   }
 
   /** Whether this browser can be told something while the page is closed. */
@@ -147,6 +152,15 @@ export function isApp(): boolean {
 /** An iPhone or iPad whose browser tells nothing, but would from the home screen. */
 export function tellsFromHomeScreen(): boolean {
   return "standalone" in navigator && !isApp();
+}
+
+/** What the worker keeps its builds under. */
+async function names(): Promise<string[]> {
+  try {
+    return await caches.keys();
+  } catch {
+    return [];
+  }
 }
 
 function boundTo(subscription: PushSubscription, key: string): boolean {

@@ -22,6 +22,7 @@ export interface Surroundings {
   signIn: (user: string, password: string, deviceName: string) => Promise<Session>;
   signOut: (session: Session) => Promise<void>;
   newStorageKey: () => string;
+  removeStore: (store: string) => void;
   removeStores: (prefix: string, keep: string | null) => Promise<void>;
   /** Only one tab may use a device. Gives false while another one holds it (unless `steal`). */
   hold: (name: string, steal: boolean, lost: () => void) => Promise<boolean>;
@@ -467,7 +468,8 @@ export class Youth {
   }
 
   private async letGo(): Promise<void> {
-    const { chat } = this;
+    const { chat, visit } = this;
+    if (visit) this.around.removeStore(visit.store);
     this.around.traces.clear();
     this.around.desk.token = null;
     this.stop();
