@@ -1,12 +1,12 @@
 import { mount } from "svelte";
 import "./ui/base.css";
 import { Desk } from "./desk/api";
+import { language } from "./i18n/language.svelte";
 import { rememberedLanguage } from "./screens/remembered";
 import { t } from "./i18n/staff";
 import { openChat, removeStores, signIn, signOut, warmUp } from "./matrix";
 import App from "./screens/counsellor/App.svelte";
 import { Console, type KeptStaff } from "./screens/counsellor/console.svelte";
-import { OWN_REPLIES } from "./screens/counsellor/ownreplies.svelte";
 import { keyOfPassword } from "./screens/counsellor/sealed";
 import { chime, wakeWithNextPress } from "./screens/counsellor/chime";
 import { hold } from "./screens/hold";
@@ -44,7 +44,9 @@ const desk = new Console({
   signIn,
   signOut,
   removeStores,
-  keyOfPassword: (password, userId) => keyOfPassword(password, userId, OWN_REPLIES),
+  keyOfPassword: (password, userId, use) => keyOfPassword(password, userId, use),
+  phrase: () => import("./screens/youth/phrase"),
+  language: () => (language.code === "en" ? "en" : "ja"),
   hold,
   pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
 });

@@ -43,6 +43,8 @@ beforeEach(() => {
     signOut: vi.fn(async () => undefined),
     removeStores: async () => undefined,
     keyOfPassword: async (password, userId) => btoa((password + userId).padEnd(32).slice(0, 32)),
+    phrase: () => import("../src/screens/youth/phrase"),
+    language: () => "ja",
     hold: async () => true,
     pause: () => new Promise(() => undefined),
   };
@@ -63,7 +65,7 @@ describe("signing in", () => {
   test("signs the device, then takes invitations of the keeper alone", async () => {
     const desk = await signedIn();
     expect(desk.stage).toBe("ready");
-    expect(chat.signedBy).toEqual(["password"]);
+    expect(chat.renewals).toEqual(["password"]);
     expect(chat.host).toBe(KEEPER);
     expect(kept?.fingerprint).toBe("key one");
   });

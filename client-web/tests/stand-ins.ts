@@ -1,7 +1,7 @@
 // Stand-ins for what models get from outside. No test here needs a browser or a server.
 import { Desk, type DeskFacts, type MyCase, type Queue } from "../src/desk/api";
 import type { Notices } from "../src/screens/youth/notices.svelte";
-import type { Chat, Connection, Message, Note, NoteKind, Outgoing, Room, Session } from "../src/matrix/chat";
+import type { Chat, Connection, IdentityState, Message, Note, NoteKind, Outgoing, Room, Session } from "../src/matrix/chat";
 
 export const ROOM = "!room:desk";
 export const ME = "@me:desk";
@@ -53,6 +53,23 @@ export class FakeChat implements Chat {
 
   start = async (): Promise<void> => undefined;
   crossSign = async (password: string | null): Promise<void> => void this.signedBy.push(password);
+  identity: IdentityState = "kept";
+  identitySecret: string | null = null;
+  identityState = async (): Promise<IdentityState> => this.identity;
+  openIdentity = async (secret: string): Promise<boolean> => {
+    const opened = secret === this.identitySecret;
+    if (opened) this.identity = "kept";
+    return opened;
+  };
+  keepIdentity = async (secret: string): Promise<void> => {
+    this.identitySecret = secret;
+    this.identity = "kept";
+  };
+  renewals: (string | null)[] = [];
+  renewIdentity = async (secret: string, password: string | null): Promise<void> => {
+    this.renewals.push(password);
+    await this.keepIdentity(secret);
+  };
   keepUnder = async (key: Uint8Array): Promise<void> => void (this.keptUnder = [...key]);
   openWith = async (key: Uint8Array): Promise<void> => {
     if (this.opensWith !== null && this.opensWith.join() !== [...key].join()) throw new Error("not the key");

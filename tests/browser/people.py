@@ -35,6 +35,13 @@ _GOES_HOME = """async () => {
     if (visit) await fetch('/_madoguchi/desk/v1/cases/mine/leave', {method: 'POST', body: '{}',
         headers: {Authorization: 'Bearer ' + visit.session.accessToken, 'Content-Type': 'application/json'}});
 }"""
+_MASTER_KEY = """async userId => {
+    const {session} = JSON.parse(localStorage.getItem('madoguchi.staff'));
+    const answer = await fetch('/_matrix/client/v3/keys/query', {method: 'POST',
+        headers: {Authorization: 'Bearer ' + session.accessToken, 'Content-Type': 'application/json'},
+        body: JSON.stringify({device_keys: {[userId]: []}})});
+    return Object.values((await answer.json()).master_keys[userId].keys)[0];
+}"""
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 expect.set_options(timeout=SOON_MS)
@@ -159,20 +166,51 @@ class Counsellor(Visitor):
 
     @classmethod
     async def signs_in(
-        cls, browser: Browser, house: House, staff: Staff, *, deaf: bool = False, **context: Any
+        cls,
+        browser: Browser,
+        house: House,
+        staff: Staff,
+        *,
+        deaf: bool = False,
+        words: str | None = None,
+        **context: Any,
     ) -> "Counsellor":
-        """deaf: news of the queue never reach the page; only what it asks for itself does."""
+        """deaf: news of the queue never reach the page; only what it asks for itself does. words: of the identity,
+        where they are asked for."""
         settings: dict[str, Any] = {"viewport": DESK, "locale": "ja-JP"} | context
         opened = await browser.new_context(timezone_id="Asia/Tokyo", **settings)
         person = cls(opened, await opened.new_page())
         if deaf:
             await person.page.route(re.compile(r"/queue\?after="), lambda route: None)
         await person.page.goto(house.base_url + "/staff/")
-        await person.page.get_by_label("利用者名").fill(staff.user_id.split(":")[0].removeprefix("@"))
-        await person.page.get_by_label("パスワード").fill(staff.password)
-        await person.page.get_by_role("button", name="サインイン").click()
-        await expect(person.page.get_by_role("heading", name="待っている人")).to_be_visible()
+        await person.signs_in_here(staff, words)
         return person
+
+    async def signs_in_here(self, staff: Staff, words: str | None = None) -> None:
+        await self.page.get_by_label("利用者名").fill(staff.user_id.split(":")[0].removeprefix("@"))
+        await self.page.get_by_label("パスワード").fill(staff.password)
+        await self.page.get_by_role("button", name="サインイン").click()
+        ready = self.page.get_by_role("heading", name="待っている人")
+        asked = self.page.get_by_label("6つの言葉")
+        await expect(ready.or_(asked)).to_be_visible()
+        if words is not None:
+            await asked.fill(words)
+            await self.page.get_by_role("button", name="鍵を開く").click()
+        elif await asked.is_visible():
+            await self.page.get_by_role("button", name="言葉がわからない").click()
+            await self.page.get_by_role("button", name="新しい鍵を作る").click()
+        await expect(ready).to_be_visible()
+
+    async def writes_the_words_down(self) -> str:
+        """The six words of the identity, which are shown once."""
+        await self.page.get_by_role("button", name="言葉を見る").click()
+        words: list[str] = await self.page.get_by_role("dialog").get_by_role("listitem").all_inner_texts()
+        await self.page.get_by_role("button", name="書きとめました").click()
+        return " ".join(words)
+
+    async def master_key(self, user_id: str) -> str:
+        """The identity of an account, as the server tells it."""
+        return str(await self.page.evaluate(_MASTER_KEY, user_id))
 
     def ticket(self, case_id: str) -> Locator:
         return self.page.locator(f"aside ol li[data-case='{case_id}']")

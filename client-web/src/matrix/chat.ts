@@ -116,6 +116,10 @@ export interface Room {
   hasEarlier: boolean;
 }
 
+/** Where the keys of an account's identity are. here: on this device alone. kept: on this device, and sealed in the
+ * account. sealed: in the account alone. lost: on no device that is at hand. none: it has no identity yet. */
+export type IdentityState = "here" | "kept" | "sealed" | "lost" | "none";
+
 export type Connection = "starting" | "online" | "offline" | "signed_out";
 
 /** A message was not accepted. `final`: trying again cannot help. `afterMs`: the server asked for this pause. */
@@ -137,6 +141,13 @@ export interface Chat {
   start(): Promise<void>;
   /** Makes sure that this device is cross-signed. The password is only asked for to replace an identity. */
   crossSign(password: string | null): Promise<void>;
+  identityState(): Promise<IdentityState>;
+  /** Opens the sealed identity and signs this device by it. Says whether that was its secret. */
+  openIdentity(secret: string): Promise<boolean>;
+  /** Seals the identity in the account, under a secret that the server is never told. */
+  keepIdentity(secret: string): Promise<void>;
+  /** A new identity, sealed likewise. Everybody has to learn anew whose it is. */
+  renewIdentity(secret: string, password: string | null): Promise<void>;
   /** Keeps this account's keys on the server, sealed under a key of the person's own (32 bytes), from now on: whoever
    * has that key opens everything on another device. An earlier key opens nothing any more. */
   keepUnder(key: Uint8Array<ArrayBuffer>, password: string | null): Promise<void>;

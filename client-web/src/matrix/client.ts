@@ -6,13 +6,15 @@ import {
 } from "matrix-js-sdk";
 import { RustBackupManager } from "matrix-js-sdk/lib/rust-crypto/backup.js";
 import type {
-  AccountDataEvents, AuthDict, MatrixError, MatrixEvent, Room as SdkRoom, TimelineEvents, UIAuthCallback,
+  AccountDataEvents, MatrixError, MatrixEvent, Room as SdkRoom, TimelineEvents,
 } from "matrix-js-sdk";
 import { CryptoEvent } from "matrix-js-sdk/lib/crypto-api/CryptoEvent.js";
 import { type Logger, logger } from "matrix-js-sdk/lib/logger.js";
 import {
-  type Chat, type ChatOptions, type Connection, type Note, type NoteKind, NotSent, type Outgoing, type Room,
+  type Chat, type ChatOptions, type Connection, type IdentityState, type Note, type NoteKind, NotSent, type Outgoing,
+  type Room,
 } from "./chat";
+import { Identity, OwnKey } from "./identity";
 import { snapshot } from "./snapshot";
 import { asNotSent, Speech } from "./speech";
 
@@ -35,7 +37,7 @@ export async function openChat({ session, store }: ChatOptions): Promise<Chat> {
   silence();
   // The library waits up to ten seconds before it puts a key into the backup; a tab is closed sooner than that.
   Object.assign(RustBackupManager, { maxBackupLoopStartDelayMillis: 0 });
-  const own: { key: Uint8Array<ArrayBuffer> | null } = { key: null };
+  const own = new OwnKey();
   // No scheduler: sending again is the outbox's decision, with the same transaction id.
   const client = new MatrixClient({
     baseUrl: location.origin,
@@ -47,10 +49,7 @@ export async function openChat({ session, store }: ChatOptions): Promise<Chat> {
     localTimeoutMs: REQUEST_MS,
     logger: SILENT,
     cryptoCallbacks: {
-      getSecretStorageKey: async ({ keys }) => {
-        const id = Object.keys(keys)[0];
-        return own.key && id !== undefined ? [id, own.key] : null;
-      },
+      getSecretStorageKey: own.find,
     },
   });
   // Two round trips fewer before the first message on a slow line: the filter goes along with each sync instead of
@@ -91,16 +90,18 @@ class MatrixChat implements Chat {
   private readonly joining = new Set<string>();
   private announced = false;
   private readonly speech: Speech;
+  private readonly identity: Identity;
 
   constructor(
     private readonly client: MatrixClient,
     private readonly store: string,
     readonly fingerprint: string,
     readonly remembers: boolean,
-    private readonly own: { key: Uint8Array<ArrayBuffer> | null },
+    private readonly own: OwnKey,
   ) {
     this.userId = client.getSafeUserId();
     this.speech = new Speech(client);
+    this.identity = new Identity(client, own);
   }
 
   async start(): Promise<void> {
@@ -123,33 +124,24 @@ class MatrixChat implements Chat {
     await first;
   }
 
-  async crossSign(password: string | null): Promise<void> {
-    const crypto = this.client.getCrypto();
-    if (!crypto) throw new Error("The keys are not open.");
-    const isSigned = async (): Promise<boolean> => {
-      // Asked of the server now: with an older picture of this account the library drops the keys it is about to make.
-      await crypto.userHasCrossSigningKeys(this.userId, true);
-      const device = await crypto.getDeviceVerificationStatus(this.userId, this.client.getDeviceId() ?? "");
-      return device?.signedByOwner ?? false;
-    };
-    const upload: UIAuthCallback<void> = (request) => this.confirm(request, password);
-    if (await isSigned()) return;
-    await crypto.bootstrapCrossSigning({ authUploadDeviceSigningKeys: upload });
-    if (await isSigned()) return;
-    await crypto.bootstrapCrossSigning({ authUploadDeviceSigningKeys: upload, setupNewCrossSigning: true });
-    if (!(await isSigned())) throw new Error("This device could not be cross-signed.");
+  crossSign(password: string | null): Promise<void> {
+    return this.identity.sign(password);
   }
 
-  // The first upload needs no confirmation. To replace an identity the server asks for the password.
-  private async confirm(request: (auth: AuthDict | null) => Promise<void>, password: string | null): Promise<void> {
-    try {
-      await request(null);
-    } catch (error) {
-      const session = (error as MatrixError).data?.["session"] as string | undefined;
-      if ((error as MatrixError).httpStatus !== 401 || password === null || session === undefined) throw error;
-      const identifier = { type: "m.id.user", user: this.userId };
-      await request({ type: "m.login.password", identifier, password, session });
-    }
+  identityState(): Promise<IdentityState> {
+    return this.identity.state();
+  }
+
+  openIdentity(secret: string): Promise<boolean> {
+    return this.identity.open(secret);
+  }
+
+  keepIdentity(secret: string): Promise<void> {
+    return this.identity.keep(secret);
+  }
+
+  renewIdentity(secret: string, password: string | null): Promise<void> {
+    return this.identity.renew(secret, password);
   }
 
   async keepUnder(key: Uint8Array<ArrayBuffer>, password: string | null): Promise<void> {
@@ -192,7 +184,7 @@ class MatrixChat implements Chat {
     this.own.key = key;
     // Without having asked the server first, the library takes the account for one without an identity.
     await crypto.userHasCrossSigningKeys(this.userId, true);
-    await crypto.bootstrapCrossSigning({ authUploadDeviceSigningKeys: (request) => this.confirm(request, null) });
+    await crypto.bootstrapCrossSigning({ authUploadDeviceSigningKeys: this.identity.confirming(null) });
     await crypto.loadSessionBackupPrivateKeyFromSecretStorage();
     await crypto.restoreKeyBackup();
     if (await crypto.isDehydrationSupported()) await crypto.startDehydration({ rehydrate: true });

@@ -11,6 +11,7 @@ import { signInTrouble } from "../trouble";
 import { Arrivals } from "./arrivals";
 import { filled } from "./blanks";
 import { type Hint, Hints } from "./hints.svelte";
+import { type IdentitySurroundings, StaffIdentity } from "./identity.svelte";
 import { type NoticeSurroundings, Notices } from "./notices.svelte";
 import { OWN_REPLIES, OwnReplies } from "./ownreplies.svelte";
 import { type Offer, Picker } from "./picker.svelte";
@@ -32,6 +33,8 @@ export interface KeptStaff {
   fingerprint: string;
   /** Opens the counsellor's own replies: made of the password, which stays nowhere. */
   ownKey?: string;
+  /** Words of the identity that nobody has written down yet. */
+  unwritten?: readonly string[];
 }
 
 /** What the console needs from outside; tests bring their own. */
@@ -46,8 +49,10 @@ export interface ConsoleSurroundings {
   signIn: (user: string, password: string, deviceName: string) => Promise<Session>;
   signOut: (session: Session) => Promise<void>;
   removeStores: (prefix: string, keep: string | null) => Promise<void>;
-  /** 32 bytes, base64, of a password of this account. */
-  keyOfPassword: (password: string, userId: string) => Promise<string>;
+  /** 32 bytes, base64, of a password of this account, for one use. */
+  keyOfPassword: IdentitySurroundings["keyOfPassword"];
+  phrase: IdentitySurroundings["phrase"];
+  language: IdentitySurroundings["language"];
   hold: (name: string, steal: boolean, lost: () => void) => Promise<boolean>;
   pause: (ms: number) => Promise<void>;
 }
@@ -127,9 +132,11 @@ export class Console {
       if (!this.chat) throw new Error("The keys are not open.");
       await this.chat.keep(OWN_REPLIES, { box });
     },
-    keyOf: (password) => this.around.keyOfPassword(password, this.session?.userId ?? ""),
-    adopt: (key) => this.keepKey(key),
+    keyOf: (password) => this.around.keyOfPassword(password, this.session?.userId ?? "", OWN_REPLIES),
+    adopt: (ownKey) => this.keepHere({ ownKey }),
   });
+
+  readonly identity: StaffIdentity;
 
   /** Notifications and sound, as chosen in this browser. */
   readonly notices: Notices;
@@ -139,6 +146,10 @@ export class Console {
   constructor(private readonly around: ConsoleSurroundings) {
     const { desk, local, pause } = around;
     this.records = new Records({ desk, local, pause, chat: () => this.chat, me: () => this.me });
+    this.identity = new StaffIdentity({
+      ...around,
+      keepUnwritten: (words) => this.keepHere(words ? { unwritten: words } : { unwritten: undefined }),
+    });
     this.notices = new Notices({
       ...around.notices,
       load: () => around.local.load(NOTICES),
@@ -373,7 +384,7 @@ export class Console {
       chat.watch((roomId) => this.heard(roomId));
       await chat.start();
       // Only a cross-signed device is given the history of the cases it enters.
-      await chat.crossSign(password);
+      await this.identity.settle(chat, password, this.kept.unwritten ?? null);
       chat.acceptInvitationsFrom(facts.keeper_user_id);
       this.connection = chat.connection;
       await this.restoreAside(session);
@@ -388,6 +399,8 @@ export class Console {
   }
 
   private async failed(error: unknown, fresh: boolean): Promise<void> {
+    // Signed out meanwhile.
+    if (!this.session) return;
     const status = error instanceof DeskError ? error.status : ((error as { httpStatus?: number }).httpStatus ?? 0);
     if (status === 403) await this.dismiss("signin.notStaff");
     else if (status === 401) await this.dismiss("session.ended");
@@ -426,6 +439,7 @@ export class Console {
     this.hints.keepOnly([]);
     this.around.local.save(HINTS, null);
     this.records.forget();
+    this.identity.forget();
     this.trouble = trouble;
     this.stage = "signed_out";
     await chat?.forget().catch(() => undefined);
@@ -547,15 +561,16 @@ export class Console {
   private async openOwn(password: string | null): Promise<void> {
     const { kept } = this;
     if (password !== null && kept && canSeal()) {
-      const key = await this.around.keyOfPassword(password, kept.session.userId).catch(() => null);
-      if (this.kept === kept && key !== null) this.keepKey(key);
+      const key = await this.around.keyOfPassword(password, kept.session.userId, OWN_REPLIES).catch(() => null);
+      if (this.kept === kept && key !== null) this.keepHere({ ownKey: key });
     }
     await this.own.use(this.kept?.ownKey ?? null);
   }
 
-  private keepKey(ownKey: string): void {
+  private keepHere(change: { ownKey?: string; unwritten?: readonly string[] | undefined }): void {
     if (!this.kept) return;
-    this.kept = { ...this.kept, ownKey };
+    const { unwritten, ...kept } = { ...this.kept, ...change };
+    this.kept = unwritten ? { ...kept, unwritten } : kept;
     this.around.save(this.kept);
   }
 
