@@ -376,11 +376,14 @@ describe("the staff's own room", () => {
 
 describe("the end of a shift", () => {
   const answers = (): Parameters<typeof fakeDesk>[0] => ({
-    "GET /queue": once({ ...QUEUE, mine: [OWN, { ...OWN, case_id: "c2", room_id: "!two:desk", handing_over: true }] }),
+    "GET /queue": once({ ...QUEUE, mine: [
+      OWN, { ...OWN, case_id: "c2", room_id: "!two:desk", handing_over: true },
+      { ...OWN, case_id: "c3", room_id: "!three:desk", state: "resting" },
+    ] }),
     "POST /cases/c1/give_back": { body: {} },
   });
 
-  test("gives every case back that nobody else has taken, then signs out", async () => {
+  test("gives every case back that nobody else has taken and that does not rest, then signs out", async () => {
     const desk = await signedIn(answers());
     const asked = vi.spyOn(around.desk, "giveBack");
     await desk.endShift();

@@ -355,6 +355,8 @@ export interface DeskSettings {
   capacity: number;
   content_days: number;
   voice_seconds: number;
+  rest_after_minutes: number;
+  rest_days: number;
   teams: Team[];
 }
 
@@ -524,6 +526,10 @@ export class Desk {
     return this.call("POST", "/cases/mine/leave", { body: {} });
   }
 
+  leaveForNow(): Promise<{ state: CaseState }> {
+    return this.call("POST", "/cases/mine/rest", { body: {} });
+  }
+
   answerSurvey(answers: Partial<Record<"heard" | "mood" | "again", number>>): Promise<unknown> {
     return this.call("POST", "/cases/mine/survey", { body: answers });
   }
@@ -602,6 +608,10 @@ export class Desk {
 
   giveBack(caseId: string): Promise<unknown> {
     return this.call("POST", `/cases/${encodeURIComponent(caseId)}/give_back`, { body: {} });
+  }
+
+  rest(caseId: string): Promise<unknown> {
+    return this.call("POST", `/cases/${encodeURIComponent(caseId)}/rest`, { body: {} });
   }
 
   setRisk(caseId: string, risk: Risk): Promise<unknown> {

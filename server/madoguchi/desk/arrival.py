@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from madoguchi import errors
-from madoguchi.core.desk import case_room, cases, channels, guidance, moves, queue, readers
+from madoguchi.core.desk import case_room, cases, channels, guidance, moves, queue, readers, resting
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.estimate import Estimate
 from madoguchi.core.desk.guidance import Guidance, Holidays
@@ -196,6 +196,12 @@ def _mine(pos: int, found: MyPlace) -> MyCase:
         counsellor=found.counsellor,
         pos=pos,
     )
+
+
+async def leave_for_now(call: Call) -> Left:
+    """The young person goes and may return: their case rests until they write or come back. Who waits, waits on."""
+    case = await resting.leave_for_now(call.ctx, call.tx, call.session.user_id)
+    return Left(case.id, case.state)
 
 
 async def leave_my_case(call: Call) -> Left:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from madoguchi import errors
-from madoguchi.core.desk import cases, channels, presence, queue, side_room, staff, team, teams
+from madoguchi.core.desk import cases, channels, presence, queue, resting, side_room, staff, team, teams
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.desk.arrival import WaitQuery
 from madoguchi.desk.permissions import caller
@@ -229,6 +229,11 @@ async def join_case(call: Call, case_id: str) -> Changed:
 async def give_case_back(call: Call, case_id: str) -> Changed:
     """Takes a case out of the caller's hands: back into the queue, unless somebody else is in it."""
     return _changed(await team.give_back(call.ctx, call.tx, case_id, await caller(call, call.tx)))
+
+
+async def rest_case(call: Call, case_id: str) -> Changed:
+    """Lays a case to rest: the person has left and may return. It takes no place of the caller's capacity meanwhile."""
+    return _changed(await resting.rest(call.ctx, call.tx, case_id, await caller(call, call.tx)))
 
 
 async def enter_side_room(call: Call, case_id: str) -> SideRoom:

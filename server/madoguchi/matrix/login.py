@@ -8,6 +8,7 @@ from madoguchi import errors
 from madoguchi.core.chat import accounts, appservices, interactive_auth, sessions
 from madoguchi.core.chat.interactive_auth import Auth
 from madoguchi.core.chat.sessions import Session, Started
+from madoguchi.core.desk import resting
 from madoguchi.ids import UserID
 from madoguchi.storage import accounts as store
 from madoguchi.web.endpoint import Call
@@ -172,6 +173,8 @@ async def refresh(call: Call, body: Refresh) -> dict[str, Any]:
 async def logout(call: Call) -> dict[str, Any]:
     session = await _even_locked(call)
     async with call.ctx.db.transaction() as tx:
+        if session.kind == "youth" and await sessions.is_last(tx, session.user_id, session.device_id):
+            await resting.signed_out(call.ctx, tx, session.user_id)
         await sessions.end(call.ctx, tx, session.user_id, [session.device_id])
     return {}
 
@@ -179,6 +182,8 @@ async def logout(call: Call) -> dict[str, Any]:
 async def logout_all(call: Call) -> dict[str, Any]:
     session = await _even_locked(call)
     async with call.ctx.db.transaction() as tx:
+        if session.kind == "youth":
+            await resting.signed_out(call.ctx, tx, session.user_id)
         await sessions.end_all(call.ctx, tx, session.user_id)
     return {}
 

@@ -6,6 +6,7 @@ import msgspec
 
 from madoguchi import errors
 from madoguchi.core.chat import events, membership
+from madoguchi.core.desk import resting
 from madoguchi.web.endpoint import Call
 
 # What only the server itself makes, or what has an endpoint of its own with rules of its own.
@@ -31,6 +32,7 @@ async def send_message(call: Call, room_id: str, event_type: str, txn_id: str, b
     if event_type == "m.room.redaction":
         return await _redaction(call, room_id, txn_id, body)
     event_id = await call.ctx.writer.send(room_id, session.user_id, event_type, body, session.device_id, txn_id)
+    await resting.has_written(call.ctx, room_id, session.user_id, body)
     return {"event_id": event_id}
 
 

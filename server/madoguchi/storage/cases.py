@@ -11,7 +11,7 @@ from madoguchi.storage.db import Tx
 State = Literal["arriving", "waiting", "talking", "resting", "closed", "purged"]
 Step = Literal[
     "arrived", "accepted", "handed_over", "returned", "called_in", "joined", "stepped_out", "risk", "left", "closed",
-    "purged", "move_offered", "move_declined", "moved", "kept",
+    "purged", "move_offered", "move_declined", "moved", "kept", "rested", "woke",
 ]  # fmt: skip
 Risk = Literal["none", "watch", "high", "urgent"]
 Part = Literal["counsellor", "helper"]
@@ -206,7 +206,9 @@ async def update_accepted(tx: Tx, case_id: str, at: datetime) -> bool:
 
 async def update_handed_to_team(tx: Tx, case_id: str, team_id: str) -> None:
     """Puts a case back into the queue for a team, at the place of its arrival."""
-    await tx.execute("UPDATE cases SET state = 'waiting', team = $2 WHERE id = $1", case_id, team_id)
+    await tx.execute(
+        "UPDATE cases SET state = 'waiting', team = $2, resting_since = NULL WHERE id = $1", case_id, team_id
+    )
 
 
 async def is_handing_over(tx: Tx, case_id: str, user_id: str) -> bool:
@@ -231,7 +233,12 @@ async def update_returned(tx: Tx, case_id: str) -> None:
 
 async def update_closed(tx: Tx, case_id: str, at: datetime, by: str) -> None:
     """Ends a case."""
-    await tx.execute("UPDATE cases SET state = 'closed', closed_at = $2, closed_by = $3 WHERE id = $1", case_id, at, by)
+    await tx.execute(
+        "UPDATE cases SET state = 'closed', closed_at = $2, closed_by = $3, resting_since = NULL WHERE id = $1",
+        case_id,
+        at,
+        by,
+    )
 
 
 async def insert_step(
@@ -310,11 +317,12 @@ async def list_running_cases_of_staff(tx: Tx, user_id: str) -> list[str]:
 
 
 async def count_charges(tx: Tx, user_id: str) -> int:
-    """How many running cases a member of staff looks after; those they only help in do not count."""
+    """How many cases a member of staff looks after that take a place: not those that rest, nor where they only help."""
     count: int = await tx.fetchval(
         f"""
         SELECT count(*) FROM case_staff cs JOIN cases c ON c.id = cs.case_id
         WHERE cs.user_id = $1 AND cs.until IS NULL AND cs.part = 'counsellor' AND c.state IN {_RUNNING}
+          AND c.state <> 'resting'
         """,
         user_id,
     )
@@ -387,7 +395,8 @@ async def list_running(tx: Tx) -> list[Running]:
     """All cases that have not ended, those who wait in the order of the queue."""
     rows = await tx.fetch(
         f"""
-        SELECT c.id AS case_id, c.room_id, c.user_id, h.kind AS channel, h.mode, c.state, c.waiting_since,
+        SELECT c.id AS case_id, c.room_id, c.user_id, h.kind AS channel, h.mode, c.state,
+               coalesce(c.woke_at, c.waiting_since) AS waiting_since,
                EXISTS (SELECT 1 FROM cases e WHERE e.user_id = c.user_id AND e.arrived_at < c.arrived_at) AS repeat,
                s.user_id AS counsellor_id, s.name AS counsellor_name, c.risk, c.team
         FROM cases c JOIN channels h ON h.id = c.channel_id
@@ -433,7 +442,7 @@ async def list_recent_waits(tx: Tx, since: datetime, most: int) -> list[PastWait
         (SELECT arrived_at AS since, accepted_at AS until, place_on_arrival AS place FROM cases
          WHERE accepted_at >= $1 ORDER BY accepted_at DESC LIMIT $2)
         UNION ALL
-        (SELECT waiting_since, NULL, place_on_arrival FROM cases WHERE state = 'waiting'
+        (SELECT coalesce(woke_at, waiting_since), NULL, place_on_arrival FROM cases WHERE state = 'waiting'
          ORDER BY waiting_since, id LIMIT $2)
         """,
         since,

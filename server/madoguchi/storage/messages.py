@@ -8,6 +8,12 @@ from madoguchi.ids import EventID
 from madoguchi.storage.db import Tx
 from madoguchi.storage.events import Event
 
+# What of the table `events e` is a message: neither taken back nor a reaction or a correction (core/chat/events.py,
+# QUIET). What is looked for can only be the name of a field: inside a string, JSON puts a backslash before a quotation
+# mark.
+A_MESSAGE = """e.type = 'm.room.encrypted' AND e.body LIKE '%"ciphertext":%'
+                   AND e.body NOT LIKE '%"jp.madoguchi.quiet":true%'"""
+
 
 class StateMovedOn(Exception):
     """The state of some rooms has changed since the batch was judged. Nothing was stored."""

@@ -6,6 +6,7 @@ import msgspec
 
 from madoguchi.storage.cases import Part, Risk, State
 from madoguchi.storage.db import Tx
+from madoguchi.storage.messages import A_MESSAGE
 
 
 class ShiftCase(msgspec.Struct, frozen=True):
@@ -43,26 +44,21 @@ class Hour(msgspec.Struct, frozen=True):
     closed: int
 
 
-# Neither taken back nor a reaction or a correction (core/chat/events.py, QUIET). What is looked for can only be the
-# name of a field: inside a string, JSON puts a backslash before a quotation mark.
-_A_MESSAGE = """e.type = 'm.room.encrypted' AND e.body LIKE '%"ciphertext":%'
-                   AND e.body NOT LIKE '%"jp.madoguchi.quiet":true%'"""
-
-
 async def list_cases(tx: Tx, keeper: str) -> list[ShiftCase]:
     """All cases that have not ended, the most dangerous first, then those that came first."""
     rows = await tx.fetch(
         f"""
-        SELECT c.id AS case_id, h.kind AS channel, h.mode, c.state, c.risk, c.waiting_since, c.accepted_at, c.team,
+        SELECT c.id AS case_id, h.kind AS channel, h.mode, c.state, c.risk,
+               coalesce(c.woke_at, c.waiting_since) AS waiting_since, c.accepted_at, c.team,
                EXISTS (SELECT 1 FROM cases e WHERE e.user_id = c.user_id AND e.arrived_at < c.arrived_at) AS repeat,
                (SELECT e.at FROM events e
                  WHERE e.room_id = c.room_id AND e.sender = c.user_id AND e.pos > coalesce(answer.pos, 0)
-                   AND {_A_MESSAGE}
+                   AND {A_MESSAGE}
                  ORDER BY e.pos LIMIT 1) AS unanswered_at
           FROM cases c JOIN channels h ON h.id = c.channel_id
           LEFT JOIN LATERAL (
                SELECT e.pos FROM events e
-                WHERE e.room_id = c.room_id AND e.sender NOT IN (c.user_id, $1) AND {_A_MESSAGE}
+                WHERE e.room_id = c.room_id AND e.sender NOT IN (c.user_id, $1) AND {A_MESSAGE}
                 ORDER BY e.pos DESC LIMIT 1) answer ON true
          WHERE c.state IN ('arriving', 'waiting', 'talking', 'resting')
          ORDER BY array_position(ARRAY['urgent', 'high', 'watch', 'none'], c.risk), c.waiting_since, c.id

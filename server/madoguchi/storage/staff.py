@@ -102,6 +102,14 @@ async def count_present(tx: Tx, since: datetime) -> int:
     return count
 
 
+async def is_online(tx: Tx, user_id: str, since_ms: int) -> bool:
+    """Whether any device of somebody's, console or Matrix client, has asked for anything since a moment."""
+    found: bool = await tx.fetchval(
+        "SELECT EXISTS (SELECT 1 FROM devices WHERE user_id = $1 AND last_seen_at >= $2)", user_id, since_ms
+    )
+    return found
+
+
 async def lock_administrators(tx: Tx) -> list[str]:
     """The user ids of all administrators who are not disabled, held until the end of the transaction."""
     rows = await tx.fetch(

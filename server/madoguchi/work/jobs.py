@@ -39,6 +39,8 @@ KINDS: dict[str, Work] = {
     "purge_case": retention.purge_case,
     "forget_case": retention.forget_case,
     "remove_files": retention.remove_files,
+    "tidy_resting": retention.tidy_resting,
+    "look_after_resting": retention.look_after_resting,
     "tidy_side_rooms": retention.tidy_side_rooms,
     "sign_audit_log": auditing.sign_audit_log,
     "check_bridges": checks.check_bridges,

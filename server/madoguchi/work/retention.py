@@ -8,7 +8,7 @@ import structlog
 
 from madoguchi.context import Context
 from madoguchi.core.chat import sessions
-from madoguchi.core.desk import purge, side_room
+from madoguchi.core.desk import purge, resting, side_room
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.cases import ARRIVAL_REPEATED_WITHIN
 from madoguchi.ids import CaseID
@@ -125,6 +125,17 @@ async def remove_files(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
 async def tidy_side_rooms(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
     """Who forgot to leave the side room of an ended case."""
     _tell("side seats", await side_room.tidy(ctx, tx))
+
+
+async def tidy_resting(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """Cases that are due to rest, to wake or to end, each in a transaction of its own."""
+    for case_id in await resting.list_due(ctx, tx):
+        await jobs.insert_job(tx, "look_after_resting", case_id, ctx.clock.now(), _about(case_id))
+
+
+async def look_after_resting(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """One of these."""
+    await resting.look_after(ctx, tx, body["case_id"])
 
 
 def _about(case_id: CaseID) -> str:

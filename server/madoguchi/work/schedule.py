@@ -38,6 +38,7 @@ Entry = Every | Daily
 SCHEDULE: Sequence[Entry] = [
     # when          what
     Every("1m",     "switch_planned"),
+    Every("1m",     "tidy_resting"),
     Every("10m",    "forget_arrivals"),
     Every("10m",    "forget_interactive_auth"),
     Every("10m",    "forget_login_tokens"),

@@ -297,6 +297,12 @@ export class Console {
     this.put(own.room_id);
   }
 
+  /** The person has left and may return: the case takes no place until they do. Raises DeskError. */
+  async rest(caseId: string): Promise<void> {
+    await this.around.desk.rest(caseId);
+    await this.lookAgain();
+  }
+
   /** Raises DeskError. */
   async setRisk(caseId: string, risk: Risk): Promise<void> {
     await this.around.desk.setRisk(caseId, risk);
@@ -328,10 +334,11 @@ export class Console {
     await this.lookAgain();
   }
 
-  /** Gives every case back, then signs out: nobody is left hanging. Raises DeskError; then nothing is signed out. */
+  /** Gives every case back that does not rest, then signs out: nobody is left hanging. Raises DeskError; then nothing
+   * is signed out. */
   async endShift(): Promise<void> {
     for (const seat of this.seats.filter(({ ended }) => !ended))
-      if (!seat.case.handing_over) await this.around.desk.giveBack(seat.case.case_id);
+      if (!seat.case.handing_over && seat.case.state !== "resting") await this.around.desk.giveBack(seat.case.case_id);
     await this.signOut();
   }
 

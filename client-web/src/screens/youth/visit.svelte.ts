@@ -317,6 +317,19 @@ export class Youth {
     this.conversation?.outbox.wake();
   }
 
+  /** The young person goes and may return. */
+  async rest(): Promise<void> {
+    this.ending = true;
+    try {
+      const { state } = await this.around.desk.leaveForNow();
+      if (this.mine) this.mine = { ...this.mine, state };
+    } catch (error) {
+      this.trouble = asTrouble(error);
+    } finally {
+      this.ending = false;
+    }
+  }
+
   /** The young person ends the case. */
   async end(): Promise<void> {
     this.ending = true;

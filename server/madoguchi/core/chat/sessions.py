@@ -317,6 +317,11 @@ async def end(ctx: "Context", tx: Tx, user_id: UserID, device_ids: Sequence[Devi
     await keys.set_device_change(tx, user_id, pos)
 
 
+async def is_last(tx: Tx, user_id: UserID, device_id: DeviceID) -> bool:
+    """Whether somebody has no other device."""
+    return all(device.device_id == device_id for device in await devices.list_devices(tx, user_id))
+
+
 async def end_all(ctx: "Context", tx: Tx, user_id: UserID, keep: DeviceID | None = None) -> None:
     """Takes all devices of a user away, but for `keep`."""
     every = await devices.list_devices(tx, user_id)

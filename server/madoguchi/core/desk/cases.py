@@ -34,6 +34,8 @@ _CLOSED = {
     "channel": "This way is closed. Please come by the web.",
     "paused": "The desk takes no new cases for a while.",
 }
+# Who acts where nobody did.
+BY_THE_CLOCK = "clock"
 ARRIVAL_REPEATED_WITHIN = timedelta(hours=1)
 
 
@@ -152,7 +154,7 @@ async def accept(ctx: Context, tx: Tx, case_id: CaseID, by: UserID) -> Case:
             raise errors.NotAllowed("This case was handed to a team that you are not in.")
     await _has_room(tx, staff)
     if not await stored.update_accepted(tx, case_id, at):
-        raise errors.Conflict("This case has ended.")
+        raise errors.Conflict("This case rests." if case.running else "This case has ended.")
     if any(user_id == by for user_id, _ in holders):
         await stored.update_part(tx, case_id, by, "counsellor")
     else:
@@ -213,6 +215,13 @@ async def close(ctx: Context, tx: Tx, case_id: CaseID, by: Staff) -> Case:
     return await _close(ctx, tx, case, by.user_id, "closed")
 
 
+async def close_rested(ctx: Context, tx: Tx, case_id: CaseID, by: str) -> None:
+    """Ends a case that has rested for as long as the desk allows. Does nothing for one that does not rest."""
+    case = await _lock(tx, case_id)
+    if case.state == "resting":
+        await _close(ctx, tx, case, by, "closed")
+
+
 async def leave(ctx: Context, tx: Tx, user_id: UserID) -> Case:
     """The young person ends their case. Raises NotFound if they never had one; twice does no more."""
     found = await stored.get_latest_case(tx, user_id)
@@ -254,7 +263,8 @@ async def hold_all(tx: Tx, user_id: UserID) -> list[Case]:
 
 
 async def release(ctx: Context, tx: Tx, user_id: UserID, held: list[Case], *, by: str) -> None:
-    """Takes cases out of somebody's hands; those that nobody else holds go back to the queue, at their old place.
+    """Takes cases out of somebody's hands; those that nobody else holds go back to the queue, at their old place,
+    or go on resting.
 
     held: locked running cases. The keeper then removes the person from the rooms.
     """
@@ -263,9 +273,10 @@ async def release(ctx: Context, tx: Tx, user_id: UserID, held: list[Case], *, by
         await stored.update_counsellor_ended(tx, case.id, user_id, at, None)
         others = [other for other, _ in await stored.list_counsellors(tx, case.id)]
         await stored.insert_step(tx, case.id, at, "stepped_out" if others else "returned", by)
-        if not others:
+        if not others and case.state != "resting":
+            # Who rests is not there to wait: their case lies with nobody until they come back (core/desk/resting.py).
             await stored.update_returned(tx, case.id)
-        elif case.state != "waiting":
+        elif others and case.state != "waiting":
             # Whoever is there goes on: the young person is not sent back to wait while somebody talks with them.
             await stored.update_promoted(tx, case.id)
         await case_room.say_powers(ctx, tx, case.room_id, others)

@@ -165,7 +165,7 @@ async def _defaults(tx: Tx, case: Case) -> Codes:
         known,
         visit="repeat" if came_before else "first",
         risk=case.risk,
-        ended_by="person" if ended_by == case.user_id else "agreed",
+        ended_by={case.user_id: "person", cases.BY_THE_CLOCK: "silence"}.get(ended_by or "", "agreed"),
     )
 
 

@@ -11,6 +11,7 @@ from madoguchi import errors
 from madoguchi.context import Context
 from madoguchi.core.chat import sessions
 from madoguchi.core.chat.sessions import Started
+from madoguchi.core.desk import resting
 from madoguchi.ids import UserID
 from madoguchi.storage import cases as stored_cases
 from madoguchi.storage import return_keys as stored
@@ -46,6 +47,7 @@ async def come_back(ctx: Context, tx: Tx, key_id: str, secret: str) -> tuple[Cas
     if case is None:
         raise errors.NotFound("What was said has been destroyed, as its time was over.")
     await stored.update_used(tx, key.id, ctx.clock.now())
+    await resting.has_come_back(ctx, tx, key.user_id)
     return case, await sessions.start(ctx, tx, key.user_id)
 
 

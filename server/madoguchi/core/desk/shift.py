@@ -33,9 +33,13 @@ class Shift(msgspec.Struct, frozen=True):
     hours: list[Hour]
 
     def load(self, user_id: str) -> int:
-        """How many running cases somebody looks after."""
+        """How many cases somebody looks after that take a place of their capacity."""
+        resting = {case.case_id for case in self.cases if case.state == "resting"}
         return sum(
-            each.user_id == user_id and each.part == "counsellor" for held in self.holders.values() for each in held
+            each.user_id == user_id and each.part == "counsellor"
+            for case_id, held in self.holders.items()
+            if case_id not in resting
+            for each in held
         )
 
     @property
