@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 
 from . import config as configuration
-from . import store
+from . import egress, store
 from .accounts import Accounts
 from .bridge import Bridge
 from .channels import Channels
@@ -134,6 +134,7 @@ async def _work_until(lost: asyncio.Event, house: House) -> None:
                 moves.run(),
                 meter.run(),
                 accounts.run(),
+                egress.report(desk),
                 _forget_old(pool),
             )
             tasks = [group.create_task(work) for work in works]

@@ -76,6 +76,10 @@ class Desk:
         answer = await self._call("GET", f"{API}/bridge/errands", query=query, patience=timeout_ms / 1000 + 15)
         return int(answer["pos"]), list(answer["errands"])
 
+    async def report_egress(self, requests: dict[str, int]) -> None:
+        """How often which hosts were called since the last report."""
+        await self._call("POST", f"{API}/bridge/egress", {"requests": requests})
+
     async def make_ticket(self, user_id: str) -> Ticket:
         """A link for whom the ghost stands for, or stood for before they moved. Refused where there is no case."""
         return msgspec.convert(await self._call("POST", f"{API}/bridge/ticket", {}, {"user_id": user_id}), Ticket)

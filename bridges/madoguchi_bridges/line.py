@@ -28,6 +28,7 @@ from linebot.v3.oauth import AsyncChannelAccessToken
 from linebot.v3.oauth import Configuration as OauthConfiguration
 from linebot.v3.oauth.exceptions import ApiException as OauthException
 
+from . import egress
 from .line_events import read_event
 from .network import (
     Fetched,
@@ -187,7 +188,7 @@ class Line:
         try:
             await self._messaging()
             if self._files is None:
-                self._files = aiohttp.ClientSession(timeout=FILE_TIMEOUT)
+                self._files = egress.watch(aiohttp.ClientSession(timeout=FILE_TIMEOUT))
             headers = {"Authorization": f"Bearer {self._token}"}
             async with self._files.get(message, headers=headers) as answer:
                 if answer.status == 202:
@@ -231,12 +232,14 @@ class Line:
                 self._token = self._fixed_token or await self._take_out_token()
                 await self._close_api()
                 client = AsyncApiClient(Configuration(host=self._api_base, access_token=self._token))
+                egress.watch(client.rest_client.pool_manager)
                 self._api = AsyncMessagingApi(client)
                 self._api.line_base_path = self._api_base
             return self._api
 
     async def _take_out_token(self) -> str:
         client = OauthClient(OauthConfiguration(host=self._api_base, access_token=""))
+        egress.watch(client.rest_client.pool_manager)
         try:
             oauth = AsyncChannelAccessToken(client)
             oauth.line_base_path = self._api_base

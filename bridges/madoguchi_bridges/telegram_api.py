@@ -24,6 +24,7 @@ from aiogram.exceptions import (
 )
 from aiogram.types import InputFile, LinkPreviewOptions, Message, ReplyParameters
 
+from . import egress
 from .network import Fetched, File, Media, News, Ref, Rejected, TryAgain, Unavailable
 from .telegram_events import ASKED_FOR
 
@@ -42,10 +43,15 @@ REASONS: list[tuple[type[TelegramAPIError], str]] = [
 ]
 
 
+class _Watched(AiohttpSession):
+    async def create_session(self) -> aiohttp.ClientSession:
+        return egress.watch(await super().create_session())
+
+
 class Api:
     def __init__(self, token: str, api_base: str) -> None:
         server = TelegramAPIServer.from_base(api_base)
-        self._session = AiohttpSession(api=server)
+        self._session = _Watched(api=server)
         self._bot = Bot(token, session=self._session)
 
     async def send_text(self, to: str, text: str, quotes: Ref | None) -> Ref:

@@ -11,6 +11,7 @@ from aiohttp import web
 from madoguchi.clock import Clock
 from madoguchi.config import Settings
 from madoguchi.context import Context
+from madoguchi.core import egress
 from madoguchi.core.chat import appservices, registrations, web_push
 from madoguchi.core.chat.hub import Hub
 from madoguchi.core.chat.media import open_store
@@ -85,13 +86,15 @@ async def open_context(settings: Settings, *, name: str = "madoguchi serve") -> 
     await hub.start()
     await ctx.writer.start()
     sightings = asyncio.create_task(ctx.sessions.run(), name="sightings")
+    counts = asyncio.create_task(egress.keep(ctx, "serve"), name="egress")
     try:
         async with db.transaction() as tx:
             await appservices.make_accounts(ctx, tx)
         yield ctx
     finally:
         sightings.cancel()
-        await asyncio.gather(sightings, return_exceptions=True)
+        counts.cancel()
+        await asyncio.gather(sightings, counts, return_exceptions=True)
         await ctx.writer.stop()
         ctx.typing.close()
         ctx.presence.close()

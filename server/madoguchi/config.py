@@ -72,6 +72,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     web_push_after: Annotated[
         int, Meta(ge=0, le=3600, description="Seconds that a message stays unread before a push service is told.")
     ] = 20
+    country_database: Annotated[
+        str, Meta(description="File (mmdb) by which the viewing ledger tells the country of an address.")
+    ] = ""
+    backup_places: Annotated[
+        tuple[str, ...], Meta(description="Where backups lie, for the viewing ledger: a host or a name of the place.")
+    ] = ()
     trusted_proxies: Annotated[
         tuple[str, ...], Meta(description="Networks (CIDR) whose X-Forwarded-For is believed.")
     ] = ()
@@ -322,7 +328,7 @@ def _line_of(name: str, text: str) -> int:
 def _relative_paths(name: str, raw: Any, path: Path) -> Any:
     """Paths in a settings file are relative to the file, so that it means the same from any folder."""
     base = path.absolute().parent
-    if name in ("data", "app_icon") and isinstance(raw, str) and raw:
+    if name in ("data", "app_icon", "country_database") and isinstance(raw, str) and raw:
         return str(base / Path(raw).expanduser())
     if name == "appservices" and isinstance(raw, list):
         return [str(base / Path(item).expanduser()) if isinstance(item, str) else item for item in raw]
@@ -421,6 +427,10 @@ def _check_icon(value: str) -> None:
         raise ValueError(f"{value} must be a square PNG of 512 to 4096 pixels")
 
 
+def _check_country_database(value: str) -> None:
+    _check_file(Path(value))
+
+
 def _check_push_service(value: str) -> None:
     _check_base_url(value.replace("://*.", "://", 1))
 
@@ -440,6 +450,8 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "quick_exit_url": _check_http_url,
     "app_name": _check_one_line,
     "app_icon": _check_icon,
+    "country_database": _check_country_database,
+    "backup_places": _check_one_line,
     "database_url": _check_database_url,
     "appservices": _check_file,
     "media_s3_endpoint": _check_http_url,

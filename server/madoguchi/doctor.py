@@ -228,6 +228,11 @@ def _check(check: checks.Check) -> Finding:
             "Keep the database and logs/bridges.log as they are now, and report it.",
         ),
         "events": ("events", "events that are not what was sent", "`madoguchi case check` says which."),
+        "ledger": (
+            "viewing",
+            "changes in who can view what that nobody has looked at",
+            "Administrators see them on their page (閲覧範囲台帳); `madoguchi ledger show` lists them.",
+        ),
         "audit": (
             "audit log",
             "faults",

@@ -18,11 +18,19 @@ STAFF = {"counsellor", "supervisor", "administrator"}
 MEMBER = STAFF | {"auditor"}
 SUPERVISOR = {"supervisor", "administrator"}
 ADMINISTRATOR = {"administrator"}
+OVERSEER = {"administrator", "auditor"}
 KEEPER = {"keeper"}
 
 # (method, path) -> who is let in: as the contract with the pages, the bridges and the keeper says.
 TABLE: dict[tuple[str, str], set[str]] = {
     ("GET", "/desk"): ANYONE | {"disabled"},
+    ("GET", "/ledger"): ANYONE | {"disabled"},
+    ("GET", "/ledger/full"): OVERSEER,
+    ("GET", "/ledger/diff"): OVERSEER,
+    ("GET", "/ledger/export"): OVERSEER,
+    ("GET", "/ledger/{day}"): OVERSEER,
+    ("POST", "/ledger/acknowledge"): ADMINISTRATOR,
+    ("POST", "/bridge/egress"): set(),
     ("GET", "/openapi.json"): ANYONE | {"disabled"},
     ("POST", "/cases"): {"nobody", "young person"},
     ("GET", "/cases/mine"): USER,
@@ -80,7 +88,7 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("POST", "/staff/{user_id}/disable"): ADMINISTRATOR,
     ("GET", "/channels"): ADMINISTRATOR,
     ("PUT", "/channels/{channel_id}/mode"): ADMINISTRATOR,
-    ("GET", "/audit"): {"administrator", "auditor"},
+    ("GET", "/audit"): OVERSEER,
     ("GET", "/statistics"): ADMINISTRATOR,
     ("GET", "/statistics/export"): ADMINISTRATOR,
     ("GET", "/status"): ADMINISTRATOR,
@@ -113,6 +121,8 @@ BODIES: dict[str, object] = {
     "/cases/{case_id}/record": {"topics": ["friends"]},
     "/cases/{case_id}/record/review": {"verdict": "reviewed"},
     "/intake": {"intake": "open"},
+    "/ledger/acknowledge": {"seq": 1},
+    "/bridge/egress": {"requests": {}},
     "/staff": {"localpart": "UPPER", "name": "n", "role": "counsellor"},
     "/settings/{name}": {"value": 1},
     "/channels/{channel_id}/mode": {"mode": "closed", "reason": "r"},
@@ -173,6 +183,7 @@ def _call(desk: Desk, person: Person | None, method: str, path: str) -> Callable
         name="nosuch",
         guidance_id="No",
         reply_id="No",
+        day="no",
         channel_id="no",
     )
     body = BODIES.get(path, {} if method in ("POST", "PUT") else None)

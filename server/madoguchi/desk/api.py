@@ -9,6 +9,7 @@ from madoguchi.desk import (
     document,
     invitations,
     keeper,
+    ledger,
     moving,
     notices,
     records,
@@ -37,6 +38,7 @@ DESK = "/_madoguchi/desk/v1"
 CHAPTERS: dict[str, list[Row]] = {
     "The way in": [
         GET(DESK + "/desk", arrival.get_desk, who=ANYONE, limit="look"),
+        GET(DESK + "/ledger", ledger.get_public_ledger, who=ANYONE, limit="look"),
         POST(DESK + "/cases", arrival.open_case, who=OPTIONAL, limit="arrive"),
         GET(DESK + "/cases/mine", arrival.get_my_case, who=USER, tx=False),
         POST(DESK + "/cases/mine/leave", arrival.leave_my_case, who=USER),
@@ -99,6 +101,11 @@ CHAPTERS: dict[str, list[Row]] = {
         PUT(DESK + "/channels/{channel_id}/plan", suspending.plan_switch, who=ADMINISTRATOR),
         DELETE(DESK + "/channels/{channel_id}/plan", suspending.cancel_switch, who=ADMINISTRATOR),
         GET(DESK + "/audit", auditing.list_audit_log, who=OVERSEER),
+        GET(DESK + "/ledger/full", ledger.get_ledger, who=OVERSEER),
+        GET(DESK + "/ledger/diff", ledger.get_ledger_diff, who=OVERSEER),
+        GET(DESK + "/ledger/export", ledger.export_ledger, who=OVERSEER),
+        GET(DESK + "/ledger/{day}", ledger.get_ledger_of_day, who=OVERSEER),
+        POST(DESK + "/ledger/acknowledge", ledger.acknowledge_ledger, who=ADMINISTRATOR),
         GET(DESK + "/statistics", statistics.get_statistics, who=ADMINISTRATOR),
         GET(DESK + "/statistics/export", statistics.export_statistics, who=ADMINISTRATOR),
         GET(DESK + "/status", administration.get_status, who=ADMINISTRATOR),
@@ -117,6 +124,7 @@ CHAPTERS: dict[str, list[Row]] = {
     ],
     "The bridges": [
         GET(DESK + "/bridge/errands", moving.list_errands, who=BRIDGE, tx=False),
+        POST(DESK + "/bridge/egress", ledger.report_egress, who=BRIDGE),
         POST(DESK + "/bridge/ticket", moving.make_ticket, who=GHOST),
         POST(DESK + "/bridge/cases/{case_id}/told", moving.post_told, who=GHOST),
     ],

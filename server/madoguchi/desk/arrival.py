@@ -131,7 +131,7 @@ async def get_desk(call: Call) -> Desk:
         keeper_user_id=case_room.keeper_id(ctx),
         push_key=ctx.web_push.public_key if ctx.web_push is not None else None,
         voice_seconds=settings.voice_seconds,
-        readers=await readers.list_readers(tx, notices=ctx.web_push is not None),
+        readers=await readers.list_readers(tx, at, notices=ctx.web_push is not None),
     )
 
 

@@ -65,6 +65,18 @@ async def update_kept_signed(tx: Tx, case_id: str, by: str, at: datetime) -> Non
     await tx.execute("UPDATE kept_cases SET signed_by = $2, signed_at = $3 WHERE case_id = $1", case_id, by, at)
 
 
+async def list_channels_with_kept(tx: Tx, at: datetime) -> set[str]:
+    """The channels on which a running case is kept at a moment: its content crosses the app."""
+    rows = await tx.fetch(
+        """
+        SELECT DISTINCT c.channel_id FROM kept_cases k JOIN cases c ON c.id = k.case_id
+        WHERE k.signed_at IS NOT NULL AND k.until > $1 AND c.state IN ('arriving', 'waiting', 'talking', 'resting')
+        """,
+        at,
+    )
+    return {row["channel_id"] for row in rows}
+
+
 async def delete_kept(tx: Tx, case_id: str) -> bool:
     """Ends a keeping. False if there was none."""
     done: str = await tx.execute("DELETE FROM kept_cases WHERE case_id = $1", case_id)

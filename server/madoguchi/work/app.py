@@ -7,6 +7,7 @@ import structlog
 
 from madoguchi import commands
 from madoguchi.config import Settings
+from madoguchi.core import egress
 from madoguchi.work import appservices, pushes
 from madoguchi.work.jobs import Runner
 
@@ -23,6 +24,7 @@ async def run(settings: Settings) -> None:
         tasks = [
             asyncio.create_task(Runner(ctx).run(), name="jobs"),
             asyncio.create_task(pushes.run(ctx), name="pushes"),
+            asyncio.create_task(egress.keep(ctx, "work"), name="egress"),
         ]
         if any(service.url is not None for service in ctx.appservices):
             tasks.append(asyncio.create_task(appservices.run(ctx), name="appservices"))

@@ -18,7 +18,7 @@ from madoguchi.context import Context
 from madoguchi.storage import jobs as stored
 from madoguchi.storage.db import Tx
 from madoguchi.storage.jobs import Job
-from madoguchi.work import auditing, channels, checks, retention
+from madoguchi.work import auditing, channels, checks, ledger, retention
 from madoguchi.work.schedule import SCHEDULE, Entry
 
 log = structlog.get_logger()
@@ -49,6 +49,7 @@ KINDS: dict[str, Work] = {
     "forget_move_links": retention.forget_move_links,
     "check_events": checks.check_events,
     "check_vault": checks.check_vault,
+    "make_ledger": ledger.make_ledger,
 }
 
 MOST_ATTEMPTS = 12

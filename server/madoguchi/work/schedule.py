@@ -51,6 +51,7 @@ SCHEDULE: Sequence[Entry] = [
     Daily("03:30",  "check_vault"),
     Daily("03:40",  "check_audit_log"),
     Daily("03:45",  "check_bridges"),
+    Daily("03:48",  "make_ledger"),
     Daily("03:50",  "sign_audit_log"),
     Daily("04:00",  "purge_old_cases"),
     Daily("04:10",  "forget_transactions"),

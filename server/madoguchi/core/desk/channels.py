@@ -28,6 +28,16 @@ def takes_cases(channel: Channel) -> bool:
     return channel.mode in _TAKES_CASES
 
 
+def company_learns(channel: Channel, keeps_cases: bool) -> str:
+    """What the company of an app learns by a channel: `content`, `metadata`, or `nothing`.
+
+    keeps_cases: whether a case is kept on it: its content goes on crossing the app, in every mode.
+    """
+    if channel.kind in OWN or (channel.mode == "closed" and not keeps_cases):
+        return "nothing"
+    return "content" if keeps_cases or channel.mode in ("relay", "draining") else "metadata"
+
+
 async def of_arrival(tx: Tx, kind: str, channel_id: str | None) -> Channel:
     """The channel that somebody came by. Raises Invalid if it is not one of the desk's, or can't be told."""
     if channel_id is None:

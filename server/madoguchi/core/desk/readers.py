@@ -1,10 +1,12 @@
 """だれが読めるの? Who can read what is said at this desk: an answer made from how the desk is really set up."""
 
+from datetime import datetime
+
 import msgspec
 
 from madoguchi.core.desk import channels
 from madoguchi.storage import channels as stored
-from madoguchi.storage import vault
+from madoguchi.storage import suspensions, vault
 from madoguchi.storage.db import Tx
 
 # Names that young people know; any other app is called by its kind.
@@ -20,8 +22,9 @@ class Reader(msgspec.Struct, frozen=True):
     reads: bool
 
 
-async def list_readers(tx: Tx, *, notices: bool) -> list[Reader]:
-    """Who reads and who does not. An app's company reads if a channel of it relays content, or still drains.
+async def list_readers(tx: Tx, at: datetime, *, notices: bool) -> list[Reader]:
+    """Who reads and who does not. An app's company reads if a channel of it relays content, still drains, or a case is
+    kept on it.
 
     notices: whether people may have notices in their browser, which its maker's service brings.
     """
@@ -35,9 +38,11 @@ async def list_readers(tx: Tx, *, notices: bool) -> list[Reader]:
     if notices:
         found.append(Reader("お知らせを運ぶブラウザーの会社(お知らせを入れたときだけ)", "push", False))
     apps: dict[str, bool] = {}
+    kept = await suspensions.list_channels_with_kept(tx, at)
     for channel in await stored.list_channels(tx):
-        if channel.kind not in channels.OWN and channel.mode != "closed":
-            apps[channel.kind] = apps.get(channel.kind, False) or channel.mode in ("relay", "draining")
+        if channels.company_learns(channel, channel.id in kept) != "nothing":
+            reads = channels.company_learns(channel, channel.id in kept) == "content"
+            apps[channel.kind] = apps.get(channel.kind, False) or reads
     for kind, reads in sorted(apps.items()):
         app = _APPS.get(kind, kind)
         found.append(Reader(f"{app}の会社({app}で相談するとき)", "app", reads))

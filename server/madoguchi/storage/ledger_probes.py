@@ -1,0 +1,184 @@
+"""What the database itself says of who can reach and read it, and what the desk's tables say of who has read.
+
+Each probe of the server's own views runs in a savepoint: a role that may not look gets None, which is told as unknown.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TypeVar
+
+import asyncpg
+import msgspec
+
+from madoguchi.storage.db import Tx
+
+_Found = TypeVar("_Found")
+
+
+class Role(msgspec.Struct, frozen=True):
+    """A role that can log in. readable, tables: how many of the desk's tables it could read, of how many."""
+
+    name: str
+    superuser: bool
+    connects: bool
+    is_ours: bool
+    readable: int
+    tables: int
+
+
+class Entrance(msgspec.Struct, frozen=True):
+    """A line of pg_hba.conf: from where which roles are let in, and how."""
+
+    kind: str
+    databases: str
+    roles: str
+    address: str
+    method: str
+
+
+class Connected(msgspec.Struct, frozen=True):
+    """Connections that are open now to this database, by role and address (empty: a socket on the machine itself)."""
+
+    role: str
+    address: str
+    connections: int
+
+
+class Copy(msgspec.Struct, frozen=True):
+    """A server that is sent everything as it is written."""
+
+    name: str
+    address: str
+
+
+class Sighting(msgspec.Struct, frozen=True):
+    """A device of a member of staff, and from where it was last seen."""
+
+    user_id: str
+    address: str | None
+
+
+class Access(msgspec.Struct, frozen=True):
+    """What members of staff with a role have opened. cases: how many they were in; the rest: how often."""
+
+    role: str
+    people: int
+    cases: int
+    joined: int
+    records: int
+    side_rooms: int
+
+
+async def list_roles(tx: Tx) -> list[Role]:
+    """Every role that may log in, what it could read of the desk's tables, and whether it is let into this database."""
+    rows = await tx.fetch(
+        """
+        SELECT r.rolname AS name, r.rolsuper AS superuser, r.rolname = session_user AS is_ours,
+               has_database_privilege(r.oid, current_database(), 'CONNECT') AS connects,
+               count(*) FILTER (WHERE has_table_privilege(r.oid, c.oid, 'SELECT')
+                                AND has_schema_privilege(r.oid, c.relnamespace, 'USAGE')) AS readable,
+               count(*) AS tables
+        FROM pg_roles r CROSS JOIN pg_class c
+        WHERE r.rolcanlogin AND c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
+        GROUP BY r.oid, r.rolname, r.rolsuper ORDER BY r.rolname
+        """
+    )
+    return [Role(**row) for row in rows]
+
+
+async def list_entrances(tx: Tx) -> list[Entrance] | None:
+    """The lines of pg_hba.conf, or None where we may not look."""
+
+    async def look() -> list[Entrance]:
+        rows = await tx.fetch(
+            """
+            SELECT coalesce(type, '?') AS kind, array_to_string(database, ' ') AS databases,
+                   array_to_string(user_name, ' ') AS roles,
+                   coalesce(address || coalesce('/' || netmask, ''), '') AS address,
+                   coalesce(auth_method, '?') AS method
+            FROM pg_hba_file_rules WHERE error IS NULL ORDER BY line_number
+            """
+        )
+        return [Entrance(**row) for row in rows]
+
+    return await _if_allowed(tx, look)
+
+
+async def list_connected(tx: Tx) -> list[Connected]:
+    """Who is connected to this database now."""
+    rows = await tx.fetch(
+        """
+        SELECT usename AS role, coalesce(host(client_addr), '') AS address, count(*) AS connections
+        FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'
+        GROUP BY 1, 2 ORDER BY 1, 2
+        """
+    )
+    return [Connected(**row) for row in rows if row["role"] is not None]
+
+
+async def list_copies(tx: Tx) -> list[Copy] | None:
+    """Servers that replicate this one, or None where we may not look."""
+    if not await tx.fetchval("SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"):
+        return None
+    rows = await tx.fetch(
+        """
+        SELECT coalesce(application_name, '') AS name, coalesce(host(client_addr), '') AS address
+        FROM pg_stat_replication ORDER BY 1, 2
+        """
+    )
+    return [Copy(**row) for row in rows]
+
+
+async def is_archived(tx: Tx) -> bool:
+    """Whether what is written also goes into an archive."""
+    return bool(await tx.fetchval("SELECT current_setting('archive_mode') <> 'off'"))
+
+
+async def list_sightings(tx: Tx, since_ms: int) -> list[Sighting]:
+    """From where devices of today's staff were last seen. Of nobody else is an address kept."""
+    rows = await tx.fetch(
+        """
+        SELECT d.user_id, d.last_seen_address AS address FROM devices d JOIN staff s USING (user_id)
+        WHERE s.disabled_at IS NULL AND d.last_seen_at >= $1 ORDER BY d.user_id, d.device_id
+        """,
+        since_ms,
+    )
+    return [Sighting(**row) for row in rows]
+
+
+async def list_access(tx: Tx, since: datetime) -> list[Access]:
+    """Who has opened what since a moment, by the role they have today."""
+    rows = await tx.fetch(
+        """
+        WITH entries AS (SELECT actor, act FROM audit_log WHERE at >= $1)
+        SELECT s.role,
+               count(*) FILTER (WHERE s.disabled_at IS NULL) AS people,
+               (SELECT count(DISTINCT c.case_id) FROM case_staff c JOIN staff o USING (user_id)
+                 WHERE o.role = s.role AND (c.until IS NULL OR c.until >= $1)) AS cases,
+               (SELECT count(*) FROM case_steps t JOIN staff o ON o.user_id = t.by_whom
+                 WHERE o.role = s.role AND t.step = 'joined' AND t.at >= $1) AS joined,
+               (SELECT count(*) FROM entries e JOIN staff o ON o.user_id = e.actor
+                 WHERE o.role = s.role AND e.act = 'record.read') AS records,
+               (SELECT count(*) FROM entries e JOIN staff o ON o.user_id = e.actor
+                 WHERE o.role = s.role AND e.act = 'side_room.entered') AS side_rooms
+        FROM staff s GROUP BY s.role ORDER BY s.role
+        """,
+        since,
+    )
+    return [Access(**row) for row in rows]
+
+
+async def count_acts(tx: Tx, acts: list[str], since: datetime) -> dict[str, int]:
+    """How often something was done since a moment, by the audit log."""
+    rows = await tx.fetch(
+        "SELECT act, count(*) AS times FROM audit_log WHERE act = ANY($1) AND at >= $2 GROUP BY act", acts, since
+    )
+    return dict.fromkeys(acts, 0) | {row["act"]: row["times"] for row in rows}
+
+
+async def _if_allowed(tx: Tx, look: Callable[[], Awaitable[_Found]]) -> _Found | None:
+    try:
+        async with tx.transaction():
+            return await look()
+    except asyncpg.InsufficientPrivilegeError:
+        return None
