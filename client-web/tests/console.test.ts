@@ -63,6 +63,7 @@ async function signedIn(answers: Parameters<typeof fakeDesk>[0] = {}): Promise<C
 
 describe("signing in", () => {
   test("signs the device, then takes invitations of the keeper alone", async () => {
+    chat.identity = "none";
     const desk = await signedIn();
     expect(desk.stage).toBe("ready");
     expect(chat.renewals).toEqual(["password"]);

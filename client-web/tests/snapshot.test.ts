@@ -44,7 +44,7 @@ const correction = (of: MatrixEvent, body: string, sender = KEN): MatrixEvent =>
 });
 const reaction = (to: MatrixEvent, key: string, sender = KEN): MatrixEvent =>
   sealed("m.reaction", { "m.relates_to": { rel_type: "m.annotation", event_id: to.getId(), key } }, sender);
-const shown = (...events: MatrixEvent[]): readonly Message[] => snapshot(roomWith(events), ME).messages;
+const shown = (...events: MatrixEvent[]): readonly Message[] => snapshot(roomWith(events), ME, null).messages;
 /** As the server hands out what has been taken back. */
 const takenBack = (mark: object): MatrixEvent =>
   said("m.room.encrypted", {}, KEN, { redacted_because: { type: "m.room.redaction", content: mark } });
@@ -56,7 +56,7 @@ test("words that were not encrypted are not shown as said", () => {
 });
 
 test("the room says how its case stands", () => {
-  expect(snapshot(roomWith([]), ME).caseState).toBe("waiting");
+  expect(snapshot(roomWith([]), ME, null).caseState).toBe("waiting");
 });
 
 test("a correction takes the place of the words, the last one of all", () => {
@@ -84,7 +84,7 @@ test("a correction of what is not here stands for itself; of what was taken back
 test("reactions stand at their message: whose they are, and which is one's own", () => {
   const first = text("眠れた");
   const own = reaction(first, "👍", ME);
-  const room = snapshot(roomWith([first, reaction(first, "👍"), reaction(first, "🙏"), own]), ME);
+  const room = snapshot(roomWith([first, reaction(first, "👍"), reaction(first, "🙏"), own]), ME, null);
   expect(room.messages.map(({ reactions }) => reactions)).toEqual([[
     { key: "👍", by: [KEN, ME], own: own.getId() },
     { key: "🙏", by: [KEN], own: null },
@@ -110,5 +110,5 @@ test("what this device is still waiting for is known by the transaction id of wh
   const first = text("x");
   const own = reaction(first, "👍", ME);
   own.setTxnId("t1");
-  expect(snapshot(roomWith([first, own]), ME).changes).toEqual([own.getId(), "t1"]);
+  expect(snapshot(roomWith([first, own]), ME, null).changes).toEqual([own.getId(), "t1"]);
 });

@@ -24,7 +24,7 @@ export function roomWith(messages: readonly Message[], more: Partial<Room> = {})
   return {
     id: ROOM, membership: "join", encrypted: true, writable: true, caseState: "talking", messages, changes: [],
     members: [member(ME, "me"), member(KEN, "健"), member(KEEPER, "記録係")],
-    typing: [], readUpTo: { [KEN]: -1, [KEEPER]: -1 }, ownReadUpTo: -1, hasEarlier: false, ...more,
+    typing: [], readUpTo: { [KEN]: -1, [KEEPER]: -1 }, ownReadUpTo: -1, hasEarlier: false, evidence: null, ...more,
   };
 }
 
@@ -83,6 +83,10 @@ export class FakeChat implements Chat {
   markRead = (_roomId: string, messageId: string): void => void this.read.push(messageId);
   acceptInvitationsFrom = (userId: string): void => void (this.host = userId);
   tryNow = (): void => undefined;
+  guarded = false;
+  expected: [string, string][] = [];
+  expect = (roomId: string, userId: string): void => void this.expected.push([roomId, userId]);
+  lookAtRoster = async (): Promise<void> => undefined;
 
   kept = (name: string): Record<string, unknown> | null => this.account.get(name) ?? null;
   keep = async (name: string, content: Record<string, unknown>): Promise<void> => void this.account.set(name, content);

@@ -38,6 +38,8 @@ WORDS += [
     "follow_up",
     "note_event",
     "verdict",
+    "kind",
+    "about",
     "team",
 ]
 nearly = st.dictionaries(st.sampled_from(WORDS), anything | st.sampled_from(["web", "line", "matrix", "counsellor"]))

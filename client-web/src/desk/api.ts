@@ -1,6 +1,7 @@
 import type { Holidays } from "../guidance/hours";
 
 // The desk API, /_madoguchi/desk/v1, as this page uses it. Field names are the API's own.
+import type { Fault } from "../matrix/chat";
 import type { Codes } from "../screens/codes";
 
 export interface Guidance {
@@ -154,6 +155,17 @@ export interface Queue {
   waiting: WaitingCase[];
   mine: OwnCase[];
   staff_present: number;
+}
+
+/** A page that refused to send, as it told the desk. */
+export interface LockReport {
+  id: number;
+  at: number;
+  case_id: string;
+  kind: Fault["kind"];
+  /** A user id; null where it is the roster itself. */
+  about: string | null;
+  by: "young_person" | "staff";
 }
 
 export type Role = "counsellor" | "supervisor" | "administrator" | "auditor";
@@ -678,6 +690,16 @@ export class Desk {
 
   records(list: RecordList, mine: boolean, skip = 0): Promise<RecordsPage> {
     return this.call("GET", "/records", { query: { list, mine: String(mine), skip } });
+  }
+
+  /** Tells the desk that nothing is sent into a room, and why. Nothing of what was written goes along. */
+  reportLock(roomId: string, fault: Fault): Promise<unknown> {
+    const { kind, about } = fault;
+    return this.call("POST", "/lock_reports", { body: about === null ? { room_id: roomId, kind } : { room_id: roomId, kind, about } });
+  }
+
+  async lockReports(): Promise<LockReport[]> {
+    return (await this.call<{ reports: LockReport[] }>("GET", "/lock_reports")).reports;
   }
 
   heirs(): Promise<Heirs> {

@@ -93,6 +93,47 @@ export interface Member {
   joined: boolean;
 }
 
+export interface RosterEntry {
+  userId: string;
+  name: string;
+  role: "counsellor" | "supervisor" | "administrator" | "auditor" | "keeper";
+  /** Public part of the master cross-signing key, base64. */
+  masterKey: string;
+}
+
+/** What is amiss with a roster: withheld, not the operator's, older than one seen before, of another key, not there
+ * now. */
+export type RosterFault = "roster_missing" | "roster_unverified" | "roster_back" | "roster_key" | "roster_unreachable";
+
+/** none: the desk has no roster. */
+export type RosterState =
+  | { kind: "none" }
+  | { kind: "good"; number: number; issuedAt: string; staff: readonly RosterEntry[] }
+  | { kind: "bad"; fault: RosterFault };
+
+/** Why nothing is sent. stranger: somebody whom nothing vouches for. identity: staff with other keys than the roster's.
+ * own: this account's keys are not its own any more. device: staff with a device that they have not signed. */
+export interface Fault {
+  kind: RosterFault | "stranger" | "identity" | "own" | "device";
+  /** A user id. */
+  about: string | null;
+}
+
+/** Somebody in a room, and how this page knows them. person: whom the case is for; unknown: without a
+ * roster; checking: their keys have not come yet. */
+export interface Presence {
+  userId: string;
+  standing: "self" | "person" | "roster" | "unknown" | "checking" | "stranger" | "identity" | "own";
+  role: RosterEntry["role"] | null;
+}
+
+/** Who could open what is sent into a room now. `fault`: why nothing is. */
+export interface Evidence {
+  roster: RosterState;
+  people: readonly Presence[];
+  fault: Fault | null;
+}
+
 /** A room as it stands now. A new object for every change, never altered afterwards. */
 export interface Room {
   id: string;
@@ -114,6 +155,8 @@ export interface Room {
   ownReadUpTo: number;
   /** True while earlier messages can still be fetched. */
   hasEarlier: boolean;
+  /** Null until it has been looked at. */
+  evidence: Evidence | null;
 }
 
 /** Where the keys of an account's identity are. here: on this device alone. kept: on this device, and sealed in the
@@ -126,6 +169,13 @@ export type Connection = "starting" | "online" | "offline" | "signed_out";
 export class NotSent extends Error {
   constructor(readonly final: boolean, readonly afterMs: number | null = null) {
     super(final ? "The message was refused." : "The message could not be sent now.");
+  }
+}
+
+/** Held back: not everybody who could open it is who they should be. Tried again, as that may be mended. */
+export class NotSafe extends NotSent {
+  constructor(readonly fault: Fault) {
+    super(false);
   }
 }
 
@@ -178,6 +228,12 @@ export interface Chat {
   kept(name: string): Record<string, unknown> | null;
   /** Keeps that for every device of the account. Raises when it did not work. */
   keep(name: string, content: Record<string, unknown>): Promise<void>;
+  /** Says who is in a room without being of the staff: whom its case is for. */
+  expect(roomId: string, userId: string): void;
+  /** Whether the desk has a roster, by which everybody has to be known before anything is sent. */
+  readonly guarded: boolean;
+  /** Asks the desk for its roster again. */
+  lookAtRoster(): Promise<void>;
   /** Accepts invitations from this user as they arrive, with the history that they bring. */
   acceptInvitationsFrom(userId: string): void;
   tryNow(): void;
@@ -189,6 +245,8 @@ export interface ChatOptions {
   session: Session;
   /** Names the key store in the browser; one per account. */
   store: string;
+  /** What stays in this browser of the rosters it has seen. */
+  rosters: { load: () => string | null; save: (text: string) => void };
 }
 
 /** Opens the keys of a device. Opening does not yet talk to the server. */

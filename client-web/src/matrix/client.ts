@@ -14,7 +14,9 @@ import {
   type Chat, type ChatOptions, type Connection, type IdentityState, type Note, type NoteKind, NotSent, type Outgoing,
   type Room,
 } from "./chat";
+import { Guard } from "./guard";
 import { Identity, OwnKey } from "./identity";
+import { fetchRoster, pinnedKey, RosterBook } from "./roster";
 import { snapshot } from "./snapshot";
 import { asNotSent, Speech } from "./speech";
 
@@ -32,7 +34,7 @@ export async function warmUp(): Promise<void> {
   await Promise.all([initAsync(), import("matrix-js-sdk/lib/rust-crypto/index.js")]);
 }
 
-export async function openChat({ session, store }: ChatOptions): Promise<Chat> {
+export async function openChat({ session, store, rosters }: ChatOptions): Promise<Chat> {
   // The library's log would name rooms and people on a shared computer.
   silence();
   // The library waits up to ten seconds before it puts a key into the backup; a tab is closed sooner than that.
@@ -58,7 +60,9 @@ export async function openChat({ session, store }: ChatOptions): Promise<Chat> {
   client.getPushRules = async () => ({ global: {} });
   const remembers = await openKeys(client, store, session.storageKey);
   const keys = await client.getCrypto()?.getOwnDeviceKeys();
-  return new MatrixChat(client, store, keys?.ed25519 ?? "", remembers, own);
+  const desk = session.userId.slice(session.userId.indexOf(":") + 1);
+  const book = new RosterBook({ pinned: pinnedKey(), desk, memory: rosters, fetch: fetchRoster });
+  return new MatrixChat(client, store, keys?.ed25519 ?? "", remembers, own, book);
 }
 
 // Children of the library's own logger take over its method factory, but not its level.
@@ -91,6 +95,7 @@ class MatrixChat implements Chat {
   private announced = false;
   private readonly speech: Speech;
   private readonly identity: Identity;
+  private readonly guard: Guard;
 
   constructor(
     private readonly client: MatrixClient,
@@ -98,10 +103,12 @@ class MatrixChat implements Chat {
     readonly fingerprint: string,
     readonly remembers: boolean,
     private readonly own: OwnKey,
+    book: RosterBook,
   ) {
     this.userId = client.getSafeUserId();
     this.speech = new Speech(client);
     this.identity = new Identity(client, own);
+    this.guard = new Guard(client, book, (roomId) => this.changed(roomId));
   }
 
   async start(): Promise<void> {
@@ -121,7 +128,21 @@ class MatrixChat implements Chat {
       disablePresence: true,
       pollTimeout: 30_000,
     });
-    await first;
+    await Promise.all([first, this.guard.book.look()]);
+    await this.guard.lookAtAll();
+  }
+
+  get guarded(): boolean {
+    return this.guard.book.state.kind !== "none";
+  }
+
+  async lookAtRoster(): Promise<void> {
+    await this.guard.book.look();
+    await this.guard.lookAtAll();
+  }
+
+  expect(roomId: string, userId: string): void {
+    this.guard.expect(roomId, userId);
   }
 
   crossSign(password: string | null): Promise<void> {
@@ -210,7 +231,7 @@ class MatrixChat implements Chat {
     if (known && !this.stale.has(roomId)) return known;
     const room = this.client.getRoom(roomId);
     if (!room) return null;
-    const fresh = snapshot(room, this.userId);
+    const fresh = snapshot(room, this.userId, this.guard.of(roomId));
     this.snapshots.set(roomId, fresh);
     this.stale.delete(roomId);
     return fresh;
@@ -250,6 +271,7 @@ class MatrixChat implements Chat {
       const type = NOTES[kind] as keyof TimelineEvents;
       return (await this.client.sendEvent(roomId, null, type, { note: text } as never, txn)).event_id;
     } catch (error) {
+      if (error instanceof NotSent) throw error;
       throw asNotSent(error as Partial<MatrixError>);
     }
   }
@@ -320,7 +342,15 @@ class MatrixChat implements Chat {
     client.on(RoomEvent.Receipt, (_event, room) => this.changed(room.roomId));
     client.on(MatrixEventEvent.Decrypted, (event) => this.changed(event.getRoomId()));
     client.on(RoomStateEvent.Events, (event) => this.changed(event.getRoomId()));
+    // Who is there, and by which keys: what the lock says follows; what is sent is looked at once more by itself.
+    client.on(RoomStateEvent.Members, (event) => this.examine(event.getRoomId()));
+    client.on(CryptoEvent.UserTrustStatusChanged, () => void this.guard.lookAtAll());
+    client.on(CryptoEvent.DevicesUpdated, () => void this.guard.lookAtAll());
     client.on(RoomMemberEvent.Typing, (_event, member) => this.changed(member.roomId));
+  }
+
+  private examine(roomId: string | undefined): void {
+    if (roomId !== undefined) void this.guard.look(roomId).catch(() => undefined);
   }
 
   private connected(state: SyncState): void {

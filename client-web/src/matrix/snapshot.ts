@@ -1,7 +1,7 @@
 import { EventType, MsgType } from "matrix-js-sdk";
 import type { MatrixEvent, Room as SdkRoom } from "matrix-js-sdk";
 import { gather, txnOf } from "./changes";
-import type { Delivery, Member, Message, Room } from "./chat";
+import type { Delivery, Evidence, Member, Message, Room } from "./chat";
 import { QUIET, relationOf, voiceIn } from "./sealed";
 
 const CASE = "jp.madoguchi.case";
@@ -11,7 +11,7 @@ const DELIVERIES: readonly unknown[] = ["accepted", "delayed", "maybe_blocked", 
 const TEXTS: readonly unknown[] = [MsgType.Text, MsgType.Notice, MsgType.Emote];
 
 /** The library's room as our own plain value. */
-export function snapshot(room: SdkRoom, userId: string): Room {
+export function snapshot(room: SdkRoom, userId: string, evidence: Evidence | null): Room {
   const events = room.getLiveTimeline().getEvents();
   const deliveries = deliveriesIn(events);
   const changes = gather(events, userId);
@@ -44,6 +44,7 @@ export function snapshot(room: SdkRoom, userId: string): Room {
     readUpTo: Object.fromEntries(others.map((member) => [member.userId, readUpTo(member.userId)])),
     ownReadUpTo: readUpTo(userId),
     hasEarlier: room.oldState.paginationToken !== null,
+    evidence,
   };
 }
 

@@ -28,6 +28,7 @@ export class Speech {
       this.files.delete(txn);
       return id;
     } catch (error) {
+      if (error instanceof NotSent) throw error;
       if (error instanceof FileError) throw asNotSent({ httpStatus: error.status }, error.retryAfterMs);
       throw asNotSent(error as Partial<MatrixError>);
     }

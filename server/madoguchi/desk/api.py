@@ -10,6 +10,7 @@ from madoguchi.desk import (
     invitations,
     keeper,
     ledger,
+    lock_reports,
     moving,
     notices,
     records,
@@ -45,6 +46,7 @@ CHAPTERS: dict[str, list[Row]] = {
         POST(DESK + "/cases/mine/rest", arrival.leave_for_now, who=USER),
         PUT(DESK + "/cases/mine/news", moving.put_news, who=USER),
         POST(DESK + "/cases/mine/survey", survey.post_survey, who=YOUNG_PERSON),
+        POST(DESK + "/lock_reports", lock_reports.post_lock_report, who=USER, limit="room"),
         PUT(DESK + "/return_key", coming_back.put_return_key, who=YOUNG_PERSON),
         DELETE(DESK + "/return_key", coming_back.delete_return_key, who=YOUNG_PERSON),
         PUT(DESK + "/push_subscription", notices.put_push_subscription, who=YOUNG_PERSON, limit="keep"),
@@ -87,6 +89,7 @@ CHAPTERS: dict[str, list[Row]] = {
         POST(DESK + "/cases/{case_id}/record/review", records.review_record, who=SUPERVISOR),
         GET(DESK + "/survey", survey.get_survey, who=SUPERVISOR),
         GET(DESK + "/reports", supervision.list_reports, who=SUPERVISOR),
+        GET(DESK + "/lock_reports", lock_reports.list_lock_reports, who=SUPERVISOR),
     ],
     "Administration": [
         GET(DESK + "/staff", administration.list_staff, who=ADMINISTRATOR),

@@ -60,6 +60,7 @@ async def delete_content(tx: Tx, room_id: RoomID) -> int:
         "DELETE FROM moves WHERE case_id IN (SELECT id FROM cases WHERE room_id = $1)",
         "DELETE FROM past_persons WHERE case_id IN (SELECT id FROM cases WHERE room_id = $1)",
         "DELETE FROM kept_cases WHERE case_id IN (SELECT id FROM cases WHERE room_id = $1)",
+        "DELETE FROM lock_reports WHERE case_id IN (SELECT id FROM cases WHERE room_id = $1)",
         "DELETE FROM pushes WHERE room_id = $1",
         # What stays tells nothing, but keeps a late repetition from being shown again, and the ledger whole.
         "UPDATE bridge_intake SET sealed = NULL, shown_as = NULL, message_key = NULL, room_id = NULL, person = '', "

@@ -1,8 +1,8 @@
 // Administration: the one-time link, staff, channels and how the house is.
 import {
   Desk, DeskError, type AddedStaff, type AuditEntry, type Channel, type DeskSettings, type DeskStatus,
-  type GuidanceEntry, type Me, type Reply, type RiskWord, type RiskWords, type Role, type StaffMember, type Suspension,
-  type SurveyMonth, type Team, type Wording,
+  type GuidanceEntry, type LockReport, type Me, type Reply, type RiskWord, type RiskWords, type Role, type StaffMember,
+  type Suspension, type SurveyMonth, type Team, type Wording,
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
 import type { Session } from "../../matrix";
@@ -141,6 +141,11 @@ export class Administration {
 
   async change(userId: string, change: { name?: string; role?: Role; capacity?: number }): Promise<boolean> {
     return this.act(() => this.around.desk.changeStaff(userId, change));
+  }
+
+  /** Raises DeskError. */
+  lockReports(): Promise<LockReport[]> {
+    return this.around.desk.lockReports();
   }
 
   async resetPassword(userId: string): Promise<boolean> {

@@ -1,4 +1,5 @@
-import type { Chat, Member, Message, Picture, ReactionKey, Room, Voice } from "../../matrix/chat";
+import type { Chat, Fault, Member, Message, Picture, ReactionKey, Room, Voice } from "../../matrix/chat";
+import { FaultWatch } from "./evidence";
 import { type Line, linesOf } from "./lines";
 import { type Draft, Outbox } from "./outbox.svelte";
 
@@ -15,6 +16,8 @@ export interface ConversationOptions {
   person?: string;
   /** Came from an app: what came by its bridge is of this side. */
   moved?: boolean;
+  /** Why nothing is sent, once that stands; called once for each reason. */
+  onfault?: (fault: Fault) => void;
 }
 
 const SAID: readonly Message["kind"][] = ["text", "picture", "voice", "other"];
@@ -28,6 +31,8 @@ export class Conversation {
   /** The message that somebody asked to see. */
   pointed = $state<string | null>(null);
   silent = $state.raw<readonly string[]>([]);
+  /** Why nothing is sent, once that stands. */
+  fault = $state.raw<Fault | null>(null);
   /** This account, once the room is live. */
   ownId = $state<string | null>(null);
   /** The message that is being answered or corrected by what is being written. */
@@ -42,6 +47,7 @@ export class Conversation {
   private typingSince: number | null = null;
   private typingEnds: ReturnType<typeof setTimeout> | undefined;
   private visible = false;
+  private readonly watch: FaultWatch;
 
   readonly drafts: readonly Draft[] = $derived.by(() => {
     const txns = new Set([...(this.room?.messages.map((message) => message.txn) ?? []), ...(this.room?.changes ?? [])]);
@@ -74,6 +80,7 @@ export class Conversation {
     this.silent = options.silent ?? [];
     this.person = options.person ?? null;
     this.moved = options.moved ?? false;
+    this.watch = new FaultWatch((fault) => (this.fault = fault), options.onfault ?? (() => undefined));
     this.outbox = new Outbox({
       send: (what, txn) => {
         if (!this.chat) throw new Error("The keys are not open.");
@@ -100,7 +107,14 @@ export class Conversation {
     this.unwatch?.();
     this.unwatch = null;
     this.outbox.setReady(false);
+    this.watch.stop();
     clearTimeout(this.typingEnds);
+  }
+
+  /** Looks whether what was amiss has been mended, and sends what was held. */
+  async lookAgain(): Promise<void> {
+    await this.chat?.lookAtRoster().catch(() => undefined);
+    this.outbox.wake();
   }
 
   async loadHistory(limit = 1_000): Promise<void> {
@@ -229,6 +243,7 @@ export class Conversation {
     const room = this.chat?.room(this.roomId) ?? null;
     this.room = room;
     if (!room) return;
+    this.watch.see(room.evidence);
     this.outbox.settle((draft) =>
       room.changes.includes(draft.txn) || room.changes.includes(draft.eventId ?? "") ||
       room.messages.some((message) => message.txn === draft.txn || message.id === draft.eventId));

@@ -1,3 +1,5 @@
+import type { Fault, Presence, RosterEntry } from "../../matrix/chat";
+
 /** The texts that a conversation says; each side's catalogue has them. */
 export type ConversationKey =
   | "room.conversation" | "room.history.loading" | "room.begin" | "write.label" | "write.placeholder" | "write.send"
@@ -9,7 +11,12 @@ export type ConversationKey =
   | "message.takeBack.text" | "message.takeBack.failed" | "reaction" | "reaction.by" | "reaction.yes"
   | "reaction.heart" | "reaction.thanks" | "reaction.sad" | "reaction.hug" | "picture" | "picture.add"
   | "picture.show" | "picture.loading" | "picture.failed" | "picture.title" | "picture.text" | "picture.send"
-  | "picture.preparing" | "picture.unreadable" | "picture.tooLarge" | VoiceKey | "close" | "cancel";
+  | "picture.preparing" | "picture.unreadable" | "picture.tooLarge" | VoiceKey | EvidenceKey | "close" | "cancel";
+
+export type EvidenceKey =
+  | `evidence.${"sure" | "unsure" | "wrong" | "encrypted" | "plain" | "app" | "app.none" | "app.unknown" | "limits"}`
+  | `evidence.roster.${"good" | "none"}` | `evidence.${Presence["standing"] | Fault["kind"]}`
+  | `evidence.role.${RosterEntry["role"]}`;
 
 export type VoiceKey =
   | "voice" | "voice.add" | "voice.lead" | "voice.start" | "voice.asking" | "voice.recording" | "voice.stop"

@@ -1,7 +1,7 @@
 // The counsellor's console: who waits, the own cases, and the conversations that are open side by side.
 import {
-  Desk, DeskError, type Board, type Colleague, type DeskFacts, type Heirs, type Me, type OwnCase, type Queue,
-  type Reply, type Risk, type RiskWord, type TeamShown,
+  Desk, DeskError, type Board, type Colleague, type DeskFacts, type Heirs, type LockReport, type Me,
+  type OwnCase, type Queue, type Reply, type Risk, type RiskWord, type TeamShown,
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
@@ -26,6 +26,7 @@ const ENTER_MS = 30_000;
 const LOOK_UP_MS = 300_000;
 const HINTS = "hints";
 const NOTICES = "notices";
+const ROSTER = "roster";
 
 /** What stays in this browser between visits. */
 export interface KeptStaff {
@@ -348,6 +349,11 @@ export class Console {
   }
 
   /** Raises DeskError. */
+  lockReports(): Promise<LockReport[]> {
+    return this.around.desk.lockReports();
+  }
+
+  /** Raises DeskError. */
   async setIntake(intake: Board["intake"]): Promise<void> {
     await this.around.desk.setIntake(intake);
   }
@@ -379,7 +385,10 @@ export class Console {
       this.me = await around.desk.me();
       const facts = await around.desk.facts();
       this.facts = facts;
-      const chat = await around.openChat({ session, store });
+      const chat = await around.openChat({
+        session, store,
+        rosters: { load: () => around.local.load(ROSTER), save: (seen) => around.local.save(ROSTER, seen) },
+      });
       this.chat = chat;
       if (before !== null && before.fingerprint !== chat.fingerprint) {
         // Never go on with a device whose keys are gone: what is sent to it could not be read.
@@ -503,7 +512,10 @@ export class Console {
   /** A live conversation. person: whom it is for, where it is for somebody. */
   private conversationIn(roomId: string, person?: string): Conversation {
     const silent = this.keeper === null ? [] : [this.keeper];
-    const conversation = new Conversation({ roomId, silent, ...(person === undefined ? {} : { person }) });
+    const conversation = new Conversation({
+      roomId, silent, ...(person === undefined ? {} : { person }),
+      onfault: (fault) => void this.around.desk.reportLock(roomId, fault).catch(() => undefined),
+    });
     if (this.chat) conversation.attach(this.chat);
     return conversation;
   }
@@ -592,6 +604,7 @@ export class Console {
       this.hints.use(words);
       this.replies = replies;
       this.facts = facts;
+      await this.chat?.lookAtRoster();
     } catch {
       this.lookedUp = before;
     }
@@ -631,11 +644,13 @@ export class Console {
     const seats = this.seats.map((seat): Seat => {
       const own = running.get(seat.case.room_id);
       running.delete(seat.case.room_id);
+      if (own) this.chat?.expect(own.room_id, own.user_id);
       if (!own) return { ...seat, ended: true };
       const side = this.sideOf(own, seat.side);
       return { ...seat, case: own, ended: false, heir: seat.ended ? null : seat.heir, side };
     });
     for (const own of running.values()) {
+      this.chat.expect(own.room_id, own.user_id);
       const conversation = this.conversationIn(own.room_id, own.user_id);
       const picker = new Picker(conversation, () => this.offers(), (offer) => this.fill(offer), () => own.language);
       seats.push({ case: own, conversation, picker, ended: false, heir: null, side: this.sideOf(own, null) });

@@ -63,8 +63,18 @@ export class Traces {
     this.write("language", code);
   }
 
+  /** What this visit has seen of the desk's roster. */
+  get roster(): string | null {
+    return this.read<string>("roster");
+  }
+
+  set roster(seen: string | null) {
+    this.write("roster", seen);
+  }
+
   clear(): void {
     this.visit = null;
+    this.roster = null;
     this.drafts = [];
     this.language = null;
     this.remember(false);
@@ -81,7 +91,7 @@ export class Traces {
   }
 }
 
-const NAMES = ["visit", "unsent", "language"] as const;
+const NAMES = ["visit", "unsent", "language", "roster"] as const;
 type Name = (typeof NAMES)[number];
 
 function read(storage: Storage | null, name: Name): unknown {

@@ -295,6 +295,8 @@ export class Youth {
       this.connection = chat.connection;
       // Signed before it writes: the same identity goes on, and nobody takes this phone for a stranger's.
       if (kept) this.withoutPast = !(await chat.openWith(kept).then(() => true, () => false));
+      // By the roster only signed devices are given keys, and only signed ones give them.
+      if (chat.guarded) await chat.crossSign(visit.password);
       this.conversation?.attach(chat);
       if (visit.moved) {
         // Only a cross-signed device is given the history of what it enters.
@@ -392,6 +394,7 @@ export class Youth {
       kept: traces.drafts,
       silent: this.facts ? [this.facts.keeper_user_id] : [],
       moved: visit.moved ?? false,
+      onfault: (fault) => void this.around.desk.reportLock(visit.roomId, fault).catch(() => undefined),
     });
     this.stage = "room";
     void this.follow();
@@ -399,7 +402,7 @@ export class Youth {
   }
 
   private async open(visit: Visit): Promise<Chat> {
-    const chat = await this.around.openChat({ session: visit.session, store: visit.store });
+    const chat = await this.around.openChat({ session: visit.session, store: visit.store, rosters: this.rosters });
     if (visit.fingerprint === null || visit.fingerprint === chat.fingerprint) {
       this.keepVisit({ ...visit, fingerprint: chat.remembers ? chat.fingerprint : "gone after this page" });
       return chat;
@@ -410,12 +413,17 @@ export class Youth {
     const session = await this.around.signIn(visit.session.userId, visit.password, "web");
     const store = STORE_PREFIX + session.deviceId.toLowerCase();
     void this.around.signOut(visit.session);
-    const fresh = await this.around.openChat({ session, store });
+    const fresh = await this.around.openChat({ session, store, rosters: this.rosters });
     const fingerprint = fresh.remembers ? fresh.fingerprint : "gone after this page";
     this.keepVisit({ ...visit, session, store, fingerprint });
     this.around.desk.token = session.accessToken;
     this.renewed = true;
     return fresh;
+  }
+
+  private get rosters(): ChatOptions["rosters"] {
+    const { traces } = this.around;
+    return { load: () => traces.roster, save: (seen) => (traces.roster = seen) };
   }
 
   private keepVisit(visit: Visit): void {
