@@ -422,7 +422,7 @@ class Bridge:
             text = notices.closed(self._config.public_url, await self._desk.list_guidance())
         else:
             mode = "relay" if channel.carries_content(running=False) else "contact_point"
-            text = notices.greeting(mode, channel.network.title, self._config.public_url)
+            text = notices.greeting(mode, channel.network.title, self._config.public_url, channel.greeting)
         await self._outbox.put_notice(self._pool, channel.id, person.person, item.event_key, text)
         self._outbox.wake()
 

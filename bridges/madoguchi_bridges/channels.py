@@ -31,6 +31,7 @@ class Channel(msgspec.Struct, frozen=True):
     reason: str
     network: Network
     quota_reserve: int | None = None  # how many are kept for danger and moves; None = a tenth
+    greeting: str = ""  # the operator's own first line for whoever adds the account; "" = the common one
 
     def carries_content(self, running: bool, kept: bool = False) -> bool:
         """Whether words may cross the app now: in `relay`, with its reason; in `draining` for a case that is running;
@@ -127,5 +128,14 @@ class Channels:
 
 
 def _channel(row: store.ChannelRow, network: Network) -> Channel:
-    reserve = msgspec.json.decode(row.settings, type=dict[str, Any]).get("quota_reserve")
-    return Channel(row.id, row.kind, row.mode, row.reason or "", network, reserve if isinstance(reserve, int) else None)
+    settings = msgspec.json.decode(row.settings, type=dict[str, Any])
+    reserve, greeting = settings.get("quota_reserve"), settings.get("greeting")
+    return Channel(
+        row.id,
+        row.kind,
+        row.mode,
+        row.reason or "",
+        network,
+        reserve if isinstance(reserve, int) else None,
+        greeting if isinstance(greeting, str) else "",
+    )

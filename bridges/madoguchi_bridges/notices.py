@@ -11,11 +11,11 @@ ONLY_YOU = "ページなら、読めるのはあなたと相談員だけです�
 SEALED_PAGE = "ここなら、あなたと相談員だけが読めます（名前も登録もいりません）。\n{url}"
 
 
-def greeting(mode: str, app: str, url: str) -> str:
-    """Said once when somebody adds or unblocks the account."""
+def greeting(mode: str, app: str, url: str, own: str = "") -> str:
+    """Said once when somebody adds or unblocks the account. `own`: the operator's first line for this account."""
     here = "いつでもここに書いてください。人が読んで、お返事します。"
     how = here if mode == "relay" else "下のページを開いてください。"
-    return f"追加ありがとうございます。話したいときは、{how}\n\n{_where(app, url)}"
+    return f"{own or '追加ありがとうございます。'}話したいときは、{how}\n\n{_where(app, url)}"
 
 
 def contact_point(app: str, url: str) -> str:

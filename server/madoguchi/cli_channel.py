@@ -119,6 +119,7 @@ def list_channels(settings: Settings, changes: bool) -> None:
     type=click.IntRange(min=0),
     help="How many of the month's messages are kept for danger and moves (otherwise a tenth).",
 )
+@click.option("--greeting", help="First line for whoever adds the account, not a question; empty: the common one.")
 @click.option("--sign", is_flag=True, help="Close it although somebody would be left; takes two people.")
 @with_settings
 def set_channel(
@@ -131,11 +132,12 @@ def set_channel(
     sign: bool,
     poll: bool,
     quota_reserve: int | None,
+    greeting: str | None,
 ) -> None:
-    """Switch a channel's mode, renew its secrets, or set its reserve. Every change is kept with who, when and why."""
+    """Switch a channel's mode, renew its secrets, its reserve or greeting. Every change is kept with who and when."""
     renews = secret is not None or token is not None
-    if mode is None and not renews and quota_reserve is None:
-        raise click.UsageError("Say --mode (with --reason), --secret and --token, or --quota-reserve.")
+    if mode is None and not renews and quota_reserve is None and greeting is None:
+        raise click.UsageError("Say --mode (with --reason), --secret and --token, --quota-reserve, or --greeting.")
     if mode is not None and not (reason or "").strip():
         raise click.UsageError("A change of mode needs --reason.")
     sealed = None
@@ -148,6 +150,8 @@ def set_channel(
         found = await rules.renew_secrets(ctx, tx, channel_id, sealed, by=operator()) if sealed else None
         if quota_reserve is not None:
             found = await rules.set_reserve(ctx, tx, channel_id, quota_reserve, by=operator())
+        if greeting is not None:
+            found = await rules.set_greeting(ctx, tx, channel_id, greeting, by=operator())
         if mode is None:
             return found
         try:
@@ -165,6 +169,7 @@ def set_channel(
         return
     more = ", secrets renewed" if sealed else ""
     more += f", {quota_reserve} kept back" if quota_reserve is not None else ""
+    more += ", greeting set" if greeting is not None else ""
     click.echo(f"channel {changed.id}: {changed.mode}{more}")
 
 

@@ -73,7 +73,12 @@ async def test_a_telegram_bot_is_connected_by_its_token_alone(desk: Desk) -> Non
     assert json.loads(desk.workers.postgres.psql(settings, "madoguchi")) == {"quota_reserve": 40}
     entries = (await (await desk.administrator()).get(DESK + "/audit", limit=1))["entries"]
     assert (entries[0]["act"], entries[0]["subject"]) == ("channel.reserve_set", channel_id)
-    for wrong in (("nosuch", "--token", "-"), ("web", "--token", "-"), ("web", "--quota-reserve", "4")):
+    assert "greeting set" in await desk.run("channel", "set", channel_id, "--greeting", "県の窓口です。")
+    assert json.loads(desk.workers.postgres.psql(settings, "madoguchi"))["greeting"] == "県の窓口です。"
+    for wrong in (
+        ("nosuch", "--token", "-"), ("web", "--token", "-"), ("web", "--quota-reserve", "4"),
+        ("web", "--greeting", "x"), (channel_id, "--greeting", "何歳ですか？"),
+    ):  # fmt: skip
         with pytest.raises(subprocess.CalledProcessError):
             await desk.run("channel", "set", *wrong, input_=token + "\n")
 

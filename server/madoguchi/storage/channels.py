@@ -112,13 +112,13 @@ async def update_mode(tx: Tx, channel_id: str, mode: Mode, reason: str | None) -
     await tx.execute("UPDATE channels SET mode = $2, reason = $3 WHERE id = $1", channel_id, mode, reason)
 
 
-async def update_setting(tx: Tx, channel_id: str, name: str, value: int) -> None:
+async def update_setting(tx: Tx, channel_id: str, name: str, value: int | str) -> None:
     """Sets one of a channel's settings; nothing secret belongs there."""
     await tx.execute(
-        "UPDATE channels SET settings = settings || jsonb_build_object($2::text, $3::bigint) WHERE id = $1",
+        "UPDATE channels SET settings = settings || jsonb_build_object($2::text, $3::text::jsonb) WHERE id = $1",
         channel_id,
         name,
-        value,
+        msgspec.json.encode(value).decode(),
     )
 
 

@@ -136,6 +136,23 @@ async def set_reserve(ctx: Context, tx: Tx, channel_id: str, reserve: int, *, by
     return await _existing(tx, channel_id)
 
 
+async def set_greeting(ctx: Context, tx: Tx, channel_id: str, greeting: str, *, by: str) -> Channel:
+    """Sets the first line of what whoever adds the account reads; "" for the common one. Raises NotFound, Invalid.
+
+    It is no question: in an app, a human asks.
+    """
+    channel = await stored.get_channel_to_change(tx, channel_id)
+    if channel is None:
+        raise errors.NotFound("There is no such channel.")
+    greeting = greeting.strip()
+    if channel.kind in OWN or len(greeting) > 200 or any(mark in greeting for mark in "?？\0"):
+        raise errors.Invalid("A greeting belongs to an app's account, has at most 200 characters, and asks nothing.")
+    await stored.update_setting(tx, channel_id, "greeting", greeting)
+    await stream.publish(tx, Note("desk", "channels"))
+    await audit.append(tx, ctx.clock.now(), by, "channel.greeting_set", channel_id)
+    return await _existing(tx, channel_id)
+
+
 def _checked(kind: str, mode: Mode, reason: str | None) -> str | None:
     reason = (reason or "").strip() or None
     if reason is not None and len(reason) > 1000:
