@@ -24,6 +24,7 @@ WORDS = {
     "user": set(COLUMNS) - {"anybody"},
     "young_person": {"young person"},
     "keeper": {"keeper"},
+    "bot": set(),
     "bridge": set(),
     "ghost": set(),
 }

@@ -11,11 +11,11 @@ import msgspec
 import yaml
 from nacl.public import PrivateKey
 
-from madoguchi import commands
+from madoguchi import commands, errors
 from madoguchi.config import Settings
 from madoguchi.context import Context
 from madoguchi.core.chat import accounts, appservices, web_push
-from madoguchi.core.desk import staff
+from madoguchi.core.desk import staff, staff_room
 from madoguchi.crypto import web_push as crypto_push
 from madoguchi.storage import accounts as stored_accounts
 from madoguchi.storage import staff as stored_staff
@@ -46,7 +46,8 @@ async def bootstrap(settings: Settings, demo: bool) -> Founded:
     """Make whatever is missing. The database of `settings.database_url` must have its schema already."""
     make_keys(settings)
     async with commands.context(settings) as ctx, ctx.db.transaction() as tx:
-        await _keeper(ctx, tx, settings.keys / "keeper.password")
+        await _own_account(ctx, tx, settings.keys / "keeper.password", KEEPER, KEEPER_NAME)
+        await _own_account(ctx, tx, settings.keys / "deskbot.password", staff_room.LOCALPART, staff_room.BOT_NAME)
         await appservices.make_accounts(ctx, tx)
         token = await _admin_token(ctx, tx, settings.keys / "admin-link")
         people = await _demo_staff(ctx, tx, settings.keys / "demo-staff.json") if demo else []
@@ -94,9 +95,13 @@ def _registration(as_token: str, hs_token: str) -> str:
     )
 
 
-async def _keeper(ctx: Context, tx: Tx, password_file: Path) -> None:
-    user_id = f"@{KEEPER}:{ctx.settings.server_name}"
-    known = await stored_accounts.get_account(tx, user_id) is not None
+async def _own_account(ctx: Context, tx: Tx, password_file: Path, localpart: str, name: str) -> None:
+    """An account of the house itself. Raises UserInUse where somebody else has taken its name."""
+    user_id = f"@{localpart}:{ctx.settings.server_name}"
+    account = await stored_accounts.get_account(tx, user_id)
+    if account is not None and account.kind != "keeper":
+        raise errors.UserInUse(f"{user_id} is somebody's account; the desk needs it for itself.")
+    known = account is not None
     if known and password_file.exists():
         return
     _make(password_file, secrets.token_urlsafe(32).encode())
@@ -104,7 +109,7 @@ async def _keeper(ctx: Context, tx: Tx, password_file: Path) -> None:
     if known:
         await accounts.set_password(ctx, tx, user_id, password)
     else:
-        await accounts.create(ctx, tx, KEEPER, password=password, kind="keeper", display_name=KEEPER_NAME)
+        await accounts.create(ctx, tx, localpart, password=password, kind="keeper", display_name=name)
 
 
 async def _admin_token(ctx: Context, tx: Tx, token_file: Path) -> str | None:

@@ -100,6 +100,7 @@ def _keys(settings: Settings) -> list[Finding]:
         "bridges.key",
         "bridges.pub",
         "keeper.password",
+        "deskbot.password",
         "registration-bridges.yaml",
         *(["push.key"] if settings.web_push_services else []),
     ):

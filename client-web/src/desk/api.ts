@@ -369,6 +369,8 @@ export interface DeskSettings {
   voice_seconds: number;
   rest_after_minutes: number;
   rest_days: number;
+  late_minutes: number;
+  staff_room: boolean;
   teams: Team[];
 }
 

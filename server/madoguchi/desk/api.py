@@ -16,6 +16,7 @@ from madoguchi.desk import (
     records,
     replies,
     risk_words,
+    staff_room,
     statistics,
     supervision,
     survey,
@@ -23,6 +24,7 @@ from madoguchi.desk import (
 )
 from madoguchi.desk.permissions import (
     ADMINISTRATOR,
+    BOT,
     BRIDGE,
     GHOST,
     KEEPER,
@@ -135,6 +137,11 @@ CHAPTERS: dict[str, list[Row]] = {
         GET(DESK + "/keeper/invitations", invitations.list_invitations, who=KEEPER, tx=False),
         PUT(DESK + "/keeper/vault_keys", keeper.put_vault_keys, who=KEEPER),
         GET(DESK + "/keeper/vault_key", keeper.get_vault_key, who=KEEPER),
+    ],
+    "The staff room's bot": [
+        GET(DESK + "/staff_room", staff_room.get_staff_room, who=BOT, tx=False),
+        PUT(DESK + "/staff_room/told", staff_room.put_told, who=BOT),
+        POST(DESK + "/staff_room/commands", staff_room.obey_command, who=BOT),
     ],
 }
 

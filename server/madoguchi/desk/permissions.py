@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from madoguchi import errors
-from madoguchi.core.desk import case_room, staff
+from madoguchi.core.desk import case_room, staff, staff_room
 from madoguchi.storage.db import Tx
 from madoguchi.storage.staff import Role, Staff
 from madoguchi.web.endpoint import Call
@@ -62,6 +62,12 @@ async def KEEPER(call: Call) -> None:
     """The keeper process, by its own account."""
     if call.session.user_id != case_room.keeper_id(call.ctx):
         raise errors.NotAllowed("Only the keeper may do this.")
+
+
+async def BOT(call: Call) -> None:
+    """The desk's bot in the staff room, by its own account."""
+    if call.session.user_id != staff_room.bot_id(call.ctx) or call.session.kind != "keeper":
+        raise errors.NotAllowed("Only the desk's bot may do this.")
 
 
 async def BRIDGE(call: Call) -> None:

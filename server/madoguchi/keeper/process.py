@@ -25,11 +25,14 @@ from madoguchi.keeper import published
 from madoguchi.keeper.history import Door
 from madoguchi.keeper.ledger import Ledger, Missing
 from madoguchi.keeper.sealing import Sealer
+from madoguchi.keeper.staff_bot import StaffBot
 
 log = structlog.get_logger()
 
 LOCALPART = "keeper"
 NAME = "記録係"
+BOT = "deskbot"
+BOT_NAME = "窓口ボット"
 _NONE = {"not_types": ["*"]}
 _FILTER: dict[str, Any] = {
     "presence": _NONE,
@@ -61,12 +64,38 @@ async def run(settings: Settings) -> None:
         follows_rooms=False,
         sync_filter=_FILTER,
     )
+    bot = asyncio.create_task(_staff_bot(settings, stop))
     try:
         if await _start(device, Login.by_password(password), stop):
             published(settings.data).touch(mode=0o600)
             await Keeper(device).run(stop)
     finally:
+        bot.cancel()
+        await asyncio.gather(bot, return_exceptions=True)
         await device.close()
+
+
+async def _staff_bot(settings: Settings, stop: asyncio.Event) -> None:
+    """Be the desk's bot until `stop`. Whatever happens to it is no harm to the keeper."""
+    password = (await _text_of(settings.keys / "deskbot.password", stop)).strip()
+    while not stop.is_set():
+        device = AgentDevice(
+            settings.local_url,
+            f"@{BOT}:{settings.server_name}",
+            settings.data / "deskbot",
+            store_key(settings.keys / "secret.key"),
+            name=BOT_NAME,
+        )
+        bot = StaffBot(device)
+        try:
+            if await _start(device, Login.by_password(password), stop):
+                log.info("staff bot ready", user_id=device.user, device_id=device.device_id)
+                await asyncio.gather(device.run(stop), bot.follow(stop))
+        except Exception as error:
+            log.error("the staff bot starts again", error=described(error))
+            await asyncio.sleep(5)
+        finally:
+            await device.close()
 
 
 def store_key(secret_file: Path) -> bytes:

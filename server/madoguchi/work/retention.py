@@ -8,11 +8,11 @@ import structlog
 
 from madoguchi.context import Context
 from madoguchi.core.chat import sessions
-from madoguchi.core.desk import purge, resting, side_room
+from madoguchi.core.desk import purge, resting, side_room, staff_commands
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.cases import ARRIVAL_REPEATED_WITHIN
 from madoguchi.ids import CaseID
-from madoguchi.storage import cases, jobs, moves, purging, sliding_states, staff, to_device
+from madoguchi.storage import cases, jobs, moves, purging, sliding_states, staff, staff_room, to_device
 from madoguchi.storage import retention as stored
 from madoguchi.storage.db import Tx
 
@@ -125,6 +125,11 @@ async def remove_files(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
 async def tidy_side_rooms(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
     """Who forgot to leave the side room of an ended case."""
     _tell("side seats", await side_room.tidy(ctx, tx))
+
+
+async def forget_staff_commands(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """Commands of the staff room that are too old to be repeated."""
+    _tell("staff commands", await staff_room.delete_commands(tx, ctx.clock.now() - 2 * staff_commands.FORGOTTEN))
 
 
 async def tidy_resting(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:

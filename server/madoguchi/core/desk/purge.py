@@ -17,7 +17,7 @@ from madoguchi.core.chat import accounts, membership
 from madoguchi.core.desk import case_room
 from madoguchi.ids import CaseID, RoomID
 from madoguchi.storage import accounts as stored_accounts
-from madoguchi.storage import audit, records, side_rooms
+from madoguchi.storage import audit, records, side_rooms, staff_room
 from madoguchi.storage import cases as stored_cases
 from madoguchi.storage import purging as stored
 from madoguchi.storage import rooms as stored_rooms
@@ -56,6 +56,7 @@ async def purge(ctx: Context, tx: Tx, case_id: CaseID, by: str, reason: str | No
         purged = await _destroy(ctx, tx, room_id, purged)
     at = ctx.clock.now()
     await stored.update_purged(tx, case_id, at)
+    await staff_room.delete_card(tx, case_id)
     await records.update_purged(tx, case_id)
     await stored_cases.insert_step(tx, case_id, at, "purged", by, reason=reason)
     figures = {"events": purged.events, "keys": purged.keys, "files": purged.files}
