@@ -64,7 +64,7 @@ async def test_drift_is_an_alarm_until_an_administrator_has_looked_at_it(desk: D
     await night(ctx)
     first = await full(auditor)
     assert first["drift"] == [] and await alarm(admin) == 0
-    assert lines(first, "processes")["serve"] == {"can read": "metadata only, no content"}
+    assert lines(first, "processes")["serve"] == {"can know": "metadata only, no content"}
     assert lines(first, "places")["backup 1"]["host"] == "unknown"
     # A role that may enter and read everything, an app that is relayed, a call to a host that stands on no list.
     desk.workers.postgres.psql("CREATE ROLE curious LOGIN; GRANT pg_read_all_data TO curious", "madoguchi")

@@ -55,6 +55,53 @@ export interface DeskFacts {
   readers: Reader[];
 }
 
+/** Countries: two letters, `inside` or `unknown`. Null: few, or not known yet. */
+export interface PublicLedger {
+  readers: Reader[];
+  made_at: number | null;
+  places: { what: "database" | "files" | "backup"; country: string }[];
+  companies: { name: string; company: string; country: string; reads: boolean }[];
+  opened: { role: string; cases: number | null }[];
+  vault_openings: number | null;
+  content_days: number | null;
+}
+
+export interface LedgerFact {
+  name: string;
+  value: string;
+}
+
+export interface LedgerChange {
+  kind: "added" | "changed" | "gone";
+  kind_name: string;
+  section: string;
+  about: string;
+  before: LedgerFact[];
+  after: LedgerFact[];
+  matters: boolean;
+}
+
+/** A viewing ledger in words; drift: what nobody has looked at yet. */
+export interface LedgerSeen {
+  seq: number;
+  day: string;
+  sections: {
+    name: string;
+    title: string;
+    lines: { about: string; facts: LedgerFact[]; source: string; watched: boolean }[];
+  }[];
+  signature: string;
+  public_key: string;
+  drift: LedgerChange[];
+  days: { seq: number; day: string; at: number; changes: number }[];
+}
+
+export interface LedgerDiff {
+  first: string;
+  last: string;
+  changes: LedgerChange[];
+}
+
 /** The token of a link, or the code that was given with it. */
 export type MoveLink = { token: string } | { code: string };
 
@@ -519,6 +566,10 @@ export class Desk {
 
   constructor(private readonly fetchNow: typeof fetch = (...request) => fetch(...request)) {}
 
+  publicLedger(): Promise<PublicLedger> {
+    return this.call("GET", "/ledger");
+  }
+
   facts(): Promise<DeskFacts> {
     return this.call("GET", "/desk");
   }
@@ -734,6 +785,24 @@ export class Desk {
 
   async auditLog(before?: number): Promise<AuditEntry[]> {
     return (await this.call<{ entries: AuditEntry[] }>("GET", "/audit", { query: { before } })).entries;
+  }
+
+  ledger(language: "ja" | "en", day?: string): Promise<LedgerSeen> {
+    return this.call("GET", `/ledger/${encodeURIComponent(day ?? "full")}`, { query: { language } });
+  }
+
+  ledgerDiff(language: "ja" | "en", first: string, last: string): Promise<LedgerDiff> {
+    return this.call("GET", "/ledger/diff", { query: { language, from: first, to: last } });
+  }
+
+  exportLedger(
+    format: "html" | "json", language: "ja" | "en", day?: string,
+  ): Promise<{ file_name: string; media_type: string; text: string }> {
+    return this.call("GET", "/ledger/export", { query: { format, language, day } });
+  }
+
+  acknowledgeLedger(seq: number): Promise<unknown> {
+    return this.call("POST", "/ledger/acknowledge", { body: { seq } });
   }
 
   statistics(first: string, last: string): Promise<Statistics> {

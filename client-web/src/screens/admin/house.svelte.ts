@@ -7,6 +7,7 @@ import {
 import type { Key } from "../../i18n/staff";
 import type { Session } from "../../matrix";
 import { reasonOf, signInTrouble } from "../trouble";
+import { LedgerModel } from "./ledger.svelte";
 import { StatisticsModel } from "./statistics.svelte";
 
 export interface HouseSurroundings {
@@ -52,9 +53,11 @@ export class Administration {
   private session: Session | null = null;
 
   readonly statistics: StatisticsModel;
+  readonly ledger: LedgerModel;
 
   constructor(private readonly around: HouseSurroundings) {
     this.statistics = new StatisticsModel(around.desk);
+    this.ledger = new LedgerModel(around.desk);
   }
 
   /** `link`: the token of a one-time link, from the part of the address that is never sent to a server. */
@@ -329,6 +332,7 @@ export class Administration {
     this.riskWords = this.replies = null;
     this.added = this.replaced = null;
     this.statistics.forget();
+    this.ledger.forget();
     this.trouble = trouble;
     this.stage = "signed_out";
   }

@@ -1,5 +1,5 @@
 // The young person's visit: from the start screen through waiting and talking to the end.
-import { Desk, DeskError, type DeskFacts, type MyCase, type MoveLink, type OpenedCase } from "../../desk/api";
+import { Desk, DeskError, type DeskFacts, type MyCase, type MoveLink, type OpenedCase, type PublicLedger } from "../../desk/api";
 import type { GuidanceList } from "../../guidance/list";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
 import { Conversation } from "../conversation/conversation.svelte";
@@ -176,6 +176,11 @@ export class Youth {
   }
 
   /** Asks how the desk stands; again and again while the start screen is shown. */
+  /** Where it lies and who has opened how much, as the desk has signed it last. */
+  ledger(): Promise<PublicLedger> {
+    return this.around.desk.publicLedger();
+  }
+
   async look(): Promise<void> {
     try {
       const facts = await this.around.desk.facts();

@@ -14,7 +14,7 @@ from madoguchi.context import Context
 from madoguchi.core import egress
 from madoguchi.core.desk import channels, readers
 from madoguchi.core.desk import settings as desk_settings
-from madoguchi.core.desk.countries import UNKNOWN, Countries, of_host
+from madoguchi.core.desk.countries import INSIDE, UNKNOWN, Countries, of_host
 from madoguchi.storage import channels as stored_channels
 from madoguchi.storage import suspensions, vault
 from madoguchi.storage.channels import Channel
@@ -99,7 +99,7 @@ async def _readers(ctx: Context, tx: Tx) -> list[Line]:
         Line(
             section="readers",
             key=f"app:{reader.who}" if reader.kind == "app" else reader.kind,
-            facts={"reads": "yes" if reader.reads else "no"},
+            facts={"can_read": "yes" if reader.reads else "no"},
         )
         for reader in told
     ]
@@ -176,7 +176,9 @@ async def _places(ctx: Context, countries: Countries) -> list[Line]:
 
 
 async def _place(key: str, host: str, holds: str, countries: Countries) -> Line:
-    country = UNKNOWN if host in ("this_machine", UNKNOWN) else await of_host(countries, host)
+    # In which country the desk's own machine stands, it can't find out by itself.
+    known = {"this_machine": INSIDE, UNKNOWN: UNKNOWN}
+    country = known.get(host) or await of_host(countries, host)
     return Line(section="places", key=key, facts={"host": host, "host_country": country, "holds": holds})
 
 

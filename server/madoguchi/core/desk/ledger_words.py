@@ -24,7 +24,8 @@ _SECTIONS = {
     "retention": ("保存期間", "How long it is kept"),
 }
 _FACTS = {
-    "reads": ("読めるもの", "can read"),
+    "can_read": ("読めるか", "can read"),
+    "reads": ("知り得ること", "can know"),
     "mode": ("モード", "mode"),
     "kind": ("種類", "kind"),
     "company": ("会社", "company"),
