@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -101,9 +101,17 @@ class YoungPerson(Visitor):
 
     @classmethod
     async def arrives(
-        cls, browser: Browser, house: House, *, language: str = "ja", address: str | None = None, **context: Any
+        cls,
+        browser: Browser,
+        house: House,
+        *,
+        language: str = "ja",
+        address: str | None = None,
+        before: Callable[[BrowserContext], Awaitable[None]] | None = None,
+        **context: Any,
     ) -> "YoungPerson":
-        """address: where to go instead of the desk's page, in no language then.
+        """address: where to go instead of the desk's page, in no language then. before: what happens to the browser
+        before that.
 
         The page's service worker is kept out unless asked for (`service_workers="allow"`): a test then meets the
         server itself, and what a test answers in its place is not hidden by what was kept.
@@ -117,6 +125,8 @@ class YoungPerson(Visitor):
         } | context
         opened = await browser.new_context(timezone_id="Asia/Tokyo", **settings)
         await opened.route("https://*/**", lambda route: route.fulfill(body="<title>harmless</title>weather"))
+        if before is not None:
+            await before(opened)
         person = cls(opened, await opened.new_page())
         await person.page.goto(address or house.base_url + "/")
         if address is None and language != "ja-x-easy":

@@ -40,9 +40,10 @@ export function linesOf(
   const readers = Object.entries(room?.readUpTo ?? {}).filter(([who]) => !silent.includes(who));
   const readTo = Math.max(-1, ...readers.map(([, upTo]) => upTo));
   let day = "";
-  const dayLine = (at: number): void => {
+  // Named by what follows: a clock that goes back, somewhere, shows a day twice.
+  const dayLine = (at: number, before: string): void => {
     const date = new Date(at).toDateString();
-    if (date !== day) lines.push({ key: "day " + date, kind: "day", at });
+    if (date !== day) lines.push({ key: "day " + before, kind: "day", at });
     day = date;
   };
   const quoteOf = (id: string | null | undefined): Quote | null => {
@@ -52,7 +53,7 @@ export function linesOf(
   };
   for (const [index, message] of messages.entries()) {
     if (isNoise(message, messages[index - 1], [...silent, ...before])) continue;
-    dayLine(message.at);
+    dayLine(message.at, message.id);
     const pending = drafts.filter(({ what }) => "about" in what && what.about === message.id);
     lines.push({
       key: message.id, kind: "message", message: withPending(message, pending, ownId),
@@ -62,7 +63,7 @@ export function linesOf(
   }
   for (const draft of drafts) {
     if ("about" in draft.what) continue;
-    dayLine(draft.at);
+    dayLine(draft.at, draft.txn);
     lines.push({ key: draft.txn, kind: "draft", draft, quote: quoteOf(draft.what.answers) });
   }
   return lines;
