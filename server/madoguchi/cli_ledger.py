@@ -79,27 +79,37 @@ def diff(settings: Settings, first: datetime, last: datetime | None, english: bo
 
 @ledger.command()
 @click.argument("day", required=False, type=_DAY)
-@click.option("--format", "kind", type=click.Choice(["html", "json"]), default="html", show_default=True)
+@click.option("--format", "kind", type=click.Choice(["html", "pdf", "json"]), default="html", show_default=True)
 @click.option("--english", is_flag=True, help="In English.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write to this new file instead of the screen.")
 @with_settings
 def export(settings: Settings, day: datetime | None, kind: str, english: bool, out: Path | None) -> None:
-    """Write the ledger of DAY (without: the newest) as a page to print or a signed file. It stands in the audit log."""
+    """Write the ledger of DAY (without: the newest) to print or as a signed file; the audit log says that it was."""
 
-    async def act(ctx: Context, tx: Tx) -> str:
+    if kind == "pdf" and out is None:
+        raise click.UsageError("A PDF needs --out FILE.")
+
+    async def act(ctx: Context, tx: Tx) -> bytes:
         found, key = await _of(tx, day), rules.public_key(ctx)
-        text = ledger_export.as_json(found, key) if kind == "json" else ledger_export.as_html(found, key, english)
+        if kind == "pdf":
+            from madoguchi.core.desk import ledger_paper
+
+            raw = ledger_paper.as_pdf(found, key, english)
+        elif kind == "json":
+            raw = ledger_export.as_json(found, key).encode()
+        else:
+            raw = ledger_export.as_html(found, key, english).encode()
         at, of_day = ctx.clock.now(), found.day.isoformat()
         await audit.append(tx, at, operator(), "ledger.exported", str(found.seq), day=of_day, format=kind)
-        return text
+        return raw
 
-    text = in_transaction(settings, act)
+    raw = in_transaction(settings, act)
     if out is None:
-        click.echo(text, nl=False)
+        click.echo(raw, nl=False)
         return
     try:
-        with out.open("x", encoding="utf-8") as written:
-            written.write(text)
+        with out.open("xb") as written:
+            written.write(raw)
     except OSError as error:
         raise click.ClickException(f"{out}: {error.strerror}.") from None
     click.echo(f"Written to {out}.")

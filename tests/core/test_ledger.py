@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from nacl.signing import SigningKey
 
-from madoguchi.core.desk import countries, ledger, ledger_export, ledger_lines, ledger_requirements, ledger_words
+from madoguchi.core.desk import (
+    countries,
+    ledger,
+    ledger_export,
+    ledger_lines,
+    ledger_paper,
+    ledger_requirements,
+    ledger_words,
+)
 from madoguchi.core.desk.ledger_lines import Line
 from madoguchi.crypto import signed_page
 from tests import mmdb
@@ -92,5 +100,7 @@ def test_the_printed_page_fetches_nothing_escapes_what_it_shows_and_answers_each
         told = ledger_export.as_html(made, PUBLIC, english)
         assert "<script" not in told and "http" not in told and base64.b64encode(PUBLIC).decode() in told
         assert all(escape(each.asked[english]) in told for each in ledger_requirements.LIST)
+        paper = ledger_paper.as_pdf(made, PUBLIC, english)
+        assert paper.startswith(b"%PDF-") and paper.count(b"/Type /Page\n") >= 2
     names = {section.name for section in ledger_words.sections([], english=False)}
     assert {name for each in ledger_requirements.LIST for name in each.sections} <= names

@@ -1,5 +1,6 @@
 """The viewing ledger over HTTP: made from settings and probes, seen by who may, an alarm until it was looked at."""
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -109,6 +110,8 @@ async def test_it_can_be_checked_elsewhere_and_nobody_changes_it(desk: Desk, ctx
     await night(ctx)
     file = await admin.get(DESK + "/ledger/export", format="json")
     page = await admin.get(DESK + "/ledger/export", language="en")
+    paper = await admin.get(DESK + "/ledger/export", format="pdf")
+    assert base64.b64decode(paper["text"]).startswith(b"%PDF-")
     assert file["file_name"].endswith(".json") and page["text"].startswith("<!doctype html>")
     taken = tmp_path / file["file_name"]
     taken.write_text(file["text"], encoding="utf-8")

@@ -796,7 +796,7 @@ export class Desk {
   }
 
   exportLedger(
-    format: "html" | "json", language: "ja" | "en", day?: string,
+    format: "html" | "pdf" | "json", language: "ja" | "en", day?: string,
   ): Promise<{ file_name: string; media_type: string; text: string }> {
     return this.call("GET", "/ledger/export", { query: { format, language, day } });
   }

@@ -1,5 +1,7 @@
 """The viewing ledger: short for everybody, whole for those who watch over the desk."""
 
+import asyncio
+import base64
 from datetime import date
 from typing import Annotated, Literal
 
@@ -37,7 +39,7 @@ class DiffQuery(LanguageQuery):
 class LedgerExportQuery(LanguageQuery):
     """day: left out for the newest."""
 
-    format: Literal["html", "json"] = "html"
+    format: Literal["html", "pdf", "json"] = "html"
     day: date | None = None
 
 
@@ -72,7 +74,7 @@ class LedgerDiff(msgspec.Struct, frozen=True):
 
 
 class LedgerFile(msgspec.Struct, frozen=True):
-    """text: of the file, as it is to be saved in UTF-8."""
+    """text: of the file, as it is to be saved in UTF-8; of a PDF in base64."""
 
     file_name: str
     media_type: str
@@ -134,7 +136,12 @@ async def export_ledger(call: Call, query: LedgerExportQuery) -> LedgerFile:
     found = await rules.of_day(tx, query.day) if query.day else await rules.newest(tx)
     key = rules.public_key(ctx)
     name = f"madoguchi-ledger-{found.day}.{query.format}"
-    if query.format == "json":
+    if query.format == "pdf":
+        from madoguchi.core.desk import ledger_paper  # it takes a while to load, and few ask for it
+
+        paper = await asyncio.to_thread(ledger_paper.as_pdf, found, key, query.language == "en")
+        made = LedgerFile(name, "application/pdf", base64.b64encode(paper).decode())
+    elif query.format == "json":
         made = LedgerFile(name, "application/json", ledger_export.as_json(found, key))
     else:
         made = LedgerFile(name, "text/html", ledger_export.as_html(found, key, query.language == "en"))

@@ -2,7 +2,7 @@
 import type { Desk, LedgerDiff, LedgerSeen } from "../../desk/api";
 import { reasonOf } from "../trouble";
 
-export type LedgerFormat = "html" | "json";
+export type LedgerFormat = "html" | "pdf" | "json";
 
 export class LedgerModel {
   seen = $state.raw<LedgerSeen | null>(null);
@@ -43,7 +43,10 @@ export class LedgerModel {
     let taken: { name: string; blob: Blob } | null = null;
     await this.act(async () => {
       const { file_name, media_type, text } = await this.desk.exportLedger(format, language, this.seen?.day);
-      taken = { name: file_name, blob: new Blob([text], { type: `${media_type};charset=utf-8` }) };
+      const blob = format === "pdf"
+        ? new Blob([Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))], { type: media_type })
+        : new Blob([text], { type: `${media_type};charset=utf-8` });
+      taken = { name: file_name, blob };
     });
     return taken;
   }

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from html import escape
+from typing import NamedTuple
 
 from madoguchi.core.desk import ledger, ledger_words
 from madoguchi.core.desk.ledger import Ledger
@@ -27,57 +28,84 @@ def as_json(found: Ledger, key: bytes) -> str:
     return json.dumps(ledger.as_file(found, key), ensure_ascii=False, indent=1) + "\n"
 
 
-def as_html(found: Ledger, key: bytes, english: bool) -> str:
-    """One page with everything in it, and nothing that it would fetch."""
+class Part(NamedTuple):
+    """A table with its title and what is said before it."""
+
+    title: str
+    lead: list[str]
+    head: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+
+class Document(NamedTuple):
+    """What a page or a PDF shows."""
+
+    title: str
+    lead: list[str]
+    parts: list[Part]
+
+
+def document(found: Ledger, key: bytes, english: bool) -> Document:
+    """A ledger as it is shown: its lines, what the state asks for, its signature."""
     say = _EN if english else _JA
     sections = [each for each in ledger_words.sections(found.lines, english) if each.lines]
     titles = {each.name: each.title for each in sections}
-    parts = [
-        f'<!doctype html><html lang="{"en" if english else "ja"}"><head><meta charset="utf-8">',
-        f"<title>{say['title']} {found.day}</title><style>{_STYLE}</style></head><body>",
-        f"<h1>{say['title']} {found.day}</h1><p>{escape(say['lead'])}</p>",
-        f"<p>{say['desk']}: <code>{escape(str(found.signed.page['desk']))}</code></p>",
-        *(_section(each, say) for each in sections),
-        f"<h2>{say['requirements']}</h2><p>{escape(say['requirements_lead'])}</p>",
-        _table(
-            (say["source_of"], say["asked"], say["answered"], say["evidence"]),
-            [
-                (
-                    each.source[english],
-                    each.asked[english],
-                    "、".join(titles[name] for name in each.sections if name in titles) or say["nothing"],
-                    each.evidence[english],
-                )
-                for each in LIST
-            ],
-        ),
-        f"<h2>{say['signature']}</h2><p>{escape(say['signature_lead'])}</p>",
-        _table(
-            (say["what"], say["value"]),
-            [
-                ("SHA-256", signed_page.text(found.signed.hash)),
-                (say["signature"], signed_page.text(found.signed.signature)),
-                (say["public_key"], signed_page.text(key)),
-                (say["before"], str(found.signed.page["before"]) or say["nothing"]),
-            ],
-        ),
-        "</body></html>\n",
+    asked = [
+        (
+            each.source[english],
+            each.asked[english],
+            say["comma"].join(titles[name] for name in each.sections if name in titles) or say["nothing"],
+            each.evidence[english],
+        )
+        for each in LIST
     ]
-    return "\n".join(parts)
+    signed = [
+        ("SHA-256", signed_page.text(found.signed.hash)),
+        (say["signature"], signed_page.text(found.signed.signature)),
+        (say["public_key"], signed_page.text(key)),
+        (say["before"], str(found.signed.page["before"]) or say["nothing"]),
+    ]
+    head = (say["source_of"], say["asked"], say["answered"], say["evidence"])
+    return Document(
+        f"{say['title']} {found.day}",
+        [say["lead"], f"{say['desk']}: {found.signed.page['desk']}"],
+        [
+            *(_part(each, say) for each in sections),
+            Part(say["requirements"], [say["requirements_lead"]], head, asked),
+            Part(say["signature"], [say["signature_lead"]], (say["what"], say["value"]), signed),
+        ],
+    )
 
 
-def _section(section: ShownSection, say: dict[str, str]) -> str:
+def as_html(found: Ledger, key: bytes, english: bool) -> str:
+    """One page with everything in it, and nothing that it would fetch."""
+    said = document(found, key, english)
+    head = (
+        f'<!doctype html><html lang="{"en" if english else "ja"}"><head><meta charset="utf-8">'
+        f"<title>{escape(said.title)}</title><style>{_STYLE}</style></head><body>\n<h1>{escape(said.title)}</h1>"
+    )
+    body = _lead(said.lead) + "".join(
+        f"<h2>{escape(part.title)}</h2>{_lead(part.lead)}{_table(part)}\n" for part in said.parts
+    )
+    return f"{head}{body}</body></html>\n"
+
+
+def _part(section: ShownSection, say: dict[str, str]) -> Part:
     rows = [
         (line.about, "\n".join(f"{fact.name}: {fact.value}" for fact in line.facts), line.source)
         for line in section.lines
     ]
-    return f"<h2>{escape(section.title)}</h2>" + _table((say["about"], say["facts"], say["known_by"]), rows)
+    return Part(section.title, [], (say["about"], say["facts"], say["known_by"]), rows)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = "".join(f'<th scope="col">{escape(each)}</th>' for each in head)
-    body = "".join("<tr>" + "".join(f"<td>{_lines(each)}</td>" for each in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
+def _lead(texts: list[str]) -> str:
+    return "".join(f"<p>{escape(text)}</p>" for text in texts)
+
+
+def _table(part: Part) -> str:
+    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in part.head)
+    body = "".join("<tr>" + "".join(f"<td>{_lines(each)}</td>" for each in row) + "</tr>" for row in part.rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _lines(text: str) -> str:
@@ -107,6 +135,7 @@ _JA = {
     "public_key": "公開鍵(Ed25519)",
     "before": "前の台帳のハッシュ",
     "nothing": "なし",
+    "comma": "、",
 }
 _EN = {
     "title": "Viewing ledger",
@@ -132,4 +161,5 @@ _EN = {
     "public_key": "Public key (Ed25519)",
     "before": "Hash of the ledger before",
     "nothing": "none",
+    "comma": ", ",
 }
