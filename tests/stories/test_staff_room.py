@@ -87,7 +87,7 @@ async def test_a_shift_from_a_matrix_client_alone(house: House, cast: Cast, tmp_
         while mine["state"] != "closed":
             mine = await mio.get(DESK + "/cases/mine", after=mine["pos"], timeout=10_000)
         await asyncio.to_thread(house.kills, "keeper")
-        await colleague.asks("!queue", "待っている人はいません")
+        await colleague.asks("!rest 0", "その番号の相談はありません")
         assert len(colleague.answers(f"{number} を終えました")) == 1
         # What is no command was left alone.
         assert not holder.answers("その命令")
