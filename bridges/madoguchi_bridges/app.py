@@ -14,6 +14,7 @@ from . import egress, store
 from .accounts import Accounts
 from .bridge import Bridge
 from .channels import Channels
+from .checks import Checks
 from .config import Config, Settings
 from .counsellor import Counsellor
 from .desk import Desk
@@ -134,6 +135,7 @@ async def _work_until(lost: asyncio.Event, house: House) -> None:
                 moves.run(),
                 meter.run(),
                 accounts.run(),
+                Checks(pool, config, channels).run(),
                 egress.report(desk),
                 _forget_old(pool),
             )

@@ -29,9 +29,11 @@ from linebot.v3.oauth import Configuration as OauthConfiguration
 from linebot.v3.oauth.exceptions import ApiException as OauthException
 
 from . import egress
+from .line_check import check
 from .line_events import read_event
 from .network import (
     Fetched,
+    Finding,
     Incoming,
     Limits,
     Link,
@@ -158,6 +160,10 @@ class Line:
         most, used = await self._ask("get_message_quota"), await self._ask("get_message_quota_consumption")
         limited = str(getattr(most.type, "value", most.type)) == "limited"
         return Quota(int(most.value) if limited and most.value is not None else None, int(used.total_usage))
+
+    async def check(self, webhook_url: str) -> Sequence[Finding]:
+        """As Checked."""
+        return await check(self._ask, self.quota, webhook_url)
 
     async def _ask(self, operation: str, *words: Any) -> Any:
         """One call of the API that carries no message. Raises TryAgain, Rejected."""

@@ -262,6 +262,28 @@ class CountsQuota(Protocol):
         """Raises TryAgain, Rejected."""
 
 
+Step = Literal["secrets", "token", "address", "active", "test", "console", "quota", "groups"]
+State = Literal["good", "wrong", "look"]
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One step of an account's set-up as it is now. state `look`: the app does not tell, a human has to look. why: a
+    word that the pages know. value: what may be shown to an administrator; nothing secret, nothing of anybody."""
+
+    step: Step
+    state: State
+    why: str = ""
+    value: str = ""
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """Optional: the app tells how an account is set up."""
+
+    async def check(self, webhook_url: str) -> Sequence[Finding]:
+        """In the order in which it is mended; stops where the rest can't be known. Raises TryAgain, Rejected."""
+
+
 @runtime_checkable
 class Prepared(Protocol):
     """Optional: the account has to be told, once, where we listen."""

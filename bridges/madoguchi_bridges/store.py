@@ -1,9 +1,12 @@
 """The bridges' SQL: their own tables, and a look at the desk's `channels` and `kept_cases`. Times: ms since 1970."""
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
+
+from .network import Finding
 
 Connection: TypeAlias = (
     "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | asyncpg.Pool"
@@ -111,6 +114,22 @@ LEAVING = (
 async def list_channels(db: Connection) -> list[ChannelRow]:
     rows = await db.fetch("SELECT id, kind, mode, reason, sealed_secrets, settings::text AS settings FROM channels")
     return [ChannelRow(**row) for row in rows]
+
+
+async def list_checks_asked(db: Connection) -> list[str]:
+    """The channels whose connection somebody wants to be checked."""
+    return [
+        row["channel_id"] for row in await db.fetch("SELECT channel_id FROM channel_checks WHERE checked_at IS NULL")
+    ]
+
+
+async def put_findings(db: Connection, channel_id: str, findings: Sequence[Finding]) -> None:
+    """What a check has found."""
+    await db.execute(
+        "UPDATE channel_checks SET checked_at = now(), findings = $2::text::jsonb WHERE channel_id = $1",
+        channel_id,
+        msgspec.json.encode(findings).decode(),
+    )
 
 
 # Intake

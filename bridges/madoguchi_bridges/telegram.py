@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from .network import Fetched, Incoming, Limits, Media, News, Outgoing, Ref, Unverified
+from .network import Fetched, Finding, Incoming, Limits, Media, News, Outgoing, Ref, Unverified
 from .telegram_events import read_update
 
 if TYPE_CHECKING:
@@ -82,6 +82,10 @@ class Telegram:
 
     async def prepare(self, webhook_url: str) -> None:
         await (await self._api()).listen_at("" if self.polls else webhook_url, self._webhook_secret)
+
+    async def check(self, webhook_url: str) -> Sequence[Finding]:
+        """As Checked."""
+        return await (await self._api()).check("" if self.polls else webhook_url)
 
     async def poll(self, mark: str) -> News:
         return await (await self._api()).poll(mark)

@@ -1,6 +1,7 @@
 """Calls of Telegram's Bot API, by aiogram. Its errors quote what was sent, so none of them leaves this file."""
 
 import json
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -25,12 +26,13 @@ from aiogram.exceptions import (
 from aiogram.types import InputFile, LinkPreviewOptions, Message, ReplyParameters
 
 from . import egress
-from .network import Fetched, File, Media, News, Ref, Rejected, TryAgain, Unavailable
+from .network import Fetched, File, Finding, Media, News, Ref, Rejected, TryAgain, Unavailable
 from .telegram_events import ASKED_FOR
 
 SECONDS = 15
 FILE_SECONDS = 300
 POLL_SECONDS = 25
+FAILED_LATELY_SECONDS = 600
 LARGEST_PHOTO = 10_000_000
 LARGEST_FETCHED = 20_000_000
 PIECE = 64 * 1024
@@ -121,6 +123,31 @@ class Api:
                 )
             else:
                 await self._bot.delete_webhook(request_timeout=SECONDS)
+
+    async def check(self, url: str) -> list[Finding]:
+        """How the bot is set up; `url` "" = it is to be asked for news."""
+        try:
+            with _judged():
+                bot = await self._bot.get_me(request_timeout=SECONDS)
+        except Rejected as rejected:
+            if rejected.reason != "unauthorized":
+                raise
+            return [Finding("token", "wrong", "unauthorized")]
+        with _judged():
+            hook = await self._bot.get_webhook_info(request_timeout=SECONDS)
+        found = [Finding("token", "good", value=f"@{bot.username}")]
+        if hook.url != url:
+            # We say ourselves where to call, within seconds: if it stays so, somebody else says something else.
+            found.append(Finding("address", "wrong", "elsewhere", url))
+        else:
+            found.append(Finding("address", "good", "" if url else "polls", url))
+            failed = hook.last_error_date.timestamp() if hook.last_error_date else 0.0
+            if url and hook.pending_update_count and time.time() - failed < FAILED_LATELY_SECONDS:
+                found.append(Finding("test", "wrong", "failed", str(hook.pending_update_count)))
+            elif url:
+                found.append(Finding("test", "good"))
+        groups = Finding("groups", "look", "joins") if bot.can_join_groups else Finding("groups", "good")
+        return [*found, groups]
 
     async def poll(self, mark: str) -> News:
         """By hand: the library refuses to read what it does not know, and would ask for it again for ever."""

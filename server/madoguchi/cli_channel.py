@@ -16,6 +16,7 @@ import msgspec
 from nacl.public import PublicKey, SealedBox
 
 from madoguchi import errors
+from madoguchi.cli_channel_check import check
 from madoguchi.cli_staff import in_transaction, operator
 from madoguchi.config import Settings
 from madoguchi.context import Context
@@ -80,13 +81,13 @@ def add(
     click.echo(f"channel {added.id}: {added.kind}, {added.mode}, {added.name}")
     if kind == "telegram":
         how = "is asked for news" if polls else "is told where to call"
-        click.echo(f"Nothing more to do: Telegram {how} within a few seconds; `madoguchi doctor` tells.", err=True)
+        click.echo(f"Telegram {how} within a few seconds. Then: madoguchi channel check {added.id}", err=True)
         return
     click.echo(f"webhook: {webhook_url(settings, added)}")
     click.echo(
         "Next, in the LINE Developers console: enter this address as the webhook URL (it must be reachable by https),\n"
         "switch on 'Use webhook' and 'Webhook redelivery', press 'Verify'; and in the LINE Official Account Manager\n"
-        "switch off auto-reply messages.",
+        f"switch off auto-reply messages. Then: madoguchi channel check {added.id}",
         err=True,
     )
 
@@ -193,6 +194,9 @@ def people(settings: Settings, channel_id: str) -> None:
         click.echo(
             f"planned: {found.planned.mode} at {found.planned.at:%F %H:%M} {found.planned.refused or ''}".rstrip()
         )
+
+
+channel.add_command(check)
 
 
 async def _kind_of(tx: Tx, channel_id: str) -> str:

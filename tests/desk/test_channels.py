@@ -2,16 +2,23 @@
 
 import base64
 import json
+import re
 import secrets
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
 from nacl.public import PrivateKey, SealedBox
 
+from madoguchi.cli_channel_check import MEND
+from madoguchi_bridges.line_check import REASONS, STATUSES
 from tests.cast import DESK, Json, Person, refused
 from tests.desk.conftest import Desk
 from tests.house import SERVER_NAME
+
+ROOT = Path(__file__).parents[2]
+BY_CHECKS = ("checks.py", "line_check.py", "telegram_api.py")
 
 
 async def relay(desk: Desk) -> tuple[str, str]:
@@ -204,3 +211,37 @@ async def test_an_administrator_switches_a_channel_and_sees_whom_it_touches(desk
     assert (await seen())["mode"] == "draining"
     entries = (await admin.get(DESK + "/audit", limit=1))["entries"]
     assert (entries[0]["act"], entries[0]["subject"]) == ("channel.switched", channel_id)
+
+
+async def test_a_connection_is_checked_by_the_bridges_and_seen_by_administrators(desk: Desk) -> None:
+    admin = await desk.administrator()
+    channel_id, _ = await relay(desk)
+    path = f"{DESK}/channels/{channel_id}/check"
+
+    def check(told: Json) -> Json:
+        found: Json = next(one for one in told["channels"] if one["id"] == channel_id)["check"]
+        return found
+
+    assert check(await admin.get(DESK + "/channels")) is None
+    asked = check(await admin.post(path))
+    assert asked["checked_at"] is None and asked["findings"] == []
+    # A question that stands is not asked twice.
+    assert check(await admin.post(path)) == asked
+    finding = {"step": "token", "state": "wrong", "why": "unauthorized", "value": ""}
+    answer = f"checked_at = now(), findings = '{json.dumps([finding])}' WHERE channel_id = '{channel_id}'"
+    desk.workers.postgres.psql(f"UPDATE channel_checks SET {answer}", "madoguchi")
+    seen = check(await admin.get(DESK + "/channels"))
+    assert seen["checked_at"] is not None and seen["findings"] == [finding]
+    assert check(await admin.post(path))["checked_at"] is None
+    await refused(admin.post(f"{DESK}/channels/web/check"), 400)
+    await refused(admin.post(f"{DESK}/channels/nosuch/check"), 404)
+
+
+def test_what_can_be_wrong_has_its_words_everywhere() -> None:
+    page = (ROOT / "client-web/src/screens/admin/checks.ts").read_text()
+    known = set(re.findall(r'"check\.why\.(\w+)"', page))
+    assert known == MEND.keys() | {"console"}
+    sources = [(ROOT / "bridges/madoguchi_bridges" / name).read_text() for name in BY_CHECKS]
+    said = {word for source in sources for word in re.findall(r'"(?:wrong|look)", "(\w+)"', source)}
+    assert said and said <= MEND.keys()
+    assert {*STATUSES.values(), *REASONS.values()} <= MEND.keys()

@@ -45,6 +45,7 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("PUT", "/cases/{case_id}/keeping"): SUPERVISOR,
     ("POST", "/cases/{case_id}/keeping/sign"): SUPERVISOR,
     ("DELETE", "/cases/{case_id}/keeping"): SUPERVISOR,
+    ("POST", "/channels/{channel_id}/check"): ADMINISTRATOR,
     ("GET", "/channels/{channel_id}/suspension"): ADMINISTRATOR,
     ("DELETE", "/channels/{channel_id}/closing"): ADMINISTRATOR,
     ("PUT", "/channels/{channel_id}/plan"): ADMINISTRATOR,

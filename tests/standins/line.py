@@ -82,6 +82,7 @@ class LineStandin:
         self.after_work: list[float] = []
         self.out_of_quota = False
         self.quota: int | None = 1000
+        self.endpoint: Json | None = None  # the webhook as it stands in LINE's console
         self.read: list[str] = []
         self.loading: list[str] = []
         self.stateless_tokens: list[str] = []
@@ -211,7 +212,8 @@ class LineStandin:
         if self.troubles:
             answer = await self.troubles.pop(0)(request)
         if answer is None:
-            status, content = self._work(request, body)
+            tests = request.path == "/v2/bot/channel/webhook/test"
+            status, content = (200, await self._test_webhook()) if tests else self._work(request, body)
             try:
                 document.check_answer(request.method, request.path, status, content)
             except Disagreement as error:
@@ -246,6 +248,13 @@ class LineStandin:
             return answer
         return web.Response(body=file.content, headers={"Content-Type": file.type})
 
+    async def _test_webhook(self) -> Json:
+        """Calls the listener as LINE does: signed, with no event."""
+        status = await self.deliver()
+        reason = "OK" if status == 200 else "ERROR_STATUS_CODE"
+        return {"success": status == 200, "timestamp": "2026-11-29T00:00:00Z", "statusCode": status,
+                "reason": reason, "detail": str(status)}  # fmt: skip
+
     @property
     def _tokens(self) -> tuple[str, ...]:
         return (self.access_token, *self.stateless_tokens)
@@ -270,6 +279,11 @@ class LineStandin:
         if path.endswith("/leave"):
             self.groups_left.append(path.split("/")[-2])
             return 200, {}
+        if path == "/v2/bot/info":
+            return 200, {"userId": self.destination, "basicId": "@123abcde", "displayName": "県の窓口",
+                         "chatMode": "bot", "markAsReadMode": "manual"}  # fmt: skip
+        if path == "/v2/bot/channel/webhook/endpoint":
+            return (404, {"message": "Webhook endpoint not found"}) if self.endpoint is None else (200, self.endpoint)
         if path == "/v2/bot/chat/markAsRead":
             self.read.append(body["markAsReadToken"])
             return 200, {}

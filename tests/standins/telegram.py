@@ -56,6 +56,8 @@ class TelegramStandin:
         self.blocked_by: set[int] = set()
         self.groups_left: list[int] = []
         self.webhook: Json = {}
+        self.webhook_trouble: Json = {}
+        self.joins_groups = True
         self.base_url = ""
         self._waiting: list[Json] = []
         self._new = asyncio.Event()
@@ -177,6 +179,12 @@ class TelegramStandin:
             case "setWebhook" | "deleteWebhook":
                 self.webhook = given
                 return True
+            case "getMe":
+                return {"id": 1, "is_bot": True, "first_name": "窓口", "username": "mado_bot",
+                        "can_join_groups": self.joins_groups}  # fmt: skip
+            case "getWebhookInfo":
+                return {"url": (self.webhook or {}).get("url", ""), "has_custom_certificate": False,
+                        "pending_update_count": 0} | self.webhook_trouble  # fmt: skip
             case "getUpdates":
                 return await self._give_updates(given)
             case "getFile":

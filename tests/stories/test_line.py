@@ -1,5 +1,6 @@
 """A young person on LINE and a counsellor talk, through `madoguchi up`, LINE being played by a stand-in."""
 
+import asyncio
 import contextlib
 import re
 
@@ -244,3 +245,11 @@ async def test_no_word_said_in_these_stories_can_be_found_at_rest(setting: Setti
         in_database = (house.data / "postgres") in path.parents
         with contextlib.suppress(FileNotFoundError):
             assert found_in(path.read_bytes(), as_it_is if in_database else in_all_forms) == set(), path
+
+
+async def test_the_operator_checks_the_set_up_with_line_itself(setting: Setting, line: LineStandin) -> None:
+    told = await asyncio.to_thread(setting.house.run, "channel", "check", "line")
+    assert "ok    token: 県の窓口 @123abcde" in told.stdout
+    # This house has no public address: LINE could not call it, and the command says what is missing.
+    assert "WRONG address that the app calls: http://" in told.stdout and "public_url" in told.stdout
+    assert told.returncode == 1 and setting.secret not in told.stdout and setting.token not in told.stdout

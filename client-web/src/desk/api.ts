@@ -310,6 +310,21 @@ export interface AddedStaff {
   password: string;
 }
 
+/** One step of the set-up of an app's account. `look`: the app does not tell, a human has to look. */
+export interface CheckFinding {
+  step: "secrets" | "token" | "address" | "active" | "test" | "console" | "quota" | "groups";
+  state: "good" | "wrong" | "look";
+  why: string;
+  value: string;
+}
+
+export interface ChannelCheck {
+  asked_at: number;
+  /** null until the bridges have answered. */
+  checked_at: number | null;
+  findings: CheckFinding[];
+}
+
 export interface Channel {
   id: string;
   kind: string;
@@ -321,6 +336,8 @@ export interface Channel {
   running: number;
   /** Those that it may be in. */
   modes: string[];
+  /** What the last check of the connection found. */
+  check: ChannelCheck | null;
   changes: { at: number; by: string; mode_before: string | null; mode_after: string; reason: string | null }[];
 }
 
@@ -777,6 +794,11 @@ export class Desk {
 
   disableStaff(userId: string): Promise<unknown> {
     return this.call("POST", `/staff/${encodeURIComponent(userId)}/disable`, { body: {} });
+  }
+
+  /** Has the bridges check how an app's account is set up. */
+  async checkChannel(id: string): Promise<Channel[]> {
+    return (await this.call<{ channels: Channel[] }>("POST", `/channels/${encodeURIComponent(id)}/check`, { body: {} })).channels;
   }
 
   async channels(): Promise<Channel[]> {

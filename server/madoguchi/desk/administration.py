@@ -12,9 +12,10 @@ from madoguchi.core.desk import channels, guidance, presence, staff, teams
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.settings import DeskSettings
 from madoguchi.core.desk.staff import Added
-from madoguchi.storage import bridging, checks, health, stream
+from madoguchi.storage import bridging, channel_checks, checks, health, stream
 from madoguchi.storage import channels as stored_channels
 from madoguchi.storage import staff as stored_staff
+from madoguchi.storage.channel_checks import ChannelCheck, Finding
 from madoguchi.storage.channels import Mode
 from madoguchi.storage.db import Tx
 from madoguchi.storage.staff import Role
@@ -102,9 +103,17 @@ class Change(msgspec.Struct, frozen=True):
     reason: str | None
 
 
+class ConnectionSeen(msgspec.Struct, frozen=True):
+    """asked_at, checked_at: milliseconds; checked_at is None until the bridges have answered."""
+
+    asked_at: int
+    checked_at: int | None
+    findings: list[Finding]
+
+
 class ChannelSeen(msgspec.Struct, frozen=True):
     """running: cases that came by it and have not ended; modes: those that it may be in; changes: who switched the
-    mode, when and why, oldest first."""
+    mode, when and why, oldest first; check: what the last check of the connection found."""
 
     id: str
     kind: str
@@ -115,6 +124,7 @@ class ChannelSeen(msgspec.Struct, frozen=True):
     running: int
     modes: list[Mode]
     changes: list[Change]
+    check: ConnectionSeen | None
 
 
 class Channels(msgspec.Struct, frozen=True):
@@ -270,6 +280,7 @@ async def disable_staff(call: Call, user_id: str) -> Disabled:
 async def list_channels(call: Call) -> Channels:
     """The ways people reach the desk, with the history of their modes."""
     running = await stored_channels.count_running(call.tx)
+    checks = await channel_checks.list_checks(call.tx)
     return Channels(
         [
             ChannelSeen(
@@ -287,10 +298,21 @@ async def list_channels(call: Call) -> Channels:
                     )
                     for change in await stored_channels.list_changes(call.tx, channel.id)
                 ],
+                check=_check(checks.get(channel.id)),
             )
             for channel in await stored_channels.list_channels(call.tx)
         ]
     )
+
+
+def _check(found: ChannelCheck | None) -> ConnectionSeen | None:
+    return ConnectionSeen(_required_ms(found.asked_at), _ms(found.checked_at), found.findings) if found else None
+
+
+async def check_channel(call: Call, channel_id: str) -> Channels:
+    """Has the bridges check how a channel's account is set up; what they find is there within seconds."""
+    await channels.ask_check(call.ctx, call.tx, channel_id)
+    return await list_channels(call)
 
 
 async def get_status(call: Call) -> Status:

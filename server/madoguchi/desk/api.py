@@ -101,6 +101,7 @@ CHAPTERS: dict[str, list[Row]] = {
         POST(DESK + "/staff/{user_id}/disable", administration.disable_staff, who=ADMINISTRATOR),
         GET(DESK + "/channels", administration.list_channels, who=ADMINISTRATOR),
         PUT(DESK + "/channels/{channel_id}/mode", suspending.put_channel_mode, who=ADMINISTRATOR),
+        POST(DESK + "/channels/{channel_id}/check", administration.check_channel, who=ADMINISTRATOR),
         GET(DESK + "/channels/{channel_id}/suspension", suspending.get_suspension, who=ADMINISTRATOR),
         DELETE(DESK + "/channels/{channel_id}/closing", suspending.withdraw_signature, who=ADMINISTRATOR),
         PUT(DESK + "/channels/{channel_id}/plan", suspending.plan_switch, who=ADMINISTRATOR),

@@ -228,6 +228,18 @@ export class Administration {
     });
   }
 
+  async checkChannel(id: string): Promise<boolean> {
+    return this.act(async () => void (this.channels = await this.around.desk.checkChannel(id)), false);
+  }
+
+  async lookAtChannels(): Promise<void> {
+    try {
+      this.channels = await this.around.desk.channels();
+    } catch (error) {
+      this.refusal = reasonOf(error);
+    }
+  }
+
   modesOf(id: string): readonly string[] {
     return this.channels?.find((channel) => channel.id === id)?.modes ?? [];
   }

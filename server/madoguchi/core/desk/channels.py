@@ -5,7 +5,7 @@ import re
 
 from madoguchi import errors
 from madoguchi.context import Context
-from madoguchi.storage import audit, stream
+from madoguchi.storage import audit, channel_checks, stream
 from madoguchi.storage import channels as stored
 from madoguchi.storage.channels import Channel, ChannelChange, Mode
 from madoguchi.storage.db import Tx
@@ -151,6 +151,16 @@ async def set_greeting(ctx: Context, tx: Tx, channel_id: str, greeting: str, *, 
     await stream.publish(tx, Note("desk", "channels"))
     await audit.append(tx, ctx.clock.now(), by, "channel.greeting_set", channel_id)
     return await _existing(tx, channel_id)
+
+
+async def ask_check(ctx: Context, tx: Tx, channel_id: str) -> None:
+    """Has the bridges look at how a channel's account is set up. Raises NotFound, Invalid."""
+    channel = await stored.get_channel(tx, channel_id)
+    if channel is None:
+        raise errors.NotFound("There is no such channel.")
+    if channel.kind in OWN:
+        raise errors.Invalid("The desk's own channels have no account to be checked.")
+    await channel_checks.ask(tx, channel_id, ctx.clock.now())
 
 
 def _checked(kind: str, mode: Mode, reason: str | None) -> str | None:
