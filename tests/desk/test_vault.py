@@ -4,6 +4,7 @@ import asyncio
 import base64
 import subprocess
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,3 +82,54 @@ async def test_of_two_who_make_a_vault_at_once_one_does(empty: Desk) -> None:
     assert all("never overwritten" in told.stderr for told in told if isinstance(told, subprocess.CalledProcessError))
     public_key = base64.b64decode((await (await empty.keeper()).get(KEY))["public_key"])
     assert sealing.public_of(shares.read(made[0])) == public_key
+
+
+async def test_the_key_is_exchanged_whole_and_the_old_words_open_nothing(empty: Desk, tmp_path: Path) -> None:
+    keeper, (_, case) = await empty.keeper(), await empty.arrives()
+    old = await empty.run("vault", "init", "--shares", "3", "--threshold", "2")
+    words = [line for line in old.splitlines() if not line.startswith("#")]
+    before = sealing.public_of(shares.read("\n".join(words[:2])))
+    damaged = sealed_key(before, session_id="damaged") | {"sealed": base64.b64encode(b"x" * 99).decode()}
+    await keeper.put(KEYS, {"keys": [sealed_key(before), damaged]})
+    pages, told = tmp_path / "pages", ("--reason", "a holder leaves", "--holder", "Abe", "--holder", "Baba")
+    again = ("vault", "rotate", "--shares", "2", "--threshold", "2", *told)
+    # Nothing is exchanged without enough words, without the vault's own, or without a place for the new ones.
+    stranger = "\n".join(shares.split(sealing.make_private_key(), 2, 2))
+    for given, place, why in ((words[0], pages, "2 different shares"), (stranger, pages, "Wrong key"),
+                              ("\n".join(words[:2]), tmp_path / "no" / "pages", "No such file")):  # fmt: skip
+        with pytest.raises(subprocess.CalledProcessError) as refusal:
+            await empty.run(*again, "--sheets", str(place), input_=given)
+        assert why in refusal.value.stderr
+        assert base64.b64decode((await keeper.get(KEY))["public_key"]) == before
+    said = await empty.run(*again, "--sheets", str(pages), "--out", str(tmp_path / "new"), input_="\n".join(words[1:]))
+    assert "1 keys sealed anew" in said and "1 sealed keys were damaged" in said
+    assert sorted(page.name for page in pages.iterdir()) == ["share-1.html", "share-2.html"]
+    new = shares.read((tmp_path / "new").read_text())
+    key = await keeper.get(KEY)
+    assert base64.b64decode(key["public_key"]) == sealing.public_of(new)
+    sealed = bytes.fromhex(empty.workers.postgres.psql("SELECT encode(sealed, 'hex') FROM vault_keys", "madoguchi"))
+    assert sealing.unseal(new, sealed).session_id == "s"
+    # The keeper that still has the old key is told so, and seals to the new one.
+    refusal_ = await refused(keeper.put(KEYS, {"key_id": sealing.key_id(before), "keys": []}), 409)
+    assert refusal_.body["key_id"] == key["key_id"]
+    with pytest.raises(subprocess.CalledProcessError) as wrong:
+        await empty.run("vault", "open", case["case_id"], input_="\n".join(words[1:]))
+    assert "Wrong key" in wrong.value.stderr
+    # An opening with the new words, written down with its holders; and one away from the desk, once.
+    given = (tmp_path / "new").read_text()
+    opened = ("vault", "open", case["case_id"], "--reason", "exercise", "--holder", "Abe")
+    with pytest.raises(subprocess.CalledProcessError) as few:
+        await empty.run(*opened, "--out", str(tmp_path / "t"), input_=given)
+    assert "2 holders are needed" in few.value.stderr
+    await empty.run(*opened, "--holder", "Baba", "--out", str(tmp_path / "t.zip"), input_=given)
+    public_key = (await empty.run("vault", "key")).strip()
+    assert "Genuine" in await empty.run("vault", "verify", str(tmp_path / "t.zip"), "--key", public_key)
+    record = str(tmp_path / "record.json")
+    away = ("--holder", "Baba", "--from-copy", record, "--out", str(tmp_path / "away"))
+    assert "not in the desk's log yet" in await empty.run(*opened, *away, input_=given)
+    assert "1 opened rooms" in await empty.run("vault", "record", record)
+    with pytest.raises(subprocess.CalledProcessError) as twice:
+        await empty.run("vault", "record", record)
+    assert "already" in twice.value.stderr
+    question = f"SELECT holders, record IS NULL FROM vault_openings WHERE case_id = '{case['case_id']}' ORDER BY id"
+    assert empty.workers.postgres.psql(question, "madoguchi").split() == ["{Abe,Baba}|t", "{Abe,Baba}|f"]

@@ -52,7 +52,7 @@ async def get_vault_key(call: Call) -> Vault:
 
 async def put_vault_keys(call: Call, body: VaultKeys) -> Stored:
     """Keep sealed keys until their case is purged, and none after that. The same again changes nothing."""
-    vault = await rows.get_vault(call.tx)
+    vault = await rows.keep_vault(call.tx)
     if vault is None:
         raise NotFound("There is no vault yet.")
     if body.key_id not in (None, vault.key_id):

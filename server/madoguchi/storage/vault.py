@@ -12,13 +12,15 @@ PATIENCE_MS = 5 * 60 * 1000
 
 
 class Vault(msgspec.Struct, frozen=True):
-    """The vault of this desk. public_key: X25519, 32 bytes; key_id: its short name, on every sealed key."""
+    """The vault of this desk. public_key: X25519, 32 bytes; key_id: its short name, on every sealed key; signing_key:
+    what transcripts are verified with (Ed25519, 32 bytes), None until a vault of an older version is opened."""
 
     key_id: str
     public_key: bytes
     shares: int
     threshold: int
     created_at: datetime
+    signing_key: bytes | None = None
 
 
 class SealedKey(msgspec.Struct, frozen=True):
@@ -57,23 +59,70 @@ class CaseRoom(msgspec.Struct, frozen=True):
     side_room_id: str | None = None
 
 
+_VAULT = "SELECT key_id, public_key, shares, threshold, created_at, signing_key FROM vault"
+
+
 async def get_vault(tx: Tx) -> Vault | None:
     """The vault, or None before `madoguchi vault init`."""
-    row = await tx.fetchrow("SELECT key_id, public_key, shares, threshold, created_at FROM vault")
+    row = await tx.fetchrow(_VAULT)
     return Vault(**row) if row else None
 
 
-async def insert_vault(tx: Tx, key_id: str, public_key: bytes, shares: int, threshold: int) -> bool:
-    """Keep the public key of a new vault. False, and nothing changed, when there is a vault already."""
+async def keep_vault(tx: Tx) -> Vault | None:
+    """The same; its key is not exchanged before the end of the transaction."""
+    row = await tx.fetchrow(_VAULT + " FOR KEY SHARE")
+    return Vault(**row) if row else None
+
+
+async def lock_vault(tx: Tx) -> Vault | None:
+    """The same, to exchange its key: nobody puts a key in before the end of the transaction."""
+    row = await tx.fetchrow(_VAULT + " FOR UPDATE")
+    return Vault(**row) if row else None
+
+
+async def insert_vault(tx: Tx, key_id: str, public_key: bytes, signing_key: bytes, shares: int, threshold: int) -> bool:
+    """Keep the public keys of a new vault. False, and nothing changed, when there is a vault already."""
     done = await tx.fetchval(
-        "INSERT INTO vault (key_id, public_key, shares, threshold) VALUES ($1, $2, $3, $4)"
+        "INSERT INTO vault (key_id, public_key, signing_key, shares, threshold) VALUES ($1, $2, $3, $4, $5)"
         " ON CONFLICT (only_one) DO NOTHING RETURNING true",
-        key_id,
-        public_key,
-        shares,
-        threshold,
-    )
+        key_id, public_key, signing_key, shares, threshold,
+    )  # fmt: skip
     return bool(done)
+
+
+async def update_vault(tx: Tx, key_id: str, public_key: bytes, signing_key: bytes, shares: int, threshold: int) -> None:
+    """Put a new key in the place of the old one; until the end of the transaction sealed keys may name either."""
+    await tx.execute("SET CONSTRAINTS vault_keys_key_id_fkey DEFERRED")
+    await tx.execute(
+        "UPDATE vault SET key_id = $1, public_key = $2, signing_key = $3, shares = $4, threshold = $5,"
+        " created_at = now()",
+        key_id, public_key, signing_key, shares, threshold,
+    )  # fmt: skip
+
+
+async def set_signing_key(tx: Tx, signing_key: bytes) -> None:
+    """Keep what transcripts are verified with, where an older version's vault has none."""
+    await tx.execute("UPDATE vault SET signing_key = $1 WHERE signing_key IS NULL", signing_key)
+
+
+async def list_all_keys(tx: Tx) -> list[SealedKey]:
+    """Every sealed key."""
+    rows = await tx.fetch("SELECT room_id, session_id, sender_key, first_index, sealed FROM vault_keys")
+    return [SealedKey(**row) for row in rows]
+
+
+async def update_keys(tx: Tx, key_id: str, sealed: Sequence[tuple[str, str, bytes]]) -> None:
+    """(room id, session id, sealed to the key `key_id`) in the place of what was there; a purged one stays gone."""
+    await tx.executemany(
+        "UPDATE vault_keys SET key_id = $1, sealed = $4 WHERE room_id = $2 AND session_id = $3",
+        [(key_id, *key) for key in sealed],
+    )
+
+
+async def delete_keys_of_others(tx: Tx, key_id: str) -> int:
+    """Take out what is not sealed to the key `key_id`; gives how many that were."""
+    done: str = await tx.execute("DELETE FROM vault_keys WHERE key_id <> $1", key_id)
+    return int(done.split()[-1])
 
 
 async def lock_purged(tx: Tx, room_ids: Collection[str]) -> set[str]:
@@ -182,17 +231,46 @@ async def list_staff_names(tx: Tx, user_ids: Sequence[str]) -> dict[str, str]:
     return {row["user_id"]: row["name"] for row in rows}
 
 
+async def list_cases_of(tx: Tx, since: datetime, before: datetime) -> list[str]:
+    """The ids of the cases that came in the span and are not purged, the oldest first."""
+    rows = await tx.fetch(
+        "SELECT id FROM cases WHERE arrived_at >= $1 AND arrived_at < $2 AND state <> 'purged' ORDER BY arrived_at, id",
+        since, before,
+    )  # fmt: skip
+    return [row["id"] for row in rows]
+
+
+async def has_record(tx: Tx, record: bytes) -> bool:
+    """Whether the openings of a record (its SHA-256) are written down already."""
+    return bool(await tx.fetchval("SELECT exists(SELECT FROM vault_openings WHERE record = $1)", record))
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A room that was opened: how many entries it has and how many could not be read."""
+
+    case_id: str | None
+    room_id: str
+    entries: int
+    unreadable: int
+
+
 async def insert_opening(
-    tx: Tx, by_whom: str, reason: str, case_id: str | None, room_id: str, events: int, unreadable: int
+    tx: Tx,
+    at: datetime,
+    by_whom: str,
+    reason: str,
+    holders: Sequence[str],
+    opened: Opened,
+    manifest: bytes | None = None,
+    record: bytes | None = None,
 ) -> None:
-    """Write down that somebody opened a room's transcript."""
+    """Write down that somebody opened a room's transcript.
+
+    manifest: SHA-256 of what was signed, if files were made; record: SHA-256 of the opening record it was taken from.
+    """
     await tx.execute(
-        "INSERT INTO vault_openings (by_whom, reason, case_id, room_id, events, unreadable)"
-        " VALUES ($1, $2, $3, $4, $5, $6)",
-        by_whom,
-        reason,
-        case_id,
-        room_id,
-        events,
-        unreadable,
-    )
+        "INSERT INTO vault_openings (at, by_whom, reason, holders, case_id, room_id, events, unreadable, manifest,"
+        " record) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        at, by_whom, reason, list(holders), opened.case_id, opened.room_id, opened.entries, opened.unreadable,
+        manifest, record,
+    )  # fmt: skip

@@ -1,13 +1,15 @@
-"""Making the vault and opening it: the two occasions on which its private key exists outside its holders' papers."""
+"""Making the vault, opening it, exchanging its key: when its private key exists outside its holders' papers."""
 
+import base64
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from madoguchi.storage import audit
 from madoguchi.storage import vault as rows
 from madoguchi.storage.db import Tx
-from madoguchi.vault import sealing, shares, transcript
+from madoguchi.vault import sealing, shares, signing, transcript
 
 
 class VaultProblem(Exception):
@@ -21,6 +23,7 @@ class Made:
     key_id: str
     shares: list[str]
     threshold: int
+    signing_key: bytes
 
     def sheet(self) -> str:
         """The shares as a text to print or to keep in a file; `shares.read` takes it as it is."""
@@ -43,39 +46,95 @@ class Opening:
     unreadable: int
     damaged: int
 
+    def opened(self) -> rows.Opened:
+        """What is written down of it."""
+        return rows.Opened(self.room.case_id, self.room.room_id, len(self.entries), self.unreadable)
+
     def as_text(self) -> str:
         """The transcript, times in this machine's time zone."""
         return transcript.as_text(self.entries, self.names)
 
 
+@dataclass(frozen=True)
+class Witness:
+    """Who opens, why, and which holders are present. Whoever reads the log reads all of it."""
+
+    by: str
+    reason: str
+    holders: Sequence[str] = ()
+
+
 async def init(tx: Tx, number: int = 1, threshold: int = 1, *, by: str = "system") -> Made:
-    """Make the vault: the public key goes into the database, the shares to the caller and nowhere else.
+    """Make the vault: the public keys go into the database, the shares to the caller and nowhere else.
 
     `number` shares, any `threshold` of them open; by: who makes it, for the audit log. Raises VaultProblem when there
     is a vault already, shares.SharesProblem when the numbers make no sense.
     """
     if await rows.get_vault(tx) is not None:
         raise VaultProblem("There is a vault already; its key is with its holders. A vault is never overwritten.")
-    private_key = sealing.make_private_key()
-    words = shares.split(private_key, number, threshold)
+    private_key, made = _new(number, threshold)
     public_key = sealing.public_of(private_key)
-    name = sealing.key_id(public_key)
-    if shares.join(words[:threshold]) != private_key:
-        raise VaultProblem("The shares do not give the key again; nothing was changed.")
-    if not await rows.insert_vault(tx, name, public_key, number, threshold):
+    if not await rows.insert_vault(tx, made.key_id, public_key, made.signing_key, number, threshold):
         raise VaultProblem("There is a vault already; its key is with its holders. A vault is never overwritten.")
-    await audit.append(tx, datetime.now(UTC), by, "vault.made", name, shares=number, threshold=threshold)
-    return Made(name, words, threshold)
+    await audit.append(tx, datetime.now(UTC), by, "vault.made", made.key_id, **_told(made))
+    return made
 
 
-async def open_case(tx: Tx, case_or_room: str, private_key: bytes, by_whom: str, reason: str) -> Opening:
-    """Open a case's room, and write down who did and why. Raises VaultProblem."""
-    vault = await rows.get_vault(tx)
-    if vault is None:
-        raise VaultProblem("This desk has no vault yet. Make one with `madoguchi vault init`.")
-    if sealing.public_of(private_key) != vault.public_key:
-        given = sealing.key_id(sealing.public_of(private_key))
-        raise VaultProblem(f"Wrong key: this one is {given}, the vault's is {vault.key_id}.")
+async def rotate(tx: Tx, old_key: bytes, number: int, threshold: int, witness: Witness) -> tuple[Made, int, int]:
+    """A new key in the old one's place, every sealed key sealed anew: (the new vault, how many keys, how many damaged).
+
+    All in the caller's transaction: before its end the old shares open everything, after it the new ones do, and the
+    old ones nothing of this database. What the old key could not open is taken out, for the keeper to seal again.
+    Raises VaultProblem, shares.SharesProblem.
+    """
+    vault = _matching(await rows.lock_vault(tx), old_key)
+    private_key, made = _new(number, threshold)
+    public_key = sealing.public_of(private_key)
+    await rows.update_vault(tx, made.key_id, public_key, made.signing_key, number, threshold)
+    again = []
+    for key in await rows.list_all_keys(tx):
+        if (secret := _unsealed(old_key, key)) is not None:
+            again.append((key.room_id, key.session_id, sealing.seal(public_key, secret)))
+    await rows.update_keys(tx, made.key_id, again)
+    damaged = await rows.delete_keys_of_others(tx, made.key_id)
+    figures = {"keys": len(again), "damaged": damaged, "before": vault.key_id, "reason": witness.reason}
+    figures["holders"] = list(witness.holders)
+    await audit.append(tx, datetime.now(UTC), witness.by, "vault.rotated", made.key_id, **_told(made), **figures)
+    return made, len(again), damaged
+
+
+async def unlock(tx: Tx, private_key: bytes) -> rows.Vault:
+    """The vault, if this is its key. Raises VaultProblem."""
+    return _matching(await rows.get_vault(tx), private_key)
+
+
+async def read_case(tx: Tx, case_or_room: str, private_key: bytes) -> list[Opening]:
+    """Open a case's room and, if there is one, the staff's own; a room by its id, alone. Raises VaultProblem."""
+    vault = await unlock(tx, private_key)
+    first = await _read_room(tx, vault, case_or_room, private_key)
+    side = first.room.side_room_id
+    return [first] if side is None else [first, await _read_room(tx, vault, side, private_key)]
+
+
+async def write_down(
+    tx: Tx, opened: Sequence[rows.Opened], witness: Witness, at: datetime,
+    manifest: bytes | None = None, record: bytes | None = None,
+) -> None:  # fmt: skip
+    """Write down who opened which rooms, when and why. manifest, record: as `storage.vault.insert_opening` says."""
+    for room in opened:
+        await rows.insert_opening(tx, at, witness.by, witness.reason, witness.holders, room, manifest, record)
+    now = datetime.now(UTC)
+    for room in opened:
+        detail: dict[str, object] = {"reason": witness.reason, "holders": list(witness.holders)}
+        detail |= {"entries": room.entries, "unreadable": room.unreadable}
+        if manifest is not None:
+            detail["manifest"] = manifest.hex()
+        if record is not None:
+            detail |= {"record": record.hex(), "opened_at": at.isoformat()}
+        await audit.append(tx, now, witness.by, "vault.opened", room.case_id or room.room_id, **detail)
+
+
+async def _read_room(tx: Tx, vault: rows.Vault, case_or_room: str, private_key: bytes) -> Opening:
     room = await rows.find_room(tx, case_or_room)
     if room is None:
         raise VaultProblem(f"There is no case or room {case_or_room}.")
@@ -86,11 +145,30 @@ async def open_case(tx: Tx, case_or_room: str, private_key: bytes, by_whom: str,
     entries = transcript.entries([_event(room.room_id, event) for event in stored], opened)
     unreadable = sum(entry.unreadable is not None for entry in entries)
     names = await _names(tx, room, {event.sender for event in stored})
-    await rows.insert_opening(tx, by_whom, reason, room.case_id, room.room_id, len(entries), unreadable)
-    figures = {"entries": len(entries), "unreadable": unreadable}
-    subject = room.case_id or room.room_id
-    await audit.append(tx, datetime.now(UTC), by_whom, "vault.opened", subject, reason=reason, **figures)
     return Opening(room, entries, names, unreadable, len(sealed) - len(secrets))
+
+
+def _new(number: int, threshold: int) -> tuple[bytes, Made]:
+    private_key = sealing.make_private_key()
+    words = shares.split(private_key, number, threshold)
+    if shares.join(words[:threshold]) != private_key:
+        raise VaultProblem("The shares do not give the key again; nothing was changed.")
+    name = sealing.key_id(sealing.public_of(private_key))
+    return private_key, Made(name, words, threshold, signing.public_half(private_key))
+
+
+def _told(made: Made) -> dict[str, object]:
+    key = base64.b64encode(made.signing_key).decode()
+    return {"shares": len(made.shares), "threshold": made.threshold, "signing_key": key}
+
+
+def _matching(vault: rows.Vault | None, private_key: bytes) -> rows.Vault:
+    if vault is None:
+        raise VaultProblem("This desk has no vault yet. Make one with `madoguchi vault init`.")
+    if sealing.public_of(private_key) != vault.public_key:
+        given = sealing.key_id(sealing.public_of(private_key))
+        raise VaultProblem(f"Wrong key: this one is {given}, the vault's is {vault.key_id}.")
+    return vault
 
 
 def _unsealed(private_key: bytes, key: rows.SealedKey) -> sealing.SessionSecret | None:

@@ -1,16 +1,11 @@
-"""`madoguchi vault`: make the vault, open a case."""
+"""`madoguchi vault`: make the vault, exchange its key, see how it is. Opening it: cli_opening.py."""
 
-import asyncio
-import getpass
-import os
+import base64
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
 
-import asyncpg
 import click
 
 from madoguchi.config import Settings
@@ -18,13 +13,18 @@ from madoguchi.flags import with_settings
 from madoguchi.storage import health
 from madoguchi.storage import vault as rows
 from madoguchi.storage.db import Tx
-from madoguchi.up import Problem
-from madoguchi.up.database import reachable
-from madoguchi.vault import ceremony, shares
+from madoguchi.vault import ceremony, cli_opening, folder, sheets
+from madoguchi.vault.at_desk import in_database, person, read_key, witness
 from madoguchi.vault.ceremony import Made
 
-T = TypeVar("T")
 KEEPER_SILENT_AFTER = timedelta(minutes=3)
+NUMBER = click.option("--shares", "number", type=click.IntRange(1, 16), default=1, show_default=True,
+                      help="How many holders.")  # fmt: skip
+THRESHOLD = click.option("--threshold", type=click.IntRange(1, 16), default=None,
+                         help="How many of them open it. [default: all]")  # fmt: skip
+OUT = click.option("--out", type=click.Path(path_type=Path), help="Write the words to this new file, show none.")
+SHEETS = click.option("--sheets", "pages", type=click.Path(path_type=Path),
+                      help="Write one page to print for each holder into this new folder, show no words.")  # fmt: skip
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,56 +32,81 @@ def vault() -> None:
     """保管庫: the sealed keys of every conversation, opened only by the holders of its key."""
 
 
+vault.add_command(cli_opening.open_)
+vault.add_command(cli_opening.verify)
+vault.add_command(cli_opening.record)
+
+
 @vault.command("init")
-@click.option("--shares", "number", type=click.IntRange(1, 16), default=1, show_default=True, help="How many holders.")
-@click.option("--threshold", type=click.IntRange(1, 16), default=None, help="How many of them open it. [default: all]")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the words to this new file, show none.")
+@NUMBER
+@THRESHOLD
+@OUT
+@SHEETS
 @with_settings
-def init(settings: Settings, number: int, threshold: int | None, out: Path | None) -> None:
+def init(settings: Settings, number: int, threshold: int | None, out: Path | None, pages: Path | None) -> None:
     """Make the vault: its public key stays in the database, its private key leaves as words, once."""
-    if out is not None and out.exists():
-        raise click.ClickException(f"{out} exists already; say another name.")
+    _new_places(out, pages)
 
     async def make(tx: Tx) -> Made:
-        made = await ceremony.init(tx, number, threshold or number, by=_person())
-        if out is not None:
-            # Inside the transaction: without the words on disk there must be no vault.
-            write_sheet(out, made)
+        made = await ceremony.init(tx, number, threshold or number, by=person())
+        # Inside the transaction: without the words on disk there must be no vault.
+        _write(made, out, pages)
         return made
 
-    made = _in_database(settings, make)
-    if out is None:
+    made = in_database(settings, make)
+    if out is None and pages is None:
         click.echo(made.sheet(), nl=False)
     else:
-        click.echo(f"Vault {made.key_id} is made; the words are in {out}. Print them, hand them out, delete the file.")
+        click.echo(f"Vault {made.key_id} is made; {_handed_out(out, pages)}")
 
 
-@vault.command("open")
-@click.argument("case")
-@click.option("--key", "key_file", default="-", help="File with the shares or the key; - reads them here. [default: -]")
+@vault.command("rotate")
+@click.option("--key", "key_file", default="-", help="File with the old shares; - reads them here. [default: -]")
+@NUMBER
+@THRESHOLD
+@OUT
+@SHEETS
 @click.option("--reason", default=None, help="Why; it is written down. Asked for on a terminal.")
+@click.option("--holder", "holders", multiple=True, help="Name of a holder who is present; once for each.")
 @with_settings
-def open_(settings: Settings, case: str, key_file: str, reason: str | None) -> None:
-    """Print the transcript of CASE (a case id or room id). Who did, when and why is written down."""
-    if reason is None and sys.stdin.isatty():
-        reason = click.prompt("Why is this opened?", err=True)
-    private_key = _read_key(key_file)
+def rotate(
+    settings: Settings, key_file: str, number: int, threshold: int | None, out: Path | None, pages: Path | None,
+    reason: str | None, holders: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Exchange the vault's key: old shares in, new shares out, every sealed key sealed anew. All of it or nothing."""
+    if out is None and pages is None:
+        raise click.ClickException("Say where the new words go: --sheets FOLDER or --out FILE.")
+    _new_places(out, pages)
+    present = witness(reason, holders, needed=True)
+    old_key = read_key(key_file)
 
-    async def openings(tx: Tx) -> list[ceremony.Opening]:
-        opened = await ceremony.open_case(tx, case, private_key, _person(), reason or "(not said)")
-        side = opened.room.side_room_id
-        if side is None:
-            return [opened]
-        return [opened, await ceremony.open_case(tx, side, private_key, _person(), reason or "(not said)")]
+    async def exchange(tx: Tx) -> tuple[Made, int, int]:
+        done = await ceremony.rotate(tx, old_key, number, threshold or number, present)
+        _write(done[0], out, pages)
+        return done
 
-    for opening in _in_database(settings, openings):
-        room = opening.room
-        among = " (the staff's own)" if room.side else ""
-        read = f"{len(opening.entries)} entries, {opening.unreadable} unreadable."
-        click.echo(f"# Case {room.case_id or '-'}, room {room.room_id}{among}: {read}")
-        if opening.damaged:
-            click.echo(f"# {opening.damaged} sealed keys are damaged or do not belong here; compare with a backup.")
-        click.echo(opening.as_text(), nl=False)
+    made, keys, damaged = in_database(settings, exchange)
+    click.echo(f"Vault {made.key_id}: {keys} keys sealed anew; {_handed_out(out, pages)}")
+    click.echo("The old shares open nothing here any more, but still every older backup: destroy those papers.")
+    if damaged:
+        click.echo(f"{damaged} sealed keys were damaged and are gone; the keeper seals again what it still has.")
+
+
+@vault.command("key")
+@with_settings
+def key(settings: Settings) -> None:
+    """Print the public key that `madoguchi vault verify` asks for. It is no secret: publish it."""
+
+    async def read(tx: Tx) -> bytes | None:
+        found = await rows.get_vault(tx)
+        if found is None:
+            raise ceremony.VaultProblem("This desk has no vault yet. Make one with `madoguchi vault init`.")
+        return found.signing_key
+
+    found = in_database(settings, read)
+    if found is None:
+        raise click.ClickException("An older version made this vault; the key is known once it has been opened.")
+    click.echo(base64.b64encode(found).decode())
 
 
 @vault.command("status")
@@ -96,7 +121,7 @@ def status(settings: Settings) -> None:
         made = f"{found.threshold} of {found.shares}, made {found.created_at.astimezone():%Y-%m-%d %H:%M}"
         return f"Vault {found.key_id} ({made}): {await rows.count_keys(tx)} session keys sealed."
 
-    click.echo(_in_database(settings, read))
+    click.echo(in_database(settings, read))
 
 
 @vault.command("check")
@@ -111,7 +136,7 @@ def check(settings: Settings) -> None:
         gaps = await rows.list_gaps(tx, found.key_id, int(time.time() * 1000) - rows.PATIENCE_MS)
         return gaps, await _why(tx, settings)
 
-    gaps, why = _in_database(settings, read)
+    gaps, why = in_database(settings, read)
     for gap in gaps:
         since = datetime.fromtimestamp(gap.at / 1000).astimezone()
         click.echo(f"case {gap.case_id}: {gap.events} events by {gap.sender} since {since:%Y-%m-%d %H:%M}")
@@ -132,54 +157,32 @@ async def _why(tx: Tx, settings: Settings) -> str:
     return "the senders' devices never gave the keeper these keys; it has asked them for them."
 
 
-def write_sheet(path: Path, made: Made) -> None:
-    """Write the words to a new file that only its owner can read. Raises FileExistsError."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(made.sheet())
-        file.flush()
-        os.fsync(file.fileno())
+def _new_places(*places: Path | None) -> None:
+    for place in places:
+        if place is not None and place.exists():
+            raise click.ClickException(f"{place} exists already; say another name.")
 
 
-def _read_key(key_file: str) -> bytes:
+def _write(made: Made, out: Path | None, pages: Path | None) -> None:
     try:
-        if key_file == "-":
-            if sys.stdin.isatty():
-                click.echo("Type the shares, one a line; an empty line ends them.", err=True)
-                text = "\n".join(iter(lambda: click.prompt("", default="", prompt_suffix="", hide_input=True), ""))
-            else:
-                text = sys.stdin.read()
-        else:
-            text = Path(key_file).read_text(encoding="utf-8")
-        return shares.read(text)
+        _write_words(made, out, pages)
     except OSError as error:
-        raise click.ClickException(f"{key_file}: {error.strerror}.") from None
-    except shares.SharesProblem as error:
-        raise click.ClickException(str(error)) from None
+        problem = f"The words can't be written to {error.filename}: {error.strerror}; nothing was changed."
+        raise ceremony.VaultProblem(problem) from None
 
 
-def _person() -> str:
-    try:
-        return f"{getpass.getuser()}@{os.uname().nodename}"
-    except (OSError, KeyError):
-        return f"uid {os.getuid()}@{os.uname().nodename}"
+def _write_words(made: Made, out: Path | None, pages: Path | None) -> None:
+    if out is not None:
+        folder.write_file(out, made.sheet().encode())
+    if pages is not None:
+        count, today = len(made.shares), f"{datetime.now().astimezone():%Y-%m-%d}"
+        texts = {
+            f"share-{number}.html": sheets.page(words, number, count, made.threshold, made.key_id, today).encode()
+            for number, words in enumerate(made.shares, 1)
+        }
+        folder.write(pages, texts)
 
 
-def _in_database(settings: Settings, work: Callable[[Tx], Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with reachable(settings) as found:
-            connection: asyncpg.Connection[Any] = await asyncpg.connect(found.database_url)
-            try:
-                async with connection.transaction():
-                    return await work(connection)
-            finally:
-                await connection.close()
-
-    try:
-        return asyncio.run(run())
-    except (ceremony.VaultProblem, shares.SharesProblem, Problem) as error:
-        raise click.ClickException(str(error)) from None
-    except asyncpg.UndefinedTableError:
-        raise click.ClickException("This database is not at this version's schema. Run `madoguchi migrate`.") from None
-    except OSError as error:
-        raise click.ClickException(f"The database cannot be reached: {error.strerror or error}.") from None
+def _handed_out(out: Path | None, pages: Path | None) -> str:
+    where = " and ".join(str(place) for place in (out, pages) if place is not None)
+    return f"the words are in {where}. Print them, hand them out, delete what lies there."

@@ -15,6 +15,18 @@ from madoguchi.vault.sealing import SessionSecret
 
 
 @dataclass(frozen=True)
+class File:
+    """An encrypted file that a message names, all of it as its sender claimed. key, iv, sha256: base64."""
+
+    url: str
+    content_type: str
+    name: str
+    key: str
+    iv: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """One line. at: ms since 1970; unreadable: why the text could not be opened, or None; about: another event's id
     and what this one is to it (への返事, を訂正, …), or None."""
@@ -25,6 +37,7 @@ class Entry:
     text: str
     unreadable: str | None = None
     about: tuple[str, str] | None = None
+    file: File | None = None
 
 
 RECORD, REVIEW = "jp.madoguchi.record", "jp.madoguchi.record.review"
@@ -66,10 +79,10 @@ def entries(events: Iterable[Mapping[str, Any]], opened: Opened) -> list[Entry]:
     """The conversation from a room's events, oldest first: `content`, `event_id`, `room_id`, `type`, `sender`, …"""
     found = []
     for event in events:
-        text, unreadable, about = _text(event, opened)
+        text, unreadable, about, file = _text(event, opened)
         if text or unreadable or about:
             at = int(event["origin_server_ts"])
-            found.append(Entry(at, event["event_id"], event["sender"], text, unreadable, about))
+            found.append(Entry(at, event["event_id"], event["sender"], text, unreadable, about, file))
     return found
 
 
@@ -84,14 +97,14 @@ def as_text(lines: Iterable[Entry], names: Mapping[str, str], zone: tzinfo | Non
             day = at.strftime("%Y-%m-%d %Z")
             written.append(f"── {day} ──")
         who = names.get(entry.sender, entry.sender)
-        what = f"［読めません: {entry.unreadable}］" if entry.unreadable else _pointer(entry, times) + entry.text
-        first, *more = [_harmless(line) for line in what.splitlines()] or [""]
-        written.append(f"{at:%H:%M:%S}  {_harmless(who)}: {first}")
+        what = f"［読めません: {entry.unreadable}］" if entry.unreadable else pointer(entry, times) + entry.text
+        first, *more = [harmless(line) for line in what.splitlines()] or [""]
+        written.append(f"{at:%H:%M:%S}  {harmless(who)}: {first}")
         written.extend(f"          {line}" for line in more)
     return "\n".join(written) + "\n"
 
 
-def _pointer(entry: Entry, times: Mapping[str, datetime]) -> str:
+def pointer(entry: Entry, times: Mapping[str, datetime]) -> str:
     """Which line it is about: by its time, with the day if that is another one."""
     if entry.about is None:
         return ""
@@ -103,27 +116,40 @@ def _pointer(entry: Entry, times: Mapping[str, datetime]) -> str:
     return f"（{told:%H:%M:%S} {is_to_it}）" if same_day else f"（{told:%Y-%m-%d %H:%M:%S} {is_to_it}）"
 
 
-def _text(event: Mapping[str, Any], opened: Opened) -> tuple[str, str | None, tuple[str, str] | None]:
+_Read = tuple[str, str | None, tuple[str, str] | None, File | None]
+
+
+def _text(event: Mapping[str, Any], opened: Opened) -> _Read:
     kind, content = str(event["type"]), _mapping(event.get("content"))
     if kind == "m.room.encrypted":
         if not content:
-            return "（取り消されました）", None, None
+            return "（取り消されました）", None, None, None
         payload = opened.read(event)
         if isinstance(payload, str):
-            return "", payload, None
+            return "", payload, None, None
         kind, content = str(payload.get("type")), _mapping(payload.get("content"))
-        return _said(kind, content), None, _about(kind, content)
+        return _said(kind, content), None, _about(kind, content), _file(content)
     if kind == "m.room.member" and "state_key" in event:
         what = _MEMBERSHIP.get(_word(content, "membership"))
         whom = "" if event["state_key"] == event["sender"] else f"{event['state_key']} が"
-        return (f"（{whom}{what}）" if what else ""), None, None
+        return (f"（{whom}{what}）" if what else ""), None, None, None
     if kind == "m.room.redaction":
-        return "", None, (_word(event, "redacts") or _word(content, "redacts"), "を取り消しました")
+        return "", None, (_word(event, "redacts") or _word(content, "redacts"), "を取り消しました"), None
     if kind == "jp.madoguchi.case":
-        return f"（相談の状態: {_word(content, 'state')}）", None, None
+        return f"（相談の状態: {_word(content, 'state')}）", None, None, None
     if "state_key" in event:
-        return "", None, None
-    return _said(kind, content), None, _about(kind, content)
+        return "", None, None, None
+    return _said(kind, content), None, _about(kind, content), None
+
+
+def _file(content: Mapping[str, Any]) -> File | None:
+    file = _mapping(content.get("file"))
+    url, key, iv = _word(file, "url"), _word(_mapping(file.get("key")), "k"), _word(file, "iv")
+    sha256 = _word(_mapping(file.get("hashes")), "sha256")
+    if not (url and key and iv and sha256):
+        return None
+    name = _word(content, "filename") or _word(content, "body")
+    return File(url, _word(_mapping(content.get("info")), "mimetype"), name, key, iv, sha256)
 
 
 def _about(kind: str, content: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -164,7 +190,7 @@ def _word(content: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _harmless(line: str) -> str:
+def harmless(line: str) -> str:
     """Nothing that a terminal obeys or that turns the reading direction; emoji keep their joiners."""
     return "".join(c if c.isprintable() or c in "\u200c\u200d" else f"\\u{ord(c):04x}" for c in line)
 
