@@ -10,6 +10,7 @@ Every answer goes through the oracle (oracle.py); a 5xx anywhere fails the test.
 """
 
 import asyncio
+import hashlib
 import json
 import secrets
 import time
@@ -97,9 +98,22 @@ class Line:
             oracle.check(method, path, answer.status, answer.content_type, content)
             is_json = answer.content_type == "application/json"
             decoded = json.loads(content) if is_json and content else content
-            if answer.status >= 400:
-                raise Refusal(answer.status, decoded if isinstance(decoded, dict) else {}, f"{method} {path}")
-            return decoded
+            if answer.status < 400:
+                return decoded
+            refusal = Refusal(answer.status, decoded if isinstance(decoded, dict) else {}, f"{method} {path}")
+        # As a page does: whoever brings no proof of work solves the challenge that comes with the refusal.
+        if refusal.errcode != "JP_MADOGUCHI_PROOF" or not isinstance(body, dict) or "proof" in body:
+            raise refusal
+        body = body | {"proof": solved(refusal.body["challenge"])}
+        return await self.call(method, path, body, token=token, headers=headers, timeout_s=timeout_s, **query)
+
+
+def solved(challenge: Json) -> Json:
+    """The proof of work for a challenge."""
+    salt, wanted = challenge["salt"], challenge["challenge"]
+    tries = range(challenge["maxnumber"] + 1)
+    number = next(n for n in tries if hashlib.sha256(f"{salt}{n}".encode()).hexdigest() == wanted)
+    return {"challenge": wanted, "salt": salt, "signature": challenge["signature"], "number": number}
 
 
 def _text(value: Any) -> str:

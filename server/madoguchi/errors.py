@@ -158,6 +158,10 @@ class DeskClosed(NotAllowed):
     """The desk or this way to it takes no new cases now; `guidance` and, if known, `next_opening` say what does."""
 
 
+class ProofNeeded(NotAllowed):
+    """Somebody without an account brings no proof of work that is good; `challenge` is a fresh one."""
+
+
 class Unrecognized(Refused):
     """No such path, or an operation that this server refuses by design."""
 

@@ -25,6 +25,7 @@ KEEPER = {"keeper"}
 TABLE: dict[tuple[str, str], set[str]] = {
     ("GET", "/desk"): ANYONE | {"disabled"},
     ("GET", "/ledger"): ANYONE | {"disabled"},
+    ("GET", "/challenge"): ANYONE | {"disabled"},
     ("GET", "/ledger/full"): OVERSEER,
     ("GET", "/ledger/diff"): OVERSEER,
     ("GET", "/ledger/export"): OVERSEER,

@@ -19,6 +19,7 @@ import asyncpg
 import pytest
 
 from madoguchi.crypto.device import AgentDevice, Login
+from tests.cast import Line
 from tests.house import House
 from tests.standins.counsellor import DESK, CounsellorClient
 from tests.words import word
@@ -35,8 +36,8 @@ class Young:
     @classmethod
     async def arrives(cls, house: House, home: Path) -> "Young":
         async with aiohttp.ClientSession() as http:
-            answer = await http.post(f"{house.base_url}{DESK}/cases", json={"channel": "web", "with_password": True})
-            case = await answer.json()
+            line = Line(house.base_url, http)
+            case = await line.call("POST", f"{DESK}/cases", {"channel": "web", "with_password": True})
         device = AgentDevice(house.base_url, case["user_id"], home / case["case_id"], bytes(32), name="phone")
         await device.start(Login.by_password(case["password"]))
         return cls(case, device)

@@ -3,6 +3,7 @@ import type { Holidays } from "../guidance/hours";
 // The desk API, /_madoguchi/desk/v1, as this page uses it. Field names are the API's own.
 import type { Fault } from "../matrix/chat";
 import type { Codes } from "../screens/codes";
+import { solve, type Challenge, type Proof } from "./proof";
 
 export interface Guidance {
   id: string;
@@ -433,6 +434,7 @@ export interface DeskSettings {
   voice_seconds: number;
   rest_after_minutes: number;
   rest_days: number;
+  proof_of_work: number;
   late_minutes: number;
   staff_room: boolean;
   teams: Team[];
@@ -580,6 +582,9 @@ type Query = Record<string, string | number | undefined>;
 export class Desk {
   token: string | null = null;
   private arrivalKey: string | null = null;
+  private preparing = false;
+  // Begun once the challenge is there: what is waited for is this phone, never the line.
+  private proof: Promise<Proof | null> | null = null;
 
   constructor(private readonly fetchNow: typeof fetch = (...request) => fetch(...request)) {}
 
@@ -591,13 +596,33 @@ export class Desk {
     return this.call("GET", "/desk");
   }
 
+  /** Does the work of an arrival beforehand, while the start page is read. Never raises. */
+  async prepare(): Promise<void> {
+    if (this.preparing) return;
+    this.preparing = true;
+    const challenge = await this.call<Challenge>("GET", "/challenge").catch(() => null);
+    if (challenge) this.proof ??= solve(challenge);
+    else this.preparing = false;
+  }
+
   async openCase(language: string): Promise<OpenedCase> {
     // Under the same key an arrival whose answer was lost is repeated, and opens no second case.
     this.arrivalKey ??= newArrivalKey();
     const body = { channel: "web", language, with_password: true, arrival_key: this.arrivalKey };
-    const opened = await this.call<OpenedCase>("POST", "/cases", { body });
-    this.arrivalKey = null;
-    return opened;
+    for (let triesLeft = 3; ; triesLeft--) {
+      const proof = (await this.proof) ?? undefined;
+      try {
+        const opened = await this.call<OpenedCase>("POST", "/cases", { body: { ...body, proof } });
+        this.arrivalKey = this.proof = null;
+        this.preparing = false;
+        return opened;
+      } catch (error) {
+        // None yet, or the page was read for longer than a challenge is good: a fresh one came with the answer.
+        if (!(error instanceof DeskError) || error.errcode !== "JP_MADOGUCHI_PROOF" || triesLeft === 0) throw error;
+        this.proof = solve(error.fields["challenge"] as Challenge);
+        if ((await this.proof) === null) throw error;
+      }
+    }
   }
 
   myCase(after?: number, timeout?: number, signal?: AbortSignal): Promise<MyCase> {

@@ -42,6 +42,7 @@ CHAPTERS: dict[str, list[Row]] = {
     "The way in": [
         GET(DESK + "/desk", arrival.get_desk, who=ANYONE, limit="look"),
         GET(DESK + "/ledger", ledger.get_public_ledger, who=ANYONE, limit="look"),
+        GET(DESK + "/challenge", arrival.get_challenge, who=ANYONE, limit="look"),
         POST(DESK + "/cases", arrival.open_case, who=OPTIONAL, limit="arrive"),
         GET(DESK + "/cases/mine", arrival.get_my_case, who=USER, tx=False),
         POST(DESK + "/cases/mine/leave", arrival.leave_my_case, who=USER),

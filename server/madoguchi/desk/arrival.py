@@ -6,11 +6,12 @@ import msgspec
 from msgspec import Meta
 
 from madoguchi import errors
-from madoguchi.core.desk import case_room, cases, channels, guidance, moves, queue, readers, resting
+from madoguchi.core.desk import case_room, cases, channels, guidance, moves, proof, queue, readers, resting
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.estimate import Estimate
 from madoguchi.core.desk.guidance import Guidance, Holidays
 from madoguchi.core.desk.hours import Hours
+from madoguchi.core.desk.proof import Challenge, Proof
 from madoguchi.core.desk.queue import Counsellor, MyPlace
 from madoguchi.core.desk.readers import Reader
 from madoguchi.storage import cases as stored
@@ -56,7 +57,7 @@ class OpenCase(msgspec.Struct):
     """channel: the kind of channel the person comes by; channel_id: which one, where there are several of the kind.
 
     arrival_key: 128 random bits or more, for somebody without an account: with the same key a request whose answer was
-    lost can be repeated, and opens no second case.
+    lost can be repeated, and opens no second case. proof: a challenge, solved, from somebody without an account.
     """
 
     channel: Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")] = "web"
@@ -64,6 +65,7 @@ class OpenCase(msgspec.Struct):
     language: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,35}$")] | None = None
     with_password: bool = False
     arrival_key: ArrivalKey | None = None
+    proof: Proof | None = None
 
 
 class OpenedCase(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -135,6 +137,11 @@ async def get_desk(call: Call) -> Desk:
     )
 
 
+async def get_challenge(call: Call) -> Challenge:
+    """What somebody without an account solves before they arrive. Good once, for twenty minutes."""
+    return await proof.get_challenge(call.ctx, call.tx)
+
+
 async def open_case(call: Call, body: OpenCase) -> OpenedCase:
     """Opens a case. Without a session an account without a name is made; with one, the running case is given again."""
     session = call.caller
@@ -158,6 +165,7 @@ async def open_case(call: Call, body: OpenCase) -> OpenedCase:
         language=body.language,
         with_password=body.with_password,
         arrival_key=body.arrival_key,
+        solved=body.proof,
     )
     case, started = arrived.case, arrived.session
     if started is None:

@@ -44,6 +44,7 @@ ANSWERS: dict[type[errors.Refused], tuple[int, str]] = {
     errors.PeopleLeft: (409, "JP_MADOGUCHI_PEOPLE_LEFT"),
     errors.CapacityFull: (409, "JP_MADOGUCHI_FULL"),
     errors.DeskClosed: (403, "JP_MADOGUCHI_CLOSED"),
+    errors.ProofNeeded: (403, "JP_MADOGUCHI_PROOF"),
     errors.Unrecognized: (404, "M_UNRECOGNIZED"),
     errors.WrongMethod: (405, "M_UNRECOGNIZED"),
     errors.Unknown: (400, "M_UNKNOWN"),

@@ -29,6 +29,7 @@ Work = Callable[[Context, Tx, dict[str, Any]], Awaitable[None]]
 KINDS: dict[str, Work] = {
     "forget_admin_links": retention.forget_admin_links,
     "forget_arrivals": retention.forget_arrivals,
+    "forget_proofs": retention.forget_proofs,
     "forget_interactive_auth": retention.forget_interactive_auth,
     "forget_login_tokens": retention.forget_login_tokens,
     "forget_sliding_states": retention.forget_sliding_states,

@@ -12,7 +12,7 @@ from madoguchi.core.desk import purge, resting, side_room, staff_commands
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.cases import ARRIVAL_REPEATED_WITHIN
 from madoguchi.ids import CaseID
-from madoguchi.storage import cases, jobs, moves, purging, sliding_states, staff, staff_room, to_device
+from madoguchi.storage import cases, jobs, moves, proofs, purging, sliding_states, staff, staff_room, to_device
 from madoguchi.storage import retention as stored
 from madoguchi.storage.db import Tx
 
@@ -43,6 +43,11 @@ async def forget_sliding_states(ctx: Context, tx: Tx, body: dict[str, Any]) -> N
 async def forget_arrivals(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
     """Keys under which an arrival can no longer be repeated."""
     _tell("arrivals", await cases.delete_arrivals(tx, ctx.clock.now() - ARRIVAL_REPEATED_WITHIN))
+
+
+async def forget_proofs(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """Proofs of work that are refused by their age alone."""
+    _tell("proofs", await proofs.delete_expired(tx, ctx.clock.now()))
 
 
 async def forget_move_links(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:

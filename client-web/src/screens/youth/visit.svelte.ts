@@ -187,6 +187,7 @@ export class Youth {
       this.facts = facts;
       this.guidance = { made_at: Date.now(), holidays: facts.holidays, guidance: facts.guidance };
       this.factsFailed = false;
+      if (facts.open && this.stage === "start" && !this.visit) void this.around.desk.prepare();
       if (this.conversation) this.conversation.silent = [this.facts.keeper_user_id];
     } catch {
       this.factsFailed = true;

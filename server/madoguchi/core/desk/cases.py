@@ -14,7 +14,7 @@ from madoguchi import errors, ids
 from madoguchi.context import Context
 from madoguchi.core.chat import accounts, sessions, web_push
 from madoguchi.core.chat.sessions import Started
-from madoguchi.core.desk import case_room, channels, guidance, teams
+from madoguchi.core.desk import case_room, channels, guidance, proof, teams
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.presence import may_counsel
 from madoguchi.core.desk.settings import DeskSettings
@@ -65,12 +65,14 @@ async def arrive(
     language: str | None = None,
     with_password: bool = False,
     arrival_key: str | None = None,
+    solved: proof.Proof | None = None,
 ) -> Arrived:
     """Opens a case and its room; for somebody who has a running case, gives that.
 
     user_id: None for somebody without an account: one without a name is made. channel: the kind. arrival_key: a secret
-    under which somebody without an account may ask again, for an hour, when the answer was lost. Raises DeskClosed with
-    the guidance that is open now, NotAllowed for staff, Invalid for a channel the desk does not have.
+    under which somebody without an account may ask again, for an hour, when the answer was lost. solved: their proof of
+    work. Raises DeskClosed with the guidance that is open now, ProofNeeded with a challenge, NotAllowed for staff,
+    Invalid for a channel the desk does not have.
     """
     way = await channels.of_arrival(tx, channel, channel_id)
     if user_id is None and arrival_key is not None:
@@ -92,6 +94,7 @@ async def arrive(
     password = secrets.token_urlsafe(24) if with_password and user_id is None else None
     started = None
     if user_id is None:
+        await proof.check(ctx, tx, solved)
         user_id = await accounts.create(ctx, tx, None, password=password, kind="youth", password_is_random=True)
         started = await sessions.start(ctx, tx, user_id)
         if arrival_key is not None:

@@ -37,6 +37,7 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     late_minutes: the staff room is told of whoever waits longer; 0: it is not
     rest_after_minutes: a case rests when the person has not answered for so long; 0: never by itself
     rest_days: a case that has rested for so many days is closed
+    proof_of_work: up to which number the page of somebody without an account tries before arriving; 0: none is asked
     """
 
     name: Annotated[str, Meta(min_length=1, max_length=100)] = "相談窓口"
@@ -52,6 +53,7 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     late_minutes: Annotated[int, Meta(ge=0, le=1440)] = 10
     rest_after_minutes: Annotated[int, Meta(ge=0, le=10080)] = 60
     rest_days: Annotated[int, Meta(ge=1, le=365)] = 7
+    proof_of_work: Annotated[int, Meta(ge=0, le=100_000)] = 10_000
 
 
 _names = {field.name: field for field in msgspec.structs.fields(DeskSettings)}
