@@ -15,7 +15,7 @@ export function said(body: string, by = KEN, more: Partial<Message> = {}): Messa
   serial += 1;
   return {
     id: `$${serial}`, txn: null, sender: by, mine: by === ME, kind: "text", body, at: NOON + serial * 1_000, delivery: null,
-    picture: null, voice: null, answers: null, fromApp: false, corrected: false, reactions: [], ...more,
+    picture: null, voice: null, file: null, answers: null, fromApp: false, corrected: false, reactions: [], ...more,
   };
 }
 

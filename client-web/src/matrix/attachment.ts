@@ -1,10 +1,11 @@
 // Encrypted files (Client-Server API, "Sending encrypted attachments"): sealed here, carried by the server as noise.
 import { decryptAttachment, encryptAttachment, type IEncryptedFile } from "matrix-encrypt-attachment";
 import type { EncryptedFile } from "matrix-js-sdk/lib/types.js";
+import { MOST_BYTES } from "./chat";
 
 export type { EncryptedFile };
 
-/** The server refused a file or could not be reached (`status` 0). */
+/** The server refused a file or could not be reached (`status` 0), or it is too large (413). */
 export class FileError extends Error {
   constructor(readonly status: number, readonly retryAfterMs: number | null = null) {
     super("The file could not be carried.");
@@ -27,7 +28,13 @@ export async function download(file: EncryptedFile, token: string): Promise<Arra
   const [, server = "", id = ""] = /^mxc:\/\/([^/]+)\/([A-Za-z0-9_-]+)$/u.exec(file.url) ?? [];
   if (id === "") throw new FileError(404);
   const answer = await ask(`/_matrix/client/v1/media/download/${encodeURIComponent(server)}/${id}`, token, {});
-  return decryptAttachment(await answer.arrayBuffer(), file as IEncryptedFile);
+  if (Number(answer.headers.get("Content-Length")) > MOST_BYTES) {
+    await answer.body?.cancel();
+    throw new FileError(413);
+  }
+  const bytes = await answer.arrayBuffer();
+  if (bytes.byteLength > MOST_BYTES) throw new FileError(413);
+  return decryptAttachment(bytes, file as IEncryptedFile);
 }
 
 async function ask(path: string, token: string, request: RequestInit): Promise<Response> {

@@ -40,7 +40,7 @@ export type Outgoing =
   /** Takes an own reaction back; `id` is the reaction's own. */
   | { kind: "withdrawal"; about: string; key: ReactionKey; id: string };
 
-export type MessageKind = "text" | "picture" | "voice" | "unreadable" | "removed" | "other" | "joined" | "left";
+export type MessageKind = "text" | "picture" | "voice" | "file" | "unreadable" | "removed" | "other" | "joined" | "left";
 
 /** What a bridge says about a message's way to an app: the app has it, it waits, it may be blocked, it failed. */
 export type Delivery = "accepted" | "delayed" | "maybe_blocked" | "on_page" | "failed";
@@ -51,6 +51,16 @@ export interface Reaction {
   by: readonly string[];
   own: string | null;
 }
+
+/** `name` may be empty; `size` is null where it is not told. */
+export interface SentFile {
+  film: boolean;
+  name: string;
+  size: number | null;
+}
+
+/** Files are opened up to this size, in bytes: they are unsealed whole, in the memory of a phone. */
+export const MOST_BYTES = 50 * 1024 * 1024;
 
 /** One line of a conversation in the order of the server. `at` is in milliseconds since 1970. */
 export interface Message {
@@ -64,6 +74,8 @@ export interface Message {
   picture: { width: number; height: number } | null;
   /** Of a voice message or another sound, to be shown before it is fetched. Null otherwise. */
   voice: Pick<Voice, "ms" | "levels"> | null;
+  /** Of a film or another file, as its sender tells it; `size` in bytes. Null otherwise. */
+  file: SentFile | null;
   /** Text for "text"; the person's name for "joined" and "left"; empty otherwise. */
   body: string;
   at: number;
@@ -211,7 +223,8 @@ export interface Chat {
   loadHistory(roomId: string, limit: number): Promise<void>;
   /** Gives the event id once the server has accepted it. The same `txn` is never delivered twice. Raises NotSent. */
   send(roomId: string, what: Outgoing, txn: string): Promise<string>;
-  /** Fetches and opens a picture or a voice message of the conversation. Raises when it can't. */
+  /** Fetches and opens a file of the conversation, whatever its kind. Raises when it can't, with `status` 413 when it
+   * is too large. */
   openFile(roomId: string, messageId: string): Promise<Blob>;
   /** Takes back one of this account's own messages with its corrections, for everybody. Raises when not all of that
    * worked; it may be asked again. */

@@ -6,7 +6,7 @@
 import { EventType, MsgType, RelationType } from "matrix-js-sdk";
 import type { MatrixEvent } from "matrix-js-sdk";
 import type { EncryptedFile } from "./attachment";
-import { type Outgoing, type Picture, REACTIONS, type ReactionKey, type Voice } from "./chat";
+import { type Outgoing, type Picture, REACTIONS, type ReactionKey, type SentFile, type Voice } from "./chat";
 
 /** Beside a ciphertext: what is inside changes a message. Nobody is called for it, nobody waits for an answer. */
 export const QUIET = "jp.madoguchi.quiet";
@@ -14,6 +14,7 @@ const VOICE = "org.matrix.msc3245.voice";
 const AUDIO = "org.matrix.msc1767.audio";
 const ENDINGS: Record<string, string> = { "audio/webm": "webm", "audio/ogg": "ogg", "audio/mp4": "m4a" };
 const LOUDEST = 1_024;
+const LONGEST_NAME = 120;
 const LONGEST_MS = 3_600_000;
 const MOST_LEVELS = 120;
 const LONGEST_TWICE = 2_000;
@@ -120,6 +121,17 @@ export function voiceIn(content: Content): Pick<Voice, "ms" | "levels"> | null {
   const level = (value: unknown): number =>
     typeof value === "number" && value > 0 ? Math.min(1, value / LOUDEST) : 0;
   return { ms: Math.min(LONGEST_MS, Math.max(0, Number(told ?? 0))), levels: waveform.map(level) };
+}
+
+/** A film or another file, by what its sender says of it. Null when it is none, or not sealed. */
+export function fileIn(content: Content): SentFile | null {
+  const film = content["msgtype"] === MsgType.Video;
+  if ((!film && content["msgtype"] !== MsgType.File) || !content["file"] || typeof content["file"] !== "object") return null;
+  const told = [content["filename"], content["body"]].find((each) => typeof each === "string") ?? "";
+  // Without signs that are not seen: one that turns the direction makes a program look like a picture.
+  const name = (told as string).replace(/[\p{C}\p{Zl}\p{Zp}/\\]/gu, "").trim().slice(-LONGEST_NAME);
+  const size = mapping(content["info"])["size"];
+  return { film, name, size: typeof size === "number" && size >= 0 ? size : null };
 }
 
 // Some clients leave out the selector that asks for a coloured heart.

@@ -2,7 +2,7 @@ import { EventType, MsgType } from "matrix-js-sdk";
 import type { MatrixEvent, Room as SdkRoom } from "matrix-js-sdk";
 import { gather, txnOf } from "./changes";
 import type { Delivery, Evidence, Member, Message, Room } from "./chat";
-import { QUIET, relationOf, voiceIn } from "./sealed";
+import { fileIn, QUIET, relationOf, voiceIn } from "./sealed";
 
 const CASE = "jp.madoguchi.case";
 const DELIVERY = "jp.madoguchi.delivery";
@@ -70,6 +70,7 @@ function asMessage(event: MatrixEvent, userId: string): Message | null {
     delivery: null,
     picture: null,
     voice: null,
+    file: null,
   });
   if (event.getType() === EventType.RoomMember) return asMembership(event, line);
   if (event.isState()) return null;
@@ -91,6 +92,8 @@ function asMessage(event: MatrixEvent, userId: string): Message | null {
   }
   const voice = voiceIn(content);
   if (voice) return { ...line("voice"), answers, voice };
+  const file = fileIn(content);
+  if (file) return { ...line("file"), answers, file };
   const known = TEXTS.includes(content.msgtype) && typeof content["body"] === "string";
   return known ? { ...line("text", content["body"] as string), answers } : line("other");
 }

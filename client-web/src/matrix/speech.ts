@@ -10,6 +10,13 @@ const PICTURE = "image/jpeg";
 const PICTURES = [PICTURE, "image/png", "image/gif", "image/webp"];
 const SOUND = "audio/webm";
 const SOUNDS = [SOUND, "audio/ogg", "audio/mp4", "audio/mpeg", "audio/aac", "audio/wav"];
+const FILM = "video/mp4";
+const FILMS = [FILM, "video/webm", "video/quicktime"];
+/** What no browser opens by itself: it is saved. */
+const SAVED = "application/octet-stream";
+const KINDS: Record<string, [usual: string, kinds: readonly string[]]> = {
+  [MsgType.Image]: [PICTURE, PICTURES], [MsgType.Audio]: [SOUND, SOUNDS], [MsgType.Video]: [FILM, FILMS],
+};
 
 export class Speech {
   /** Files of messages that are under way, by transaction id. */
@@ -67,9 +74,10 @@ export class Speech {
     const file = content?.["file"] as EncryptedFile | undefined;
     if (!file) throw new Error("There is no such file.");
     const bytes = await download(file, this.client.getAccessToken() ?? "");
-    // Never as what could run: whatever the sender says, it is opened as a picture or a sound of one of these kinds.
+    // Never as what could run: whatever the sender says, it is opened as a picture, sound or film of one of these
+    // kinds, and everything else is only saved.
     const said = String((content?.["info"] as { mimetype?: unknown } | undefined)?.mimetype).split(";")[0] ?? "";
-    const [usual, kinds] = content?.msgtype === MsgType.Audio ? [SOUND, SOUNDS] : [PICTURE, PICTURES];
+    const [usual, kinds] = KINDS[String(content?.msgtype)] ?? [SAVED, []];
     return new Blob([bytes], { type: kinds.includes(said) ? said : usual });
   }
 

@@ -20,7 +20,7 @@ export interface ConversationOptions {
   onfault?: (fault: Fault) => void;
 }
 
-const SAID: readonly Message["kind"][] = ["text", "picture", "voice", "other"];
+const SAID: readonly Message["kind"][] = ["text", "picture", "voice", "file", "other"];
 
 /** One room as a person sees it: lines with days and read marks, what is being written, who types. */
 export class Conversation {

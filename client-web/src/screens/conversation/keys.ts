@@ -11,12 +11,15 @@ export type ConversationKey =
   | "message.takeBack.text" | "message.takeBack.failed" | "reaction" | "reaction.by" | "reaction.yes"
   | "reaction.heart" | "reaction.thanks" | "reaction.sad" | "reaction.hug" | "picture" | "picture.add"
   | "picture.show" | "picture.loading" | "picture.failed" | "picture.title" | "picture.text" | "picture.send"
-  | "picture.preparing" | "picture.unreadable" | "picture.tooLarge" | VoiceKey | EvidenceKey | "close" | "cancel";
+  | "picture.preparing" | "picture.unreadable" | "picture.tooLarge" | FileKey | VoiceKey | EvidenceKey | "close" | "cancel";
 
 export type EvidenceKey =
   | `evidence.${"sure" | "unsure" | "wrong" | "encrypted" | "plain" | "app" | "app.none" | "app.unknown" | "limits"}`
   | `evidence.roster.${"good" | "none"}` | `evidence.${Presence["standing"] | Fault["kind"]}`
   | `evidence.role.${RosterEntry["role"]}`;
+
+export type FileKey =
+  | "file" | "file.film" | "file.open" | "file.save" | "file.failed" | "file.tooLarge" | "picture.loading" | "message.retry";
 
 export type VoiceKey =
   | "voice" | "voice.add" | "voice.lead" | "voice.start" | "voice.asking" | "voice.recording" | "voice.stop"

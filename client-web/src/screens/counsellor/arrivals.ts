@@ -2,7 +2,7 @@
 import type { OwnCase, Queue } from "../../desk/api";
 import type { Message } from "../../matrix/chat";
 
-const SAID: readonly Message["kind"][] = ["text", "picture", "voice", "other"];
+const SAID: readonly Message["kind"][] = ["text", "picture", "voice", "file", "other"];
 
 export class Arrivals {
   // Null until the desk has told for the first time: what was there then is no news.
