@@ -28,10 +28,11 @@ RELAXED = settings(
 # Well-formed and ill-formed, of the wrong top-level type, too deep, not text, too long a number, twice the same key.
 RUBBISH = [
     b"", b"{", b"nonsense", b"[]", b"null", b"true", b'"text"', b"1e400", b"{}x", b"\xff\xfe{}", b'{"a":"\xff"}',
-    b'{"a":"\xed\xa0\x80"}', b'{"a":"\\ud800"}', b'{"a":"\\u0000"}', b'{"\\u0000":1}', b"[" * 100_000,
-    b'{"a":' * 50_000 + b"1" + b"}" * 50_000, b'{"a":' + b"9" * 5000 + b"}", b'{"a":1,"a":2}', b'{"a":NaN}',
-    b'\xef\xbb\xbf{"a":1}',
+    b'{"a":"\xed\xa0\x80"}', b'{"a":"\\ud800"}', b'{"a":"\\u0000"}', b'{"\\u0000":1}', b"[" * 3_000,
+    b'{"a":' + b"9" * 5000 + b"}", b'{"a":1,"a":2}', b'{"a":NaN}', b'\xef\xbb\xbf{"a":1}',
 ]  # fmt: skip
+# Large as well, and so only for a few: bodies are read in one place.
+LARGE = [b"[" * 100_000, b'{"a":' * 50_000 + b"1" + b"}" * 50_000]
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,7 @@ async def feed(person: Person, operation: Operation, path: str, raw: bytes | Non
 async def test_rubbish_instead_of_a_body(operation: Operation, aoi: Person) -> None:
     room = await stage(aoi)
     path = filled(operation, aoi, room)
-    for raw in RUBBISH:
+    for raw in RUBBISH + LARGE * (OPERATIONS.index(operation) % 10 == 0):
         status = await feed(aoi, operation, path, raw, {})
         is_json = operation.body is not None
         assert not (is_json and raw in (b"{", b"nonsense", b"\xff\xfe{}") and status < 400), raw

@@ -108,7 +108,7 @@ async def request(window: Window, rooms: list[str], asked: Json, elsewhere: list
         await window.looks(person=person)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(rounds=ROUNDS)
 async def test_the_picture_is_the_same_in_the_end(workers: Workers, rounds: list[Any]) -> None:
     cast = Cast(workers.base_urls[0])
