@@ -28,7 +28,7 @@ function book(pinned: string | null): RosterBook {
     if (offered === "offline") throw new TypeError("offline");
     return offered;
   };
-  return new RosterBook({ pinned, desk: "desk", memory: { load: () => kept, save: (text) => (kept = text) }, fetch });
+  return new RosterBook({ pinned: async () => pinned, desk: "desk", memory: { load: () => kept, save: (text) => (kept = text) }, fetch });
 }
 
 describe("the roster", () => {
@@ -76,8 +76,9 @@ describe("the roster", () => {
 
   it("is not there where the desk has none", async () => {
     const none = book(null);
-    expect(none.expected).toBe(false);
+    expect(none.known).toBe(false);
     expect(await none.look()).toEqual({ kind: "none" });
+    expect([none.known, none.expected]).toEqual([true, false]);
   });
 });
 

@@ -22,6 +22,7 @@ from madoguchi.core.chat.sliding.sent import Connections
 from madoguchi.core.chat.thumbnails import Thumbnailer
 from madoguchi.core.chat.typing import Typing
 from madoguchi.core.chat.writer import Writer
+from madoguchi.core.desk import roster
 from madoguchi.desk import api as desk_api
 from madoguchi.matrix import api as matrix_api
 from madoguchi.storage import stream
@@ -32,6 +33,7 @@ from madoguchi.web.endpoint import Row
 from madoguchi.web.guidance_page import GuidancePage
 from madoguchi.web.installable import Installable
 from madoguchi.web.limits import Limits
+from madoguchi.web.pinned_key import PinnedKey
 from madoguchi.web.static import Static, find_root
 
 log = structlog.get_logger()
@@ -110,7 +112,9 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(sign, stopping.set)
     async with open_context(settings) as ctx:
         static = Static(find_root(), settings)
-        dispatch = Dispatch(ctx, rows(), Installable(settings, static, GuidancePage(ctx, static)))
+        installable = Installable(settings, static, GuidancePage(ctx, static))
+        pages = PinnedKey(roster.pinned_key, settings.keys, static, installable)
+        dispatch = Dispatch(ctx, rows(), pages)
         server = web.Server(
             dispatch,
             access_log=None,

@@ -28,6 +28,7 @@ class Verbs(click.Group):
         "drill": ("madoguchi.cli_drill", "drill", "Practise suspending a channel, with people that do not exist."),
         "audit": ("madoguchi.cli_audit", "audit", "Who did what: check the log, export it."),
         "ledger": ("madoguchi.cli_ledger", "ledger", "Who can view what from where: show, make, compare, check."),
+        "roster": ("madoguchi.cli_roster", "roster", "Who is of the staff, by which keys: sign it, check it."),
         "vault": ("madoguchi.vault.cli", "vault", "The sealed keys: make the vault, open a case with k of n shares."),
     }
 

@@ -18,8 +18,12 @@ from madoguchi.config import Settings
 from madoguchi.core import egress
 from madoguchi.core.chat import registrations
 from madoguchi.core.chat.registrations import AppService
+from madoguchi.core.desk import roster
+from madoguchi.core.desk.presence import may_counsel
+from madoguchi.crypto.roster import BadRoster
 from madoguchi.migrate import newest_revision
 from madoguchi.storage import appservices, bridging, channels, checks, health, stream, vault
+from madoguchi.storage import staff as stored_staff
 from madoguchi.storage.appservices import Queue
 from madoguchi.storage.db import Tx
 from madoguchi.up import Problem, lock, runfile
@@ -188,6 +192,7 @@ async def _inside_database(tx: Tx, settings: Settings, running: bool) -> AsyncIt
     if running:
         yield await _keeper(tx)
     yield await _vault(tx)
+    yield await _roster(tx, settings)
     for check in await checks.list_checks(tx):
         yield _check(check)
     yield await _channels(tx)
@@ -218,6 +223,24 @@ async def _vault(tx: Tx) -> Finding:
     return Finding(
         "vault", "ok", f"{found.threshold} of {found.shares} holders open it; {await vault.count_keys(tx)} keys"
     )
+
+
+async def _roster(tx: Tx, settings: Settings) -> Finding:
+    try:
+        found = await roster.current(settings, tx)
+    except BadRoster as wrong:
+        mend = "Bring back roster.pub, or sign anew: `madoguchi roster sign`. Until then nobody is vouched for."
+        return Finding("roster", "bad", str(wrong), mend)
+    if found is None:
+        mend = "`madoguchi roster init` and `sign`: without it pages and keeper believe the server who is of the staff."
+        return Finding("roster", "note", "There is no roster of the staff yet.", mend)
+    staff = [person for person in await stored_staff.list_staff(tx) if may_counsel(person)]
+    missing = await roster.unvouched(settings, tx, [person.user_id for person in staff])
+    if missing:
+        names = ", ".join(person.name for person in staff if person.user_id in missing)
+        text = f"Not on roster {found.number}, or with other keys than it says: {names}."
+        return Finding("roster", "bad", text, "They come into no case until you sign: `madoguchi roster sign`.")
+    return Finding("roster", "ok", f"number {found.number}, {found.issued_at}: {len(found.staff)} entries")
 
 
 def _check(check: checks.Check) -> Finding:

@@ -134,6 +134,10 @@ class AlreadyTaken(Conflict):
     """A colleague has accepted the case; `by` says who (`user_id`, `name`)."""
 
 
+class NotOnRoster(NotAllowed):
+    """Somebody of the staff whom the desk's signed roster does not vouch for."""
+
+
 class LinkSpent(Refused):
     """A link or code that opens nothing any more; `reason`: `used`, `expired`, `ended` (the case), `locked`."""
 

@@ -43,6 +43,9 @@ class Homeserver:
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._server = TestServer(app)
 
+        self.roster: Json | None = None
+        self.reports: list[tuple[str, str]] = []
+
     async def start(self) -> None:
         await self._server.start_server()
 
@@ -163,6 +166,11 @@ class Homeserver:
             self.invitations = [i for i in self.invitations if i["user_id"] != body["user_id"]]
             self.removals = [i for i in self.removals if i["user_id"] != body["user_id"]]
             return 200, {}
+        if path.endswith("/desk/v1/roster"):
+            return (200, self.roster) if self.roster is not None else (404, {"errcode": "M_NOT_FOUND"})
+        if path.endswith("/lock_reports"):
+            self.reports.append((body["kind"], body["about"]))
+            return 200, {"kept": True}
         if path.endswith("/keeper/invitations"):
             return 200, {"pos": self.pos, "invitations": self.invitations, "removals": self.removals}
         if path.endswith("/keeper/vault_key"):

@@ -4,14 +4,19 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nacl.signing import SigningKey
 from nio import UnknownToDeviceEvent
 
-from madoguchi.crypto import key_bundle
+from madoguchi.crypto import key_bundle, roster
+from madoguchi.crypto.cross_signing import encode_base64
 from madoguchi.crypto.device import AgentDevice, Login, Refused
+from madoguchi.keeper import history
+from madoguchi.keeper.guest_list import GuestList
 from madoguchi.keeper.process import _FILTER, Keeper
 from madoguchi.vault import sealing
 from tests.core.homeserver import Homeserver
@@ -40,7 +45,7 @@ class Play:
         )
         self.open.append(device)
         await device.start(Login.by_password("p"))
-        return Keeper(device)
+        return Keeper(device, GuestList(device, self.home / "roster.pub", self.home / "roster.number"))
 
     async def says(self, who: AgentDevice, text: str) -> None:
         await who.sync_once(0)
@@ -186,6 +191,49 @@ async def test_no_history_where_newcomers_may_not_read_it(play: Play) -> None:
     await keeper.door.bring_in(ROOM, "@ken:x")
     assert play.server.done == [("invite", ROOM, "@ken:x")]
     assert await receive(ken) == 0
+
+
+async def test_whom_the_roster_does_not_vouch_for_gets_neither_history_nor_invitation(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "_STRANGERS_S", 0)
+    keeper, mio, ken = await play.keeper(), await play.person("mio"), await play.person("ken")
+    aoi = await play.person("aoi")
+    await play.says(mio, "眠れない")
+    await keeper.device.sync_once(0)
+    operator = SigningKey.generate()
+    key = encode_base64(bytes(operator.verify_key))
+    (play.home / "roster.pub").write_text(key + "\n")
+
+    def issues(number: int, *people: str, by: SigningKey = operator) -> None:
+        masters = {name: next(iter(play.server.cross[name]["master_key"]["keys"].values())) for name in people}
+        staff = [roster.Entry(name, name, "counsellor", master) for name, master in masters.items()]
+        play.server.roster = roster.sign(by, "x", number, datetime.now(UTC), staff)
+
+    async def lets_in(user_id: str) -> str | None:
+        play.server.done.clear(), play.server.reports.clear()
+        play.server.invitations = [{"case_id": "c", "room_id": ROOM, "user_id": user_id}]
+        keeper.door._turned_away.clear()
+        await keeper.door._ask(None)
+        assert bool(play.server.done) != bool(play.server.reports)
+        return play.server.reports[0][0] if play.server.reports else None
+
+    issues(2, "@ken:x")
+    assert await lets_in("@aoi:x") == "stranger"
+    assert await receive(aoi) == 0
+    assert await lets_in("@ken:x") is None
+    assert await receive(ken) == 1
+    issues(1, "@ken:x", "@aoi:x")
+    assert await lets_in("@aoi:x") == "roster_back"
+    issues(3, "@ken:x", "@aoi:x", by=SigningKey.generate())
+    assert await lets_in("@aoi:x") == "roster_unverified"
+    play.server.roster = None
+    assert await lets_in("@aoi:x") == "roster_missing"
+    # Other keys in Ken's name, right in themselves, and a device signed by them.
+    issues(4, "@ken:x")
+    play.server.cross["@ken:x"] = dict(play.server.cross["@aoi:x"])
+    assert await lets_in("@ken:x") == "identity"
+    assert await receive(aoi) == 0
 
 
 async def test_who_should_go_is_removed(play: Play) -> None:

@@ -24,6 +24,7 @@ KEEPER = {"keeper"}
 # (method, path) -> who is let in: as the contract with the pages, the bridges and the keeper says.
 TABLE: dict[tuple[str, str], set[str]] = {
     ("GET", "/desk"): ANYONE | {"disabled"},
+    ("GET", "/roster"): ANYONE | {"disabled"},
     ("GET", "/ledger"): ANYONE | {"disabled"},
     ("GET", "/challenge"): ANYONE | {"disabled"},
     ("GET", "/ledger/full"): OVERSEER,

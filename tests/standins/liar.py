@@ -47,7 +47,7 @@ class Liar:
         return roster | {"signature": unpadded(self.operator.sign(canonical(roster)).signature)}
 
     async def comes_between(self, context: BrowserContext) -> None:
-        await context.route(lambda address: address.rstrip("/").count("/") == 2, self._with(self._page))
+        await context.route("**/roster-key.txt", self._with(self._key))
         await context.route("**/_madoguchi/desk/v1/roster", self._with(self._roster))
         await context.route("**/_matrix/client/v3/keys/query*", self._with(self._keys))
         await context.route("**/_matrix/client/v3/sync?*", self._with(self._sync))
@@ -61,10 +61,8 @@ class Liar:
 
         return answer
 
-    async def _page(self, route: Route) -> None:
-        answer = await route.fetch()
-        meta = f'<meta name="madoguchi-roster-key" content="{public(self.operator)}">'
-        await route.fulfill(response=answer, body=(await answer.text()).replace("<head>", "<head>" + meta))
+    async def _key(self, route: Route) -> None:
+        await route.fulfill(body=public(self.operator), content_type="text/plain")
 
     async def _roster(self, route: Route) -> None:
         await route.fulfill(status=404 if self.roster is None else 200, json=self.roster or {"errcode": "M_NOT_FOUND"})

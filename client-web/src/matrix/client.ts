@@ -61,7 +61,7 @@ export async function openChat({ session, store, rosters }: ChatOptions): Promis
   const remembers = await openKeys(client, store, session.storageKey);
   const keys = await client.getCrypto()?.getOwnDeviceKeys();
   const desk = session.userId.slice(session.userId.indexOf(":") + 1);
-  const book = new RosterBook({ pinned: pinnedKey(), desk, memory: rosters, fetch: fetchRoster });
+  const book = new RosterBook({ pinned: pinnedKey, desk, memory: rosters, fetch: fetchRoster });
   return new MatrixChat(client, store, keys?.ed25519 ?? "", remembers, own, book);
 }
 

@@ -2,7 +2,7 @@
 // room's key out, whatever asks for it, and once more before what it made leaves: so nothing comes between.
 import { CollectStrategy, type EncryptionSettings, type OlmMachine, RoomId, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
 import type { MatrixClient } from "matrix-js-sdk";
-import { type Evidence, type Fault, NotSafe, type Presence, type RosterState } from "./chat";
+import { type Evidence, type Fault, NotSafe, NotSent, type Presence, type RosterState } from "./chat";
 import type { RosterBook } from "./roster";
 
 type Share = OlmMachine["shareRoomKey"];
@@ -62,8 +62,10 @@ export class Guard {
   private async share(share: Share, room: RoomId, users: UserId[], settings: EncryptionSettings): ReturnType<Share> {
     const roomId = room.toString();
     const ids = users.map(String);
+    if (this.book.expected && this.book.state.kind === "none") await this.book.look();
+    // Whether there is a roster could not be asked: nothing would arrive now, either. The outbox tries again.
+    if (!this.book.known) throw new NotSent(false);
     if (!this.book.expected) return share(room, users, settings);
-    if (this.book.state.kind === "none") await this.book.look();
     await this.mustBeSafe(roomId, ids, true);
     settings.sharingStrategy = (await this.allSigned(roomId, ids))
       ? CollectStrategy.identityBasedStrategy()

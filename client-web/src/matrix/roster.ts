@@ -6,6 +6,7 @@ const ROLES: readonly unknown[] = [
   "counsellor", "supervisor", "administrator", "auditor", "keeper",
 ] satisfies RosterEntry["role"][];
 const ADDRESS = "/_madoguchi/desk/v1/roster";
+const KEY_ADDRESS = "/roster-key.txt";
 
 /** What stays in this browser of what it has seen. */
 export interface RosterMemory {
@@ -14,8 +15,8 @@ export interface RosterMemory {
 }
 
 export interface RosterSurroundings {
-  /** The key in the page, null for none. */
-  pinned: string | null;
+  /** The key that comes with the page, null for none. Raises when it can't be had. */
+  pinned: () => Promise<string | null>;
   /** The desk's server name. */
   desk: string;
   memory: RosterMemory;
@@ -30,14 +31,21 @@ interface Remembered {
 
 export class RosterBook {
   state: RosterState = { kind: "none" };
+  /** undefined: not known yet. */
+  private pinned: string | null | undefined;
   private seen: Remembered | null = null;
   private looking: Promise<RosterState> | null = null;
 
   constructor(private readonly around: RosterSurroundings) {}
 
-  /** Whether this page has to do with a roster at all. */
+  /** Whether this page has to do with a roster, as far as it knows. */
   get expected(): boolean {
-    return this.around.pinned !== null || this.remembered() !== null;
+    return this.pinned !== null || this.remembered() !== null;
+  }
+
+  /** Whether it knows that. */
+  get known(): boolean {
+    return this.pinned !== undefined || this.remembered() !== null;
   }
 
   /** Asks the desk; who asks meanwhile gets the same answer. */
@@ -48,11 +56,16 @@ export class RosterBook {
 
   private async ask(): Promise<RosterState> {
     const remembered = this.remembered();
-    const key = remembered?.key ?? this.around.pinned;
+    try {
+      this.pinned ??= await this.around.pinned();
+    } catch {
+      // Asked again at the next look. What is remembered counts meanwhile.
+    }
+    const key = remembered?.key ?? this.pinned ?? null;
     if (key === null) return (this.state = { kind: "none" });
     const bad = (fault: RosterFault): RosterState => (this.state = { kind: "bad", fault });
     // A page that brings another key than before is not the operator's, as far as this browser can know.
-    if (this.around.pinned !== null && this.around.pinned !== key) return bad("roster_key");
+    if (typeof this.pinned === "string" && this.pinned !== key) return bad("roster_key");
     let given: unknown;
     try {
       given = await this.around.fetch();
@@ -82,10 +95,12 @@ export class RosterBook {
   }
 }
 
-/** The key that the page brings along. */
-export function pinnedKey(): string | null {
-  const key = document.querySelector<HTMLMetaElement>('meta[name="madoguchi-roster-key"]')?.content ?? "";
-  return key === "" ? null : key;
+/** The key that the page brings along, null where its desk has none. Raises when it can't be had. */
+export async function pinnedKey(): Promise<string | null> {
+  const answer = await fetch(KEY_ADDRESS, { cache: "no-cache" });
+  if (answer.status === 404) return null;
+  if (!answer.ok) throw new Error("The roster's key could not be asked for.");
+  return (await answer.text()).trim() || null;
 }
 
 /** Raises when the desk could not be asked. */

@@ -62,12 +62,22 @@ def unseal(ciphertext: bytes, file: JSON) -> JSON:
     return bundle
 
 
-async def give(device: AgentDevice, room_id: str, user_id: str, except_devices: frozenset[str] = frozenset()) -> Given:
+async def give(
+    device: AgentDevice,
+    room_id: str,
+    user_id: str,
+    except_devices: frozenset[str] = frozenset(),
+    *,
+    master: str | None = None,
+) -> Given:
     """Give the user everything the device can read in the room. Safe to repeat; the last bundle counts.
 
+    master: the identity that they must have (public key, unpadded base64); by another one they are given nothing.
     Raises Refused or aiohttp.ClientError. With no session, or no cross-signed device, nothing is sent.
     """
     query = await device.query_devices([user_id])
+    if master is not None and cross_signing.master_of(query, user_id) != master:
+        return Given(0, frozenset())
     trusted = cross_signing.signed_devices(query, user_id).keys() - except_devices
     sessions = device.machine.sessions_of(room_id)
     if not trusted or not sessions:

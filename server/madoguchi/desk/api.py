@@ -16,6 +16,7 @@ from madoguchi.desk import (
     records,
     replies,
     risk_words,
+    roster,
     staff_room,
     statistics,
     supervision,
@@ -41,6 +42,7 @@ DESK = "/_madoguchi/desk/v1"
 CHAPTERS: dict[str, list[Row]] = {
     "The way in": [
         GET(DESK + "/desk", arrival.get_desk, who=ANYONE, limit="look"),
+        GET(DESK + "/roster", roster.get_roster, who=ANYONE, limit="look"),
         GET(DESK + "/ledger", ledger.get_public_ledger, who=ANYONE, limit="look"),
         GET(DESK + "/challenge", arrival.get_challenge, who=ANYONE, limit="look"),
         POST(DESK + "/cases", arrival.open_case, who=OPTIONAL, limit="arrive"),

@@ -4,6 +4,7 @@ from time import monotonic
 
 import msgspec
 
+from madoguchi.core.desk import roster
 from madoguchi.desk.arrival import WaitQuery
 from madoguchi.storage import cases as stored
 from madoguchi.storage import health, side_rooms, stream
@@ -44,5 +45,8 @@ async def _read(call: Call) -> Invitations:
         await health.update_heartbeat(tx, "keeper", call.ctx.clock.now())
         pos = await stream.position(tx)
         invitations = [*await stored.list_invitations(tx), *await side_rooms.list_invitations(tx)]
+        # Who came into a case while they stood on the roster, or before there was one, waits until they do.
+        strangers = await roster.unvouched(call.ctx.settings, tx, [seat.user_id for seat in invitations])
+        invitations = [seat for seat in invitations if seat.user_id not in strangers]
         removals = [*await stored.list_removals(tx), *await side_rooms.list_removals(tx)]
         return Invitations(pos, invitations, removals)

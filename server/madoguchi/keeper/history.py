@@ -9,6 +9,7 @@ from aiohttp import ClientError
 
 from madoguchi.crypto import key_bundle
 from madoguchi.crypto.device import AgentDevice, Refused, described, room_path
+from madoguchi.keeper.guest_list import GuestList, NotVouchedFor
 from madoguchi.keeper.ledger import Guest, Ledger
 
 log = structlog.get_logger()
@@ -19,13 +20,17 @@ _AT_ONCE = 8
 # A client takes a bundle for a day after it has joined (Matrix v1.19, "Receiving a key bundle event").
 _GUEST_FOR_S = 24 * 3600
 _STRAGGLERS_S = 2.0
+# A desk that names whom the roster does not vouch for is asked again at leisure.
+_STRANGERS_S = 3.0
 
 
 class Door:
     """Invites, gives history, removes; goes on where it stopped after any crash."""
 
-    def __init__(self, device: AgentDevice, ledger: Ledger) -> None:
+    def __init__(self, device: AgentDevice, ledger: Ledger, guest_list: GuestList) -> None:
         self._device = device
+        self._guest_list = guest_list
+        self._turned_away: set[tuple[str, str, str]] = set()
         self._ledger = ledger
         self._giving: dict[tuple[str, str], asyncio.Lock] = {}
         self._tried: dict[tuple[str, str], float] = {}
@@ -64,23 +69,37 @@ class Door:
             await piece
 
     async def bring_in(self, room_id: str, user_id: str) -> None:
-        """Give the user the room's history, then invite. Raises Refused or aiohttp.ClientError."""
+        """Give the user the room's history, then invite; who is not on the roster gets neither. Raises Refused or
+        aiohttp.ClientError."""
         await self._stragglers(room_id)
-        await self._give(room_id, user_id)
+        try:
+            await self._give(room_id, user_id, await self._guest_list.vouched(user_id))
+        except NotVouchedFor as why:
+            await self._turn_away(room_id, user_id, why.kind)
+            return
         await self._device.call("POST", room_path(room_id, "/invite"), {"user_id": user_id})
+
+    async def _turn_away(self, room_id: str, user_id: str, kind: str) -> None:
+        self._ledger.end_guest(room_id, user_id)
+        if (room_id, user_id, kind) not in self._turned_away:
+            log.error("somebody is not let in: the roster does not vouch for them", user_id=user_id, kind=kind)
+            body = {"room_id": room_id, "kind": kind, "about": user_id}
+            await self._device.call("POST", f"{DESK}/lock_reports", body)
+            self._turned_away.add((room_id, user_id, kind))
+        await asyncio.sleep(_STRANGERS_S)
 
     async def take_out(self, room_id: str, user_id: str) -> None:
         """Remove the user from the room. Raises Refused or aiohttp.ClientError."""
         await self._device.call("POST", room_path(room_id, "/kick"), {"user_id": user_id})
         self._ledger.end_guest(room_id, user_id)
 
-    async def _give(self, room_id: str, user_id: str) -> None:
+    async def _give(self, room_id: str, user_id: str, master: str | None) -> None:
         async with self._giving.setdefault((room_id, user_id), asyncio.Lock()):
             if not await self._open_to_newcomers(room_id):
                 return
             # Before the sending: what is in the ledger is tried again after a crash.
             self._ledger.put_guest(room_id, user_id, 0, frozenset())
-            given = await key_bundle.give(self._device, room_id, user_id)
+            given = await key_bundle.give(self._device, room_id, user_id, master=master)
             self._ledger.put_guest(room_id, user_id, given.sessions if given.devices else 0, given.devices)
             log.info("history given", room_id=room_id, sessions=given.sessions, devices=len(given.devices))
 
@@ -129,7 +148,10 @@ class Door:
             # Somebody without a signed device yet: often at first, then seldom.
             if guest.devices or time.monotonic() - self._tried.get(key, 0) > (1 if age < 30 else 15):
                 self._tried[key] = time.monotonic()
-                await self._give(*key)
+                try:
+                    await self._give(*key, await self._guest_list.vouched(guest.user_id))
+                except NotVouchedFor as why:
+                    await self._turn_away(*key, why.kind)
         elif guest.joined and (guest.devices or age > 60):
             # From here on the others share their keys with them.
             self._ledger.end_guest(*key)

@@ -22,6 +22,7 @@ from madoguchi.config import Settings
 from madoguchi.crypto.device import V3, AgentDevice, Login, Refused, described
 from madoguchi.crypto.key_bundle import MEGOLM
 from madoguchi.keeper import published
+from madoguchi.keeper.guest_list import GuestList
 from madoguchi.keeper.history import Door
 from madoguchi.keeper.ledger import Ledger, Missing
 from madoguchi.keeper.sealing import Sealer
@@ -68,7 +69,8 @@ async def run(settings: Settings) -> None:
     try:
         if await _start(device, Login.by_password(password), stop):
             published(settings.data).touch(mode=0o600)
-            await Keeper(device).run(stop)
+            roster_key, seen = settings.keys / "roster.pub", settings.data / "keeper" / "roster.number"
+            await Keeper(device, GuestList(device, roster_key, seen)).run(stop)
     finally:
         bot.cancel()
         await asyncio.gather(bot, return_exceptions=True)
@@ -107,11 +109,11 @@ def store_key(secret_file: Path) -> bytes:
 class Keeper:
     """A started device and what it does."""
 
-    def __init__(self, device: AgentDevice) -> None:
+    def __init__(self, device: AgentDevice, guest_list: GuestList) -> None:
         self.device = device
         self.ledger = Ledger(device.kept)
         self.sealer = Sealer(device, self.ledger)
-        self.door = Door(device, self.ledger)
+        self.door = Door(device, self.ledger, guest_list)
         device.machine.on_session = self._learn
         device.after_sync.append(self._take_in)
 

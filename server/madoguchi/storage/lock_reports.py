@@ -51,7 +51,8 @@ async def list_newest(tx: Tx, most: int) -> list[LockReport]:
     rows = await tx.fetch(
         """
         SELECT r.id, r.at, r.case_id, r.kind, r.about,
-               NOT EXISTS (SELECT 1 FROM staff s WHERE s.user_id = r.reporter) AS by_person
+               EXISTS (SELECT 1 FROM accounts a WHERE a.user_id = r.reporter AND a.kind NOT IN ('staff', 'keeper'))
+               AND NOT EXISTS (SELECT 1 FROM staff s WHERE s.user_id = r.reporter) AS by_person
           FROM lock_reports r ORDER BY r.id DESC LIMIT $1
         """,
         most,

@@ -14,7 +14,7 @@ from madoguchi import errors, ids
 from madoguchi.context import Context
 from madoguchi.core.chat import accounts, sessions, web_push
 from madoguchi.core.chat.sessions import Started
-from madoguchi.core.desk import case_room, channels, guidance, proof, teams
+from madoguchi.core.desk import case_room, channels, guidance, proof, roster, teams
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.presence import may_counsel
 from madoguchi.core.desk.settings import DeskSettings
@@ -138,9 +138,10 @@ async def accept(ctx: Context, tx: Tx, case_id: CaseID, by: UserID) -> Case:
     """Takes a waiting case. Once it is theirs, asking again gives it again.
 
     Whoever handed it to a team may take it back so. Raises AlreadyTaken with the colleague who was faster,
-    CapacityFull, Conflict for a case that has ended, NotAllowed for one that waits for a team, NotFound.
+    CapacityFull, Conflict for a case that has ended, NotAllowed for one that waits for a team, NotOnRoster, NotFound.
     """
     staff = await _lock_counsellor(tx, by)
+    await roster.vouch(ctx, tx, by, staff.name)
     case = await _lock(tx, case_id)
     # One that was handed to a team waits, with the helpers who are in it.
     holders = await stored.list_counsellors(tx, case_id)
@@ -174,12 +175,13 @@ async def hand_over(ctx: Context, tx: Tx, case_id: CaseID, by: Staff, to: UserID
 
     The keeper then invites the colleague with the history; whoever handed over leaves once the colleague is there.
     reason: why, never what was said. Raises Invalid, CapacityFull, Conflict for a case that is not being talked in,
-    NotAllowed for a case that is not theirs, NotFound.
+    NotAllowed for a case that is not theirs, NotOnRoster, NotFound.
     """
     check_reason(reason)
     receiver = await stored_staff.lock_staff(tx, to)
     if receiver is None or not may_counsel(receiver):
         raise errors.Invalid("There is no such colleague who takes cases.")
+    await roster.vouch(ctx, tx, to, receiver.name)
     case, holders = await lock_of(tx, case_id, by)
     if case.state not in ("talking", "resting"):
         raise errors.Conflict("Nobody looks after this case now.")

@@ -7,6 +7,7 @@ seen by those who lead the shift, and stands in the audit log.
 from madoguchi import errors
 from madoguchi.context import Context
 from madoguchi.core import access
+from madoguchi.core.desk import case_room
 from madoguchi.ids import RoomID, UserID
 from madoguchi.storage import accounts, audit, side_rooms
 from madoguchi.storage import cases as stored_cases
@@ -40,6 +41,7 @@ async def report(ctx: Context, tx: Tx, by: UserID, room_id: RoomID, kind: Kind, 
     at, whom = ctx.clock.now(), known.user_id if known is not None else ""
     if not await stored.insert(tx, case_id, by, kind, whom, at):
         return False
-    actor = by if await stored_staff.get_staff(tx, by) is not None else "young_person"
+    of_the_desk = by == case_room.keeper_id(ctx) or await stored_staff.get_staff(tx, by) is not None
+    actor = by if of_the_desk else "young_person"
     await audit.append(tx, at, actor, "lock.reported", case_id, kind=kind, about=whom)
     return True

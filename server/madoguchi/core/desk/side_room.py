@@ -8,7 +8,7 @@ there before, so it works from any client and any device. Whoever leads the shif
 from datetime import timedelta
 
 from madoguchi.context import Context
-from madoguchi.core.desk import case_room, cases
+from madoguchi.core.desk import case_room, cases, roster
 from madoguchi.ids import CaseID, RoomID, UserID
 from madoguchi.storage import audit, stream
 from madoguchi.storage import side_rooms as stored
@@ -23,8 +23,10 @@ SEAT_LASTS = timedelta(hours=12)
 async def enter(ctx: Context, tx: Tx, case_id: CaseID, by: Staff) -> RoomID:
     """Lets somebody into the side room of a case, running or ended; the keeper then invites them. Twice does no more.
 
-    Whoever does not have the case stands in the audit log. Raises NotAllowed for somebody else's case, NotFound.
+    Whoever does not have the case stands in the audit log. Raises NotAllowed for somebody else's case, NotOnRoster,
+    NotFound.
     """
+    await roster.vouch(ctx, tx, by.user_id, by.name)
     case, holders = await cases.lock_of(tx, case_id, by)
     at = ctx.clock.now()
     room_id = await stored.get_room_of(tx, case.id)

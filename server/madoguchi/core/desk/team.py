@@ -5,7 +5,7 @@ Everybody in a case's room is visible there, and comes in by the keeper's invita
 
 from madoguchi import errors
 from madoguchi.context import Context
-from madoguchi.core.desk import case_room, cases, teams
+from madoguchi.core.desk import case_room, cases, roster, teams
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.presence import may_counsel
 from madoguchi.ids import CaseID, UserID
@@ -26,6 +26,7 @@ async def call_in(ctx: Context, tx: Tx, case_id: CaseID, by: Staff, to: UserID) 
     helper = await stored_staff.lock_staff(tx, to)
     if helper is None or not may_counsel(helper):
         raise errors.Invalid("There is no such colleague who takes cases.")
+    await roster.vouch(ctx, tx, to, helper.name)
     case, holders = await cases.lock_of(tx, case_id, by)
     return await _add(ctx, tx, case, holders, to, by.user_id, "called_in")
 
@@ -57,8 +58,10 @@ async def hand_over_to_team(ctx: Context, tx: Tx, case_id: CaseID, by: Staff, te
 
 
 async def join(ctx: Context, tx: Tx, case_id: CaseID, by: Staff) -> Case:
-    """Comes into a case openly, as whoever leads the shift may. Twice does no more. Raises Conflict, NotFound."""
+    """Comes into a case openly, as whoever leads the shift may. Twice does no more. Raises Conflict, NotOnRoster,
+    NotFound."""
     await stored_staff.lock_staff(tx, by.user_id)
+    await roster.vouch(ctx, tx, by.user_id, by.name)
     case, holders = await cases.lock_of(tx, case_id, by)
     return await _add(ctx, tx, case, holders, by.user_id, by.user_id, "joined")
 

@@ -1,0 +1,158 @@
+"""`madoguchi roster`: who is of the staff and by which keys, signed by the operator."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from nacl.signing import SigningKey
+
+from madoguchi.cli_staff import in_transaction, operator
+from madoguchi.config import Settings
+from madoguchi.context import Context
+from madoguchi.core.desk import roster as rules
+from madoguchi.crypto import locked_key
+from madoguchi.crypto import roster as signed
+from madoguchi.crypto.cross_signing import encode_base64
+from madoguchi.flags import with_settings
+from madoguchi.storage import rosters
+from madoguchi.storage.db import Tx
+
+SHORTEST = 12
+_KEY = click.option("--key", "file", required=True, type=click.Path(path_type=Path), help="The signing key's file.")
+
+
+@click.group()
+def roster() -> None:
+    """名簿: the staff's identities, signed, so that nobody else is taken for one of them."""
+
+
+@roster.command()
+@_KEY
+@with_settings
+def init(settings: Settings, file: Path) -> None:
+    """Make the signing key: FILE is opened by a passphrase; its public half lies with the desk's keys.
+
+    Keep FILE away from the desk's machine, and a copy of it in another place: whoever has both it and the passphrase
+    says who is of the staff.
+    """
+    pinned = settings.keys / rules.KEY_FILE
+    if pinned.exists():
+        raise click.ClickException(f"This desk has a key already: {pinned}.")
+    if file.exists():
+        raise click.ClickException(f"{file} exists already; say another name.")
+    phrase = _passphrase(twice=True)
+    if len(phrase) < SHORTEST:
+        raise click.ClickException(f"A passphrase has {SHORTEST} characters or more.")
+    key = SigningKey.generate()
+    try:
+        locked_key.write(file, key, phrase)
+        settings.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+        pinned.write_text(encode_base64(bytes(key.verify_key)) + "\n", encoding="ascii")
+    except OSError as error:
+        raise click.ClickException(f"The key could not be written: {error.strerror}.") from None
+    click.echo(f"The key is in {file}; its public half in {pinned}. Next: `madoguchi roster sign --key {file}`.")
+
+
+@roster.command()
+@with_settings
+def draft(settings: Settings) -> None:
+    """Say who would stand on the next roster, and what it would change."""
+    found, before = in_transaction(settings, _looked_at)
+    for entry in found.staff:
+        click.echo(f"{entry.role:<14} {entry.name} {entry.user_id} {entry.master_key}")
+    _tell(found, before)
+
+
+@roster.command()
+@_KEY
+@click.option("--yes", is_flag=True, help="Do not ask again.")
+@with_settings
+def sign(settings: Settings, file: Path, yes: bool) -> None:
+    """Sign the staff as they are now. Shows every change first; the passphrase is asked for, or read from the input."""
+    found, before = in_transaction(settings, _looked_at)
+    changes = _tell(found, before)
+    if before is not None and not changes:
+        click.echo("Nothing has changed since the last one; signed anew all the same, it has a new date.")
+    if not yes:
+        click.confirm("Sign this?", abort=True)
+    try:
+        key = locked_key.read(file, _passphrase())
+    except OSError as error:
+        raise click.ClickException(f"{file} can't be read: {error.strerror}.") from None
+    except ValueError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    if encode_base64(bytes(key.verify_key)) != rules.pinned_key(settings.keys):
+        raise click.ClickException(f"{file} is not the key that this desk knows ({rules.KEY_FILE}).")
+    number = 1 if before is None else before.number + 1
+
+    async def act(ctx: Context, tx: Tx) -> signed.Roster:
+        # What was shown is what is signed, whatever has changed meanwhile.
+        document = signed.sign(key, ctx.settings.server_name, number, ctx.clock.now(), found.staff)
+        return await rules.put(ctx, tx, document, by=operator())
+
+    made = in_transaction(settings, act)
+    click.echo(f"Roster {made.number} is signed: {len(made.staff)} people and the keeper's machine among them.")
+
+
+@roster.command()
+@with_settings
+def show(settings: Settings) -> None:
+    """Print the roster that counts, as JSON."""
+
+    async def act(ctx: Context, tx: Tx) -> dict[str, Any]:
+        return await rules.shown(tx)
+
+    click.echo(json.dumps(in_transaction(settings, act), ensure_ascii=False, indent=2))
+
+
+@roster.command()
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--public-key", help="The public key (base64); otherwise the one of this desk.")
+@with_settings
+def verify(settings: Settings, file: Path | None, public_key: str | None) -> None:
+    """Check the desk's roster, or one in FILE, which needs nothing but the public key. Ends with 1 if it is wrong."""
+    try:
+        if file is not None:
+            document = msgspec.json.decode(file.read_bytes())
+        else:
+            document = in_transaction(settings, lambda ctx, tx: rosters.get_newest(tx))
+            document = None if document is None else msgspec.json.decode(document)
+        key = public_key or rules.pinned_key(settings.keys)
+        if document is None:
+            raise signed.BadRoster("There is no roster.")
+        if key is None:
+            raise signed.BadRoster("There is no public key to check it by: --public-key.")
+        desk = document.get("desk") if file is not None and isinstance(document, dict) else settings.server_name
+        found = signed.verify(document, key, str(desk))
+    except (signed.BadRoster, msgspec.DecodeError) as wrong:
+        click.echo(str(wrong))
+        sys.exit(1)
+    click.echo(
+        f"Roster {found.number} of {found.desk}, {found.issued_at}: {len(found.staff)} entries, as it was signed."
+    )
+
+
+async def _looked_at(ctx: Context, tx: Tx) -> tuple[rules.Draft, signed.Roster | None]:
+    try:
+        return await rules.draft(ctx, tx), await rules.current(ctx.settings, tx)
+    except signed.BadRoster as wrong:
+        raise click.ClickException(str(wrong)) from None
+
+
+def _tell(found: rules.Draft, before: signed.Roster | None) -> list[str]:
+    for name in found.without:
+        click.echo(f"not on it: {name} has never signed in with a page that makes an identity")
+    changes = rules.differences(before, found.staff)
+    for line in changes:
+        click.echo(line)
+    return changes
+
+
+def _passphrase(*, twice: bool = False) -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    phrase: str = click.prompt("Passphrase of the roster's key", hide_input=True, confirmation_prompt=twice, err=True)
+    return phrase
