@@ -45,6 +45,7 @@ class Homeserver:
 
         self.roster: Json | None = None
         self.reports: list[tuple[str, str]] = []
+        self.given: list[tuple[str, int, int]] = []
 
     async def start(self) -> None:
         await self._server.start_server()
@@ -168,6 +169,9 @@ class Homeserver:
             return 200, {}
         if path.endswith("/desk/v1/roster"):
             return (200, self.roster) if self.roster is not None else (404, {"errcode": "M_NOT_FOUND"})
+        if path.endswith("/keeper/history_given"):
+            self.given.append((body["user_id"], body["sessions"], body["devices"]))
+            return 200, {"logged": True}
         if path.endswith("/lock_reports"):
             self.reports.append((body["kind"], body["about"]))
             return 200, {"kept": True}

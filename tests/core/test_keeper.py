@@ -149,6 +149,7 @@ async def test_whom_the_desk_sends_gets_the_history_before_the_invitation(play: 
     assert play.server.done == [("invite", ROOM, "@ken:x")]
     told = [line for line in play.server.log if "sendToDevice" in line or line.endswith("/invite")]
     assert told[-1].endswith("/invite")
+    assert play.server.given == [("@ken:x", 1, 1)]
     assert await receive(ken) == 1
 
 

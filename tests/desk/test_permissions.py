@@ -114,6 +114,7 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("POST", "/admin/redeem"): ANYONE | {"disabled"},
     ("GET", "/keeper/invitations"): KEEPER,
     ("PUT", "/keeper/vault_keys"): KEEPER,
+    ("POST", "/keeper/history_given"): KEEPER,
     ("GET", "/keeper/vault_key"): KEEPER,
 }
 BODIES: dict[str, object] = {
@@ -151,6 +152,7 @@ BODIES: dict[str, object] = {
     "/risk_words": {"revision": "none", "words": []},
     "/admin/redeem": {"token": "wrong", "localpart": "x", "name": "n", "password": "long enough"},
     "/keeper/vault_keys": {"keys": []},
+    "/keeper/history_given": {"room_id": "!no:such", "user_id": "@no:such", "sessions": 1, "devices": 1},
 }
 
 

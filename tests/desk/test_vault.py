@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from madoguchi.vault import sealing, shares
 from tests.cast import DESK, refused
 from tests.desk.conftest import Desk
+from tests.desk.test_cases import accepts
 
 KEY = DESK + "/keeper/vault_key"
 KEYS = DESK + "/keeper/vault_keys"
@@ -133,3 +135,16 @@ async def test_the_key_is_exchanged_whole_and_the_old_words_open_nothing(empty: 
     assert "already" in twice.value.stderr
     question = f"SELECT holders, record IS NULL FROM vault_openings WHERE case_id = '{case['case_id']}' ORDER BY id"
     assert empty.workers.postgres.psql(question, "madoguchi").split() == ["{Abe,Baba}|t", "{Abe,Baba}|f"]
+
+
+async def test_whom_the_keeper_gave_the_history_stands_in_the_log(desk: Desk) -> None:
+    ken, keeper = await desk.staff("健"), await desk.keeper()
+    _, opened = await desk.arrives()
+    await accepts(ken, opened["case_id"])
+    given = {"room_id": opened["room_id"], "user_id": ken.user_id, "sessions": 3, "devices": 1}
+    await keeper.post(f"{DESK}/keeper/history_given", given)
+    await refused(keeper.post(f"{DESK}/keeper/history_given", given | {"room_id": "!no:such"}), 404, "M_NOT_FOUND")
+    await refused(keeper.post(f"{DESK}/keeper/history_given", given | {"user_id": "@no:such"}), 404, "M_NOT_FOUND")
+    newest = (await (await desk.administrator()).get(f"{DESK}/audit", limit=1))["entries"][0]
+    assert (newest["act"], newest["actor"], newest["subject"]) == ("history.given", keeper.user_id, opened["case_id"])
+    assert json.loads(newest["detail"]) == {"to": ken.user_id, "room": "conversation", "sessions": 3, "devices": 1}

@@ -140,6 +140,7 @@ CHAPTERS: dict[str, list[Row]] = {
     "The keeper": [
         GET(DESK + "/keeper/invitations", invitations.list_invitations, who=KEEPER, tx=False),
         PUT(DESK + "/keeper/vault_keys", keeper.put_vault_keys, who=KEEPER),
+        POST(DESK + "/keeper/history_given", keeper.post_history_given, who=KEEPER),
         GET(DESK + "/keeper/vault_key", keeper.get_vault_key, who=KEEPER),
     ],
     "The staff room's bot": [

@@ -1,10 +1,12 @@
-"""What the keeper asks of the desk about the vault. Mounted by desk/api.py, for the keeper alone."""
+"""What the keeper asks of the desk about the vault, and tells it. Mounted by desk/api.py, for the keeper alone."""
 
 from typing import Annotated
 
 import msgspec
 
 from madoguchi.errors import Conflict, Invalid, NotFound
+from madoguchi.ids import RoomID, UserID
+from madoguchi.storage import accounts, audit, cases, side_rooms
 from madoguchi.storage import vault as rows
 from madoguchi.web.endpoint import Call
 
@@ -40,6 +42,38 @@ class Stored(msgspec.Struct, frozen=True):
     """How many keys were taken in."""
 
     stored: int
+
+
+class HistoryGiven(msgspec.Struct, forbid_unknown_fields=True):
+    """user_id has been given the room's keys: how many sessions, on how many devices."""
+
+    room_id: Annotated[str, msgspec.Meta(max_length=255)]
+    user_id: Annotated[str, msgspec.Meta(max_length=255)]
+    sessions: Annotated[int, msgspec.Meta(ge=0)]
+    devices: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Logged(msgspec.Struct, frozen=True):
+    """logged: true."""
+
+    logged: bool = True
+
+
+async def post_history_given(call: Call, body: HistoryGiven) -> Logged:
+    """Tells that somebody has been given a case's history; it stands in the audit log. Raises NotFound for a room that
+    is no case's, and somebody who has no account."""
+    room_id = RoomID(body.room_id)
+    case = await cases.get_case_of_room(call.tx, room_id)
+    side = await side_rooms.get_by_room(call.tx, room_id) if case is None else None
+    case_id = case.id if case is not None else side.case_id if side is not None else None
+    account = await accounts.get_account(call.tx, UserID(body.user_id))
+    if case_id is None or account is None:
+        raise NotFound("There is no such case, or no such account.")
+    which = "conversation" if case is not None else "side room"
+    figures = {"room": which, "sessions": body.sessions, "devices": body.devices}
+    at = call.ctx.clock.now()
+    await audit.append(call.tx, at, call.session.user_id, "history.given", case_id, to=account.user_id, **figures)
+    return Logged()
 
 
 async def get_vault_key(call: Call) -> Vault:

@@ -100,6 +100,11 @@ class Door:
             # Before the sending: what is in the ledger is tried again after a crash.
             self._ledger.put_guest(room_id, user_id, 0, frozenset())
             given = await key_bundle.give(self._device, room_id, user_id, master=master)
+            if given.devices:
+                # Before the ledger has it: what could not be told is given, and told, again.
+                figures = {"sessions": given.sessions, "devices": len(given.devices)}
+                body = {"room_id": room_id, "user_id": user_id, **figures}
+                await self._device.call("POST", f"{DESK}/keeper/history_given", body)
             self._ledger.put_guest(room_id, user_id, given.sessions if given.devices else 0, given.devices)
             log.info("history given", room_id=room_id, sessions=given.sessions, devices=len(given.devices))
 
