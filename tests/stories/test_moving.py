@@ -73,7 +73,11 @@ async def test_a_conversation_goes_on_in_the_sealed_room(setting: Setting, line:
     assert not any(onward in text or sealed in text for text in mio.phone), "nothing of it crosses the app"
     # The ghost has gone; only the three are in the room.
     await page.page.get_by_role("button", name=re.compile("鍵つき")).first.click()
-    await expect(page.page.get_by_role("dialog").get_by_role("listitem")).to_have_count(3)
+    lines = page.page.get_by_role("dialog").get_by_role("listitem")
+    people = lines.locator("div > p:first-child", has_text=re.compile("^(あなた|健|記録係)"))
+    await expect(people).to_have_count(3)
+    # Beside them: the encryption, the app, the roster.
+    await expect(lines).to_have_count(6)
     await page.page.get_by_label("前のアプリに").uncheck()
     assert await page.violations() == []
     await page.picture("moved-lock-360")
