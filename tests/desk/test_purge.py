@@ -148,6 +148,54 @@ async def test_nothing_of_a_purged_case_is_left_and_clients_learn_it_quietly(des
     assert again["case_id"] != case and again["room_id"] != room
 
 
+async def test_a_held_case_stays_and_a_purge_is_certified(desk: Desk, ctx: Context, tmp_path: Path) -> None:
+    ken, admin = await desk.staff("健"), await desk.administrator()
+    _, opened, _ = await talks(desk, ken, "MARKHELD")
+    case = opened["case_id"]
+    hold = ("case", "hold", case, "--reason-code", "court", "--reference")
+    await desk.run(*hold, "R8-12", "--until", f"{ctx.clock.now() + timedelta(days=400):%Y-%m-%d}")
+    await desk.run(*hold, "R8-13")
+    for words, told in (
+        (("case", "purge", case, "--reason", "x", "--yes"), "held (court, court)"),
+        (("case", "release", case), "R8-12, R8-13"),
+        (("case", "certificate", case), "no certificate"),
+        ((*hold, "R8-14", "--until", "2020-01-01"), "over already"),
+    ):
+        with pytest.raises(subprocess.CalledProcessError) as refusal:
+            await desk.run(*words)
+        assert told in refusal.value.stderr
+    await desk.run("case", "release", case, "--reference", "R8-13")
+    assert [line.split("\t")[:3] for line in (await desk.run("case", "holds")).splitlines()] == [
+        [case, "court", "R8-12"]
+    ]
+
+    # Its time is over, and it stays until the last day of the hold is.
+    await admin.put(f"{DESK}/settings/content_days", {"value": 90})
+    on = f"{ctx.clock.now() + timedelta(days=100):%Y-%m-%d}"
+    line = next(line for line in (await desk.run("case", "due", "--on", on)).splitlines() if case in line)
+    figures, mark = line.split("\t")[2:]
+    assert mark == "HELD"
+    await works(ctx, days=100)
+    assert b"MARKHELD" in everything(desk)
+    await works(ctx, days=310)
+    assert b"MARKHELD" not in everything(desk)
+    await admin.put(f"{DESK}/settings/content_days", {"value": 1825})
+
+    file = tmp_path / "certificate.json"
+    await desk.run("case", "certificate", case, "--out", str(file))
+    said = json.loads(file.read_text())
+    destroyed = said["certificate"]["destroyed"]
+    assert (destroyed["keys"], destroyed["files"]) == (2, 2)
+    assert figures == f"{destroyed['events']} events, 2 sealed keys, 2 files"
+    key = (await desk.run("audit", "key")).strip()
+    assert "whole and signed by this key" in await desk.run("case", "verify", str(file), "--public-key", key)
+    destroyed["keys"] = 3
+    file.write_text(json.dumps(said))
+    with pytest.raises(subprocess.CalledProcessError) as refusal:
+        await desk.run("case", "verify", str(file), "--public-key", key)
+    assert "is not what its hash says" in refusal.value.stdout
+
+
 async def test_a_case_that_has_not_ended_is_not_purged(desk: Desk) -> None:
     _, opened = await desk.arrives()
     with pytest.raises(subprocess.CalledProcessError) as refusal:

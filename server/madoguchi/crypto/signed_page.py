@@ -1,7 +1,8 @@
 """Pages that are signed and bound to the page before: whoever has the public key can check each, and their order.
 
 A page is a JSON object with `before`, the hash (SHA-256, base64) of the page before, or "" for the first. What is
-hashed and signed (Ed25519, PyNaCl) is its canonical JSON behind a word of its own.
+hashed and signed (Ed25519, PyNaCl) is its canonical JSON, signed behind a word of its kind. A
+certificate is signed in the same way, follows no other, and has no `before`.
 """
 
 import base64
@@ -26,19 +27,19 @@ class Signed(NamedTuple):
     signature: bytes
 
 
-def sign(key: SigningKey, page: dict[str, Any]) -> Signed:
+def sign(key: SigningKey, page: dict[str, Any], word: bytes = _WORD) -> Signed:
     """A page, signed. Raises TypeError, ValueError for what has no canonical form."""
     raw = canonical_json.encode(page)
-    return Signed(page, hashlib.sha256(raw).digest(), key.sign(_WORD + raw).signature)
+    return Signed(page, hashlib.sha256(raw).digest(), key.sign(word + raw).signature)
 
 
-def fault(signed: Signed, public_key: bytes) -> str | None:
+def fault(signed: Signed, public_key: bytes, word: bytes = _WORD) -> str | None:
     """What is wrong with a page by itself; None if nothing is."""
     raw = canonical_json.encode(signed.page)
     if hashlib.sha256(raw).digest() != signed.hash:
         return "is not what its hash says"
     try:
-        VerifyKey(public_key).verify(_WORD + raw, signed.signature)
+        VerifyKey(public_key).verify(word + raw, signed.signature)
     except (BadSignatureError, ValueError):
         return "was not signed by this key"
     return None
@@ -63,13 +64,13 @@ def text(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def of_file(given: Any) -> Signed:
-    """A page from its file: `{"ledger": …, "hash": …, "signature": …}`. Raises ValueError."""
+def of_file(given: Any, name: str = "ledger") -> Signed:
+    """A page from its file: `{name: …, "hash": …, "signature": …}`. Raises ValueError."""
     try:
         hashed, signature = (base64.b64decode(given[name], validate=True) for name in ("hash", "signature"))
-        page = given["ledger"]
+        page = given[name]
     except (KeyError, TypeError, binascii.Error):
-        raise ValueError("not a signed ledger") from None
+        raise ValueError(f"not a signed {name}") from None
     if not isinstance(page, dict):
-        raise ValueError("not a signed ledger")
+        raise ValueError(f"not a signed {name}")
     return Signed(page, hashed, signature)

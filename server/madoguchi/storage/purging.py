@@ -2,16 +2,64 @@
 
 from datetime import datetime
 
+import msgspec
+
 from madoguchi.ids import CaseID, RoomID, UserID
 from madoguchi.storage.db import Tx
 
 
-async def list_due(tx: Tx, before: datetime, most: int) -> list[CaseID]:
-    """Cases that were closed before a moment, the oldest first."""
+async def list_due(tx: Tx, before: datetime, now: datetime, most: int) -> list[CaseID]:
+    """Cases that were closed before a moment and that nothing holds now, the oldest first."""
     rows = await tx.fetch(
-        "SELECT id FROM cases WHERE state = 'closed' AND closed_at < $1 ORDER BY closed_at, id LIMIT $2", before, most
+        """
+        SELECT id FROM cases c WHERE state = 'closed' AND closed_at < $1 AND NOT EXISTS (
+            SELECT 1 FROM case_holds h
+             WHERE h.case_id = c.id AND released_at IS NULL AND (ends_at IS NULL OR ends_at > $2))
+        ORDER BY closed_at, id LIMIT $3
+        """,
+        before,
+        now,
+        most,
     )
     return [row["id"] for row in rows]
+
+
+class Due(msgspec.Struct, frozen=True):
+    """What a purge of a case would destroy, and whether something holds it."""
+
+    case_id: CaseID
+    closed_at: datetime
+    held: bool
+    events: int
+    keys: int
+    files: int
+
+
+async def list_figures(tx: Tx, before: datetime, at: datetime) -> list[Due]:
+    """What would be destroyed of each case that was closed before a moment, as things are; held: at a moment.
+
+    A file of two cases goes with the last, and counts with neither.
+    """
+    rows = await tx.fetch(
+        """
+        SELECT c.id AS case_id, c.closed_at,
+            EXISTS (SELECT 1 FROM case_holds h WHERE h.case_id = c.id AND released_at IS NULL
+                    AND (ends_at IS NULL OR ends_at > $2)) AS held,
+            -- Whoever is in a room leaves it: of them the departure stays.
+            (SELECT count(*) FROM events e WHERE e.room_id IN (c.room_id, c.side_room_id)
+                AND e.type <> 'm.room.create' AND NOT EXISTS (
+                    SELECT 1 FROM memberships m WHERE m.room_id = e.room_id AND m.event_id = e.event_id
+                    AND m.membership NOT IN ('join', 'invite', 'knock'))) AS events,
+            (SELECT count(*) FROM vault_keys k WHERE k.room_id IN (c.room_id, c.side_room_id)) AS keys,
+            (SELECT count(DISTINCT r.media_id) FROM media_rooms r WHERE r.room_id IN (c.room_id, c.side_room_id)
+                AND NOT EXISTS (SELECT 1 FROM media_rooms o WHERE o.media_id = r.media_id
+                    AND o.room_id <> c.room_id AND o.room_id IS DISTINCT FROM c.side_room_id)) AS files
+          FROM cases c WHERE c.state = 'closed' AND c.closed_at < $1 ORDER BY c.closed_at, c.id
+        """,
+        before,
+        at,
+    )
+    return [Due(**row) for row in rows]
 
 
 async def list_to_forget(tx: Tx, before: datetime, most: int) -> list[CaseID]:
@@ -37,14 +85,15 @@ async def update_forgotten(tx: Tx, case_id: CaseID, at: datetime) -> None:
     await tx.execute("UPDATE cases SET forgotten_at = $2 WHERE id = $1", case_id, at)
 
 
-async def delete_content(tx: Tx, room_id: RoomID) -> int:
+async def delete_content(tx: Tx, room_id: RoomID) -> list[str]:
     """Everything in a room but its creation and the last membership of each member, and those without what stood there
-    before. Gives how many events."""
-    done: str = await tx.execute(
+    before. Gives the ids of the events."""
+    gone = await tx.fetch(
         """
         DELETE FROM events e WHERE room_id = $1 AND type <> 'm.room.create' AND NOT EXISTS (
             SELECT 1 FROM current_state s
             WHERE s.room_id = $1 AND s.type = 'm.room.member' AND s.event_id = e.event_id)
+        RETURNING event_id
         """,
         room_id,
     )
@@ -74,12 +123,13 @@ async def delete_content(tx: Tx, room_id: RoomID) -> int:
         "WHERE room_id = $1",
     ):
         await tx.execute(statement, room_id)
-    return int(done.rpartition(" ")[2])
+    return [row["event_id"] for row in gone]
 
 
-async def delete_keys(tx: Tx, room_id: RoomID) -> int:
-    """The keys of a room: those in the vault, and those in everybody's backup. Gives how many the vault had."""
-    done: str = await tx.execute("DELETE FROM vault_keys WHERE room_id = $1", room_id)
+async def delete_keys(tx: Tx, room_id: RoomID) -> list[str]:
+    """The keys of a room: those in the vault, and those in everybody's backup. Gives the sessions of
+    those that the vault had."""
+    gone = await tx.fetch("DELETE FROM vault_keys WHERE room_id = $1 RETURNING session_id", room_id)
     await tx.execute(
         """
         WITH gone AS (DELETE FROM key_backup_sessions WHERE room_id = $1 RETURNING user_id, version),
@@ -89,12 +139,12 @@ async def delete_keys(tx: Tx, room_id: RoomID) -> int:
         """,
         room_id,
     )
-    return int(done.rpartition(" ")[2])
+    return [row["session_id"] for row in gone]
 
 
-async def delete_media(tx: Tx, room_id: RoomID) -> int:
+async def delete_media(tx: Tx, room_id: RoomID) -> list[str]:
     """Files that belong to this room and to no other that still stands; what lies in the store is put on the list of
-    what has to go. Gives how many files."""
+    what has to go. Gives the ids of the files."""
     rows = await tx.fetch(
         """
         WITH unlinked AS (DELETE FROM media_rooms WHERE room_id = $1 RETURNING media_id)
@@ -114,7 +164,7 @@ async def delete_media(tx: Tx, room_id: RoomID) -> int:
         media_ids,
     )
     await tx.execute("DELETE FROM media WHERE media_id = ANY($1::text[])", media_ids)
-    return len(media_ids)
+    return media_ids
 
 
 async def list_removals(tx: Tx, most: int) -> list[str]:

@@ -8,7 +8,7 @@ import structlog
 
 from madoguchi.context import Context
 from madoguchi.core.chat import sessions
-from madoguchi.core.desk import purge, resting, side_room, staff_commands
+from madoguchi.core.desk import holds, purge, resting, side_room, staff_commands
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.cases import ARRIVAL_REPEATED_WITHIN
 from madoguchi.ids import CaseID
@@ -92,7 +92,7 @@ async def purge_old_cases(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
     """Sees to it that each case is purged once its time is over, and forgotten a month later."""
     now = ctx.clock.now()
     days = (await desk_settings.get(tx)).content_days
-    due = await purging.list_due(tx, now - timedelta(days=days), _CASES_AT_ONCE)
+    due = await purging.list_due(tx, now - timedelta(days=days), now, _CASES_AT_ONCE)
     gone = await purging.list_to_forget(tx, now - purge.TRACES_KEPT, _CASES_AT_ONCE)
     # Each in a transaction of its own: it holds the stream, and everybody who writes waits for it.
     for case_id in due:
@@ -102,10 +102,12 @@ async def purge_old_cases(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
 
 
 async def purge_case(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
-    """One case whose time is over, unless the time has been made longer since."""
+    """One case whose time is over, unless the time has been made longer or the case was held since."""
     case = await cases.get_case(tx, body["case_id"])
     days = (await desk_settings.get(tx)).content_days
     if case is None or case.closed_at is None or case.closed_at >= ctx.clock.now() - timedelta(days=days):
+        return
+    if await holds.standing(ctx, tx, case.id):
         return
     await purge.purge(ctx, tx, case.id, by="retention")
     await jobs.insert_job(tx, "remove_files", "", ctx.clock.now())

@@ -3,7 +3,8 @@
 It happens in two steps. First everything but two things is destroyed at once: the room's creation and the fact that
 each member has left, which say nothing and from which every client learns that the room is gone. A month later these go
 as well, and with them the account of an anonymous person who has no other case. The case itself stays as figures: when
-it came, by which channel, how long it took, in whose hands it was, and the codes of its record.
+it came, by which channel, how long it took, in whose hands it was, and the codes of its record. A signed certificate
+says what was destroyed (certificates.py); a case that is held (holds.py) is not.
 """
 
 from datetime import timedelta
@@ -14,7 +15,7 @@ import structlog
 from madoguchi import errors
 from madoguchi.context import Context
 from madoguchi.core.chat import accounts, membership
-from madoguchi.core.desk import case_room
+from madoguchi.core.desk import case_room, certificates, holds
 from madoguchi.ids import CaseID, RoomID
 from madoguchi.storage import accounts as stored_accounts
 from madoguchi.storage import audit, records, side_rooms, staff_room
@@ -41,8 +42,8 @@ class Purged(msgspec.Struct, frozen=True):
 async def purge(ctx: Context, tx: Tx, case_id: CaseID, by: str, reason: str | None = None) -> Purged:
     """Destroys the content, the keys and the files of a closed case; twice does no more.
 
-    by, reason: who wanted it and why, as the case's steps show it. The files are off the disk once `work` has run.
-    Raises NotFound, Conflict for a case that has not ended.
+    by, reason: who wanted it and why, as the case's steps and the certificate show it. The files are off the disk once
+    `work` has run. Raises NotFound, Conflict for a case that has not ended or that something holds.
     """
     case = await stored_cases.lock_case(tx, case_id)
     if case is None:
@@ -51,10 +52,15 @@ async def purge(ctx: Context, tx: Tx, case_id: CaseID, by: str, reason: str | No
         return Purged()
     if case.state != "closed":
         raise errors.Conflict("This case has not ended. Close it first.")
-    purged = Purged()
+    held = await holds.standing(ctx, tx, case_id)
+    if held:
+        raise errors.Conflict(f"This case is held ({', '.join(each.code for each in held)}). Release it first.")
+    gone: dict[str, list[str]] = {"events": [], "keys": [], "files": []}
     for room_id in await _rooms_of(tx, case):
-        purged = await _destroy(ctx, tx, room_id, purged)
+        await _destroy(ctx, tx, room_id, gone)
+    purged = Purged(events=len(gone["events"]), keys=len(gone["keys"]), files=len(gone["files"]))
     at = ctx.clock.now()
+    await certificates.make(ctx, tx, case_id, at, by, reason, gone)
     await stored.update_purged(tx, case_id, at)
     await staff_room.delete_card(tx, case_id)
     await records.update_purged(tx, case_id)
@@ -70,8 +76,8 @@ async def _rooms_of(tx: Tx, case: Case) -> list[RoomID]:
     return [case.room_id] if side is None else [case.room_id, side]
 
 
-async def _destroy(ctx: Context, tx: Tx, room_id: RoomID, before: Purged) -> Purged:
-    """Sends everybody out of a room and destroys what is in it. Gives the figures with those of before."""
+async def _destroy(ctx: Context, tx: Tx, room_id: RoomID, gone: dict[str, list[str]]) -> None:
+    """Sends everybody out of a room and destroys what is in it. Adds the ids of that to `gone`."""
     keeper = case_room.keeper_id(ctx)
     present = [
         user_id
@@ -82,11 +88,9 @@ async def _destroy(ctx: Context, tx: Tx, room_id: RoomID, before: Purged) -> Pur
         if user_id != keeper:
             await membership.kick(ctx, tx, room_id, keeper, user_id)
     await membership.leave(ctx, tx, room_id, keeper)
-    return Purged(
-        events=before.events + await stored.delete_content(tx, room_id),
-        keys=before.keys + await stored.delete_keys(tx, room_id),
-        files=before.files + await stored.delete_media(tx, room_id),
-    )
+    gone["events"] += await stored.delete_content(tx, room_id)
+    gone["keys"] += await stored.delete_keys(tx, room_id)
+    gone["files"] += await stored.delete_media(tx, room_id)
 
 
 async def forget(ctx: Context, tx: Tx, case_id: CaseID) -> None:
