@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import click
 
+from madoguchi import cli_disclosure
 from madoguchi.cli_staff import in_transaction, operator
 from madoguchi.config import Settings
 from madoguchi.context import Context
@@ -31,6 +32,9 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 @click.group()
 def case() -> None:
     """Single cases."""
+
+
+case.add_command(cli_disclosure.disclosure)
 
 
 @case.command()

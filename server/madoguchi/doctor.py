@@ -22,7 +22,7 @@ from madoguchi.core.desk import roster
 from madoguchi.core.desk.presence import may_counsel
 from madoguchi.crypto.roster import BadRoster
 from madoguchi.migrate import newest_revision
-from madoguchi.storage import appservices, bridging, channels, checks, health, stream, vault
+from madoguchi.storage import appservices, bridging, channels, checks, disclosures, health, stream, vault
 from madoguchi.storage import staff as stored_staff
 from madoguchi.storage.appservices import Queue
 from madoguchi.storage.db import Tx
@@ -195,6 +195,7 @@ async def _inside_database(tx: Tx, settings: Settings, running: bool) -> AsyncIt
     yield await _roster(tx, settings)
     for check in await checks.list_checks(tx):
         yield _check(check)
+    yield await _disclosures(tx)
     yield await _channels(tx)
     for ledger in await bridging.list_ledgers(tx):
         yield _ledger(ledger)
@@ -223,6 +224,15 @@ async def _vault(tx: Tx) -> Finding:
     return Finding(
         "vault", "ok", f"{found.threshold} of {found.shares} holders open it; {await vault.count_keys(tx)} keys"
     )
+
+
+async def _disclosures(tx: Tx) -> Finding:
+    found = await disclosures.list_open(tx, datetime.now(UTC))
+    if not found:
+        return Finding("disclosure", "ok", "nobody waits to be shown what is kept")
+    waiting = sum(each.state == "asked" for each in found)
+    text = f"{waiting} requests wait for a decision, {len(found) - waiting} are approved and not yet opened or over."
+    return Finding("disclosure", "note", text, "`madoguchi case disclosure list`, or the administrator's page.")
 
 
 async def _roster(tx: Tx, settings: Settings) -> Finding:

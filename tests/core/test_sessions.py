@@ -135,8 +135,8 @@ async def test_nobody_records_where_young_people_write_from(sessions: Sessions) 
     sessions.seen(Session("@y:x", "D", 1, kind="youth"), "192.0.2.1", "Phone/1.0")
     sessions.seen(Session("@s:x", "D", 2, kind="staff"), "192.0.2.2", "Desk/1.0")
     young, staff = sessions._sightings.values()
-    assert (young.address, young.agent) == (None, None)
-    assert (staff.address, staff.agent) == ("192.0.2.2", "Desk/1.0")
+    assert (young.is_kept, young.agent) == (False, None)
+    assert (staff.is_kept, staff.address, staff.agent) == (True, "192.0.2.2", "Desk/1.0")
 
 
 # -- files -------------------------------------------------------------------------------------------------------------

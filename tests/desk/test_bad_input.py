@@ -41,6 +41,9 @@ WORDS += [
     "kind",
     "about",
     "team",
+    "reference",
+    "refusal",
+    "handover",
 ]
 nearly = st.dictionaries(st.sampled_from(WORDS), anything | st.sampled_from(["web", "line", "matrix", "counsellor"]))
 BODIES = [row for row in ROWS if row.method in ("POST", "PUT")]
@@ -107,7 +110,7 @@ async def test_no_body_of_any_shape_breaks_anything(desk: Desk) -> None:
     young, _ = await desk.arrives()
     callers = {"ADMINISTRATOR": admin, "KEEPER": keeper, "STAFF": ken, "USER": young, "OPTIONAL": young}
     callers |= {"ANYONE": young, "SUPERVISOR": admin, "MEMBER": ken, "YOUNG_PERSON": young, "OVERSEER": admin}
-    callers |= {"BRIDGE": young, "GHOST": young}
+    callers |= {"BRIDGE": young, "GHOST": young, "BOT": young}
     tried: list[tuple[str, str, Any]] = []
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)

@@ -58,6 +58,15 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("GET", "/staff_room"): set(),
     ("PUT", "/staff_room/told"): set(),
     ("POST", "/staff_room/commands"): set(),
+    ("GET", "/cases/mine/disclosure"): USER,
+    ("POST", "/cases/mine/disclosure"): USER,
+    ("GET", "/disclosures"): STAFF,
+    ("POST", "/cases/{case_id}/court_request"): ADMINISTRATOR,
+    ("POST", "/cases/{case_id}/identity_request"): STAFF,
+    ("POST", "/disclosures/{disclosure_id}/approve"): SUPERVISOR,
+    ("POST", "/disclosures/{disclosure_id}/refuse"): STAFF,
+    ("POST", "/disclosures/{disclosure_id}/look"): STAFF,
+    ("POST", "/disclosures/{disclosure_id}/done"): STAFF,
     ("GET", "/survey"): SUPERVISOR,
     ("POST", "/lock_reports"): USER,
     ("GET", "/lock_reports"): SUPERVISOR,
@@ -130,6 +139,9 @@ BODIES: dict[str, object] = {
     "/cases/{case_id}/risk": {"risk": "high"},
     "/cases/{case_id}/record": {"topics": ["friends"]},
     "/cases/{case_id}/record/review": {"verdict": "reviewed"},
+    "/cases/{case_id}/court_request": {"reference": "1", "reason": "r"},
+    "/cases/{case_id}/identity_request": {"reason": "r", "hours": 1},
+    "/disclosures/{disclosure_id}/refuse": {"refusal": "no_grounds"},
     "/intake": {"intake": "open"},
     "/ledger/acknowledge": {"seq": 1},
     "/bridge/egress": {"requests": {}},
@@ -198,6 +210,7 @@ def _call(desk: Desk, person: Person | None, method: str, path: str) -> Callable
         reply_id="No",
         day="no",
         channel_id="no",
+        disclosure_id="no",
     )
     body = BODIES.get(path, {} if method in ("POST", "PUT") else None)
     return lambda: desk.some_line().call(method, filled, body, token=token)

@@ -21,13 +21,14 @@ class Device(msgspec.Struct, frozen=True):
 
 
 class Sighting(msgspec.Struct, frozen=True):
-    """When and from where a device last called."""
+    """When and from where a device last called. is_kept: the address may be written beside the device (staff's)."""
 
     user_id: UserID
     device_id: DeviceID
     at: int
     address: str | None
     agent: str | None
+    is_kept: bool
 
 
 _COLUMNS = "user_id, device_id, display_name, created_at, last_seen_at, last_seen_address, last_seen_agent"
@@ -87,6 +88,6 @@ async def update_last_seen(tx: Tx, sightings: Sequence[Sighting]) -> None:
         [seen.user_id for seen in ordered],
         [seen.device_id for seen in ordered],
         [seen.at for seen in ordered],
-        [seen.address for seen in ordered],
+        [seen.address if seen.is_kept else None for seen in ordered],
         [seen.agent for seen in ordered],
     )

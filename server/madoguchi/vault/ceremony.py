@@ -108,19 +108,23 @@ async def unlock(tx: Tx, private_key: bytes) -> rows.Vault:
     return _matching(await rows.get_vault(tx), private_key)
 
 
-async def read_case(tx: Tx, case_or_room: str, private_key: bytes) -> list[Opening]:
-    """Open a case's room and, if there is one, the staff's own; a room by its id, alone. Raises VaultProblem."""
+async def read_case(tx: Tx, case_or_room: str, private_key: bytes, side_room: bool = True) -> list[Opening]:
+    """Open a case's room and, if there is one and it is wanted, the staff's own; a room by its id, alone.
+
+    Raises VaultProblem.
+    """
     vault = await unlock(tx, private_key)
     first = await _read_room(tx, vault, case_or_room, private_key)
-    side = first.room.side_room_id
+    side = first.room.side_room_id if side_room else None
     return [first] if side is None else [first, await _read_room(tx, vault, side, private_key)]
 
 
 async def write_down(
     tx: Tx, opened: Sequence[rows.Opened], witness: Witness, at: datetime,
-    manifest: bytes | None = None, record: bytes | None = None,
+    manifest: bytes | None = None, record: bytes | None = None, disclosure: str | None = None,
 ) -> None:  # fmt: skip
-    """Write down who opened which rooms, when and why. manifest, record: as `storage.vault.insert_opening` says."""
+    """Write down who opened which rooms, when and why. manifest, record: as `storage.vault.insert_opening` says;
+    disclosure: the request that it answers."""
     for room in opened:
         await rows.insert_opening(tx, at, witness.by, witness.reason, witness.holders, room, manifest, record)
     now = datetime.now(UTC)
@@ -129,6 +133,8 @@ async def write_down(
         detail |= {"entries": room.entries, "unreadable": room.unreadable}
         if manifest is not None:
             detail["manifest"] = manifest.hex()
+        if disclosure is not None:
+            detail["disclosure"] = disclosure
         if record is not None:
             detail |= {"record": record.hex(), "opened_at": at.isoformat()}
         await audit.append(tx, now, witness.by, "vault.opened", room.case_id or room.room_id, **detail)

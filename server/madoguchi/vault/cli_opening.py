@@ -11,10 +11,10 @@ import click
 from madoguchi.config import Settings
 from madoguchi.errors import NotFound
 from madoguchi.flags import with_settings
-from madoguchi.storage import media
+from madoguchi.storage import disclosures, media
 from madoguchi.storage import vault as rows
 from madoguchi.storage.db import Tx
-from madoguchi.vault import ceremony, folder, signing
+from madoguchi.vault import ceremony, disclosing, folder, signing
 from madoguchi.vault.at_desk import in_database, read_key, witness
 from madoguchi.vault.attachments import Fetch
 from madoguchi.vault.ceremony import Opening, VaultProblem
@@ -23,6 +23,7 @@ from madoguchi.vault.written import JAPAN
 
 @click.command("open")
 @click.argument("case", required=False)
+@click.option("--disclosure", "asked", metavar="ID", help="Instead of CASE: what was asked and approved at the desk.")
 @click.option("--range", "span", metavar="FROM..TO", help="Instead of CASE: all that came on these days (Japan's).")
 @click.option("--shares", "--key", "key_file", default="-",
               help="File with the shares or the key; - reads them here. [default: -]")  # fmt: skip
@@ -33,25 +34,32 @@ from madoguchi.vault.written import JAPAN
               help="The database is a restored copy: write the entry for the desk's log to this new file.")  # fmt: skip
 @with_settings
 def open_(
-    settings: Settings, case: str | None, span: str | None, key_file: str, out: Path | None, reason: str | None,
-    holders: tuple[str, ...], record_to: Path | None,
+    settings: Settings, case: str | None, asked: str | None, span: str | None, key_file: str, out: Path | None,
+    reason: str | None, holders: tuple[str, ...], record_to: Path | None,
 ) -> None:  # fmt: skip
     """Open the transcript of CASE (a case id or room id). Who did, when, why and before whom is written down."""
-    if (case is None) == (span is None):
-        raise click.ClickException("Say which case, or --range FROM..TO.")
+    if [case, asked, span].count(None) != 2:
+        raise click.ClickException("Say which case, or --disclosure ID, or --range FROM..TO.")
+    if asked is not None and reason is not None:
+        raise click.ClickException("Why a disclosure is opened, it says itself: leave --reason out.")
+    if asked is not None and record_to is not None:
+        raise click.ClickException("A disclosure is opened at the desk, where it stands whether it may be.")
     days = _days(span) if span else None
     for place in (out, record_to):
         if place is not None and place.exists():
             raise click.ClickException(f"{place} exists already; say another name.")
-    present = witness(reason, holders, needed=out is not None or record_to is not None)
+    present = witness(asked or reason, holders, needed=asked is not None or out is not None or record_to is not None)
     private_key, at = read_key(key_file), datetime.now(UTC)
 
     async def opened(tx: Tx) -> tuple[list[Opening], dict[str, bytes]]:
         vault = await ceremony.unlock(tx, private_key)
-        if (out or record_to) and len({*present.holders}) < vault.threshold:
+        grant = await disclosing.granted(tx, asked, at) if asked else None
+        who = disclosing.witnessed(grant, present) if grant else present
+        if (out or record_to or grant) and len({*present.holders}) < vault.threshold:
             raise VaultProblem(f"{vault.threshold} holders are needed to open; name all who are present (--holder).")
-        cases = await rows.list_cases_of(tx, *days) if days else [case or ""]
-        openings = [opening for name in cases for opening in await ceremony.read_case(tx, name, private_key)]
+        cases = await rows.list_cases_of(tx, *days) if days else [grant.case_id if grant else case or ""]
+        side = grant is None or grant.side_room
+        openings = [opening for name in cases for opening in await ceremony.read_case(tx, name, private_key, side)]
         if not openings:
             raise VaultProblem("No case came on these days.")
         files, manifest = {}, None
@@ -59,7 +67,7 @@ def open_(
             # Only here: the libraries for PDF and for attachments take their time to load.
             from madoguchi.vault import bundle
 
-            files = await bundle.make(openings, vault.key_id, private_key, present, at, _fetch(settings, tx))
+            files = await bundle.make(openings, vault.key_id, private_key, who, at, _fetch(settings, tx))
             manifest = hashlib.sha256(files[signing.MANIFEST]).digest()
         if record_to is not None:
             from madoguchi.vault import bundle
@@ -71,7 +79,10 @@ def open_(
                 raise VaultProblem(f"{record_to}: {error.strerror}; nothing was opened.") from None
         else:
             await rows.set_signing_key(tx, signing.public_half(private_key))
-            await ceremony.write_down(tx, [opening.opened() for opening in openings], present, at, manifest)
+            rooms = [opening.opened() for opening in openings]
+            await ceremony.write_down(tx, rooms, who, at, manifest, disclosure=asked)
+            if grant:
+                await disclosures.update_opened(tx, grant.id, at)
         return openings, files
 
     openings, files = in_database(settings, opened)

@@ -12,7 +12,18 @@ from madoguchi.core.desk import holds, purge, resting, side_room, staff_commands
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.cases import ARRIVAL_REPEATED_WITHIN
 from madoguchi.ids import CaseID
-from madoguchi.storage import cases, jobs, moves, proofs, purging, sliding_states, staff, staff_room, to_device
+from madoguchi.storage import (
+    cases,
+    disclosures,
+    jobs,
+    moves,
+    proofs,
+    purging,
+    sliding_states,
+    staff,
+    staff_room,
+    to_device,
+)
 from madoguchi.storage import retention as stored
 from madoguchi.storage.db import Tx
 
@@ -53,6 +64,11 @@ async def forget_proofs(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
 async def forget_move_links(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
     """Links to a move that ran out. They are kept a while: somebody is told so, rather than that it never was one."""
     _tell("move links", await moves.delete_old_links(tx, ctx.clock.now() - ADMIN_LINKS))
+
+
+async def forget_sightings(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """Network addresses of people for whose life two people had opened the glass, once that is over."""
+    _tell("sightings", await disclosures.delete_sightings(tx, ctx.clock.now()))
 
 
 async def forget_interactive_auth(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:

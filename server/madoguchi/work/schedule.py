@@ -40,6 +40,7 @@ SCHEDULE: Sequence[Entry] = [
     Every("1m",     "switch_planned"),
     Every("1m",     "tidy_resting"),
     Every("10m",    "forget_arrivals"),
+    Every("10m",    "forget_sightings"),
     Every("10m",    "forget_proofs"),
     Every("10m",    "forget_interactive_auth"),
     Every("10m",    "forget_login_tokens"),

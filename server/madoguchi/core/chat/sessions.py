@@ -18,7 +18,7 @@ from madoguchi import errors
 from madoguchi.clock import Clock
 from madoguchi.ids import DeviceID, UserID
 from madoguchi.storage import accounts as store
-from madoguchi.storage import cross_signing, devices, keys, sliding_states, stream
+from madoguchi.storage import cross_signing, devices, disclosures, keys, sliding_states, stream
 from madoguchi.storage.db import Database, Tx
 
 if TYPE_CHECKING:
@@ -163,17 +163,18 @@ class Sessions:
         self._digests.clear()
 
     def seen(self, session: Session, address: str, agent: str | None) -> None:
-        """Notes that a device called; at most once a minute, written down later. Only of staff from where."""
+        """Notes that a device called; at most once a minute, written down later. From where is kept of staff only, and
+        of those for whose life two people have opened the glass (core/desk/disclosures.py)."""
         now = self._clock.ms()
         if session.token_id == 0 or now - self._seen_at.get(session.token_id, 0) < _SEEN_EVERY_MS:
             return
         if len(self._seen_at) > _MOST_IN_MEMORY:
             self._seen_at.clear()
         self._seen_at[session.token_id] = now
-        if session.kind not in RECORDED:
-            address, agent = "", None
+        is_kept = session.kind in RECORDED
+        agent = agent[:255].replace("\0", "") if agent and is_kept else None
         self._sightings[session.user_id, session.device_id] = devices.Sighting(
-            session.user_id, session.device_id, now, address or None, agent[:255].replace("\0", "") if agent else None
+            session.user_id, session.device_id, now, address or None, agent, is_kept
         )
 
     async def write_down(self) -> None:
@@ -181,13 +182,19 @@ class Sessions:
         gathered, self._sightings = self._sightings, {}
         if gathered:
             async with self._db.transaction() as tx:
-                await devices.update_last_seen(tx, list(gathered.values()))
+                await self._write_down(tx, list(gathered.values()))
 
     async def write_down_for(self, tx: Tx, user_id: UserID) -> None:
         """Writes one user's sightings, for somebody who is about to read them."""
         theirs = [seen for (who, _), seen in self._sightings.items() if who == user_id]
         if theirs:
-            await devices.update_last_seen(tx, theirs)
+            await self._write_down(tx, theirs)
+
+    async def _write_down(self, tx: Tx, sightings: list[devices.Sighting]) -> None:
+        await devices.update_last_seen(tx, sightings)
+        others = [seen for seen in sightings if not seen.is_kept and seen.address]
+        if others:
+            await disclosures.insert_sightings(tx, others, self._clock.now())
 
     async def run(self, every_s: float = 30.0) -> None:
         """Writes sightings down from time to time, until cancelled."""
