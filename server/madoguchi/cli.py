@@ -125,10 +125,21 @@ def bridges(settings: Settings) -> None:
     _run("bridges", settings, bridges_app.run)
 
 
-@main.command()
+class KeeperVerbs(Verbs):
+    """What can be done about the keeper besides running it."""
+
+    elsewhere: ClassVar[dict[str, tuple[str, str, str]]] = {
+        "prepare": ("madoguchi.cli_keeper", "prepare", "Make the key by which a lost keeper comes back."),
+        "recover": ("madoguchi.cli_keeper", "recover", "Bring a keeper back whose directory was lost."),
+    }
+
+
+@main.group(cls=KeeperVerbs, invoke_without_command=True)
 @with_settings
 def keeper(settings: Settings) -> None:
     """Run the keeper: seals room keys for the vault, gives counsellors the history."""
+    if click.get_current_context().invoked_subcommand is not None:
+        return
     from madoguchi.keeper import process
 
     _run("keeper", settings, process.run)

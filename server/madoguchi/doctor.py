@@ -21,8 +21,19 @@ from madoguchi.core.chat.registrations import AppService
 from madoguchi.core.desk import roster
 from madoguchi.core.desk.presence import may_counsel
 from madoguchi.crypto.roster import BadRoster
+from madoguchi.keeper import published, recovery
 from madoguchi.migrate import newest_revision
-from madoguchi.storage import appservices, bridging, channels, checks, disclosures, health, stream, vault
+from madoguchi.storage import (
+    appservices,
+    bridging,
+    channels,
+    checks,
+    cross_signing,
+    disclosures,
+    health,
+    stream,
+    vault,
+)
 from madoguchi.storage import staff as stored_staff
 from madoguchi.storage.appservices import Queue
 from madoguchi.storage.db import Tx
@@ -190,7 +201,8 @@ async def _inside_database(tx: Tx, settings: Settings, running: bool) -> AsyncIt
         text = f"The database's clock differs by {difference.total_seconds():.0f} s."
         yield Finding("clock", "bad", text, "Synchronise the clocks of both machines (chrony, ntpd).")
     if running:
-        yield await _keeper(tx)
+        yield await _keeper(tx, settings)
+    yield _recovery(settings)
     yield await _vault(tx)
     yield await _roster(tx, settings)
     for check in await checks.list_checks(tx):
@@ -205,7 +217,11 @@ async def _inside_database(tx: Tx, settings: Settings, running: bool) -> AsyncIt
         yield finding
 
 
-async def _keeper(tx: Tx) -> Finding:
+async def _keeper(tx: Tx, settings: Settings) -> Finding:
+    known = await cross_signing.list_cross_signing_keys(tx, [f"@keeper:{settings.server_name}"])
+    if known and lock.is_running(settings.data) and not published(settings.data).exists():
+        text = "The keeper has lost its identity and waits: nobody is let into a case."
+        return Finding("keeper", "bad", text, "`madoguchi keeper recover` (docs/operations.md).")
     seen = (await health.list_heartbeats(tx)).get("keeper")
     if seen is None or datetime.now(UTC) - seen > SILENT_AFTER:
         text = (
@@ -214,6 +230,13 @@ async def _keeper(tx: Tx) -> Finding:
         mend = "Read logs/keeper.log; `madoguchi up` starts it again by itself, otherwise run `madoguchi keeper`."
         return Finding("keeper", "bad", text, mend)
     return Finding("keeper", "ok", f"last heard of {seen:%F %T} UTC")
+
+
+def _recovery(settings: Settings) -> Finding:
+    if recovery.pinned_key(settings.keys / recovery.KEY_FILE) is None:
+        mend = "`madoguchi keeper prepare --key FILE`: without it a lost keeper comes back as somebody else."
+        return Finding("recovery", "note", "There is no recovery key for the keeper yet.", mend)
+    return Finding("recovery", "ok", "what a lost keeper needs is kept, sealed to its recovery key")
 
 
 async def _vault(tx: Tx) -> Finding:

@@ -3,21 +3,30 @@
 import asyncio
 import base64
 import json
+import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from nacl.public import PrivateKey
 from nacl.signing import SigningKey
 from nio import UnknownToDeviceEvent
+from nio.crypto import InboundGroupSession, OutboundGroupSession
 
-from madoguchi.crypto import key_bundle, roster
-from madoguchi.crypto.cross_signing import encode_base64
-from madoguchi.crypto.device import AgentDevice, Login, Refused
-from madoguchi.keeper import history
+from madoguchi.cli import main
+from madoguchi.crypto import identity, key_bundle, roster
+from madoguchi.crypto.cross_signing import CrossSigningKeys, encode_base64
+from madoguchi.crypto.device import AgentDevice, IdentityLost, Login, Refused
+from madoguchi.crypto.sealed_file import SealedFile
+from madoguchi.keeper import history, recovery
+from madoguchi.keeper.copies import STATE_FILE, Copies
 from madoguchi.keeper.guest_list import GuestList
+from madoguchi.keeper.ledger import Ledger
 from madoguchi.keeper.process import _FILTER, Keeper
+from madoguchi.keeper.recovery import Brought, NotOpened, Secrets
 from madoguchi.vault import sealing
 from tests.core.homeserver import Homeserver
 
@@ -41,11 +50,17 @@ class Play:
 
     async def keeper(self) -> Keeper:
         device = AgentDevice(
-            self.server.url, "@keeper:x", self.home / "keeper", KEY, name="k", follows_rooms=False, sync_filter=_FILTER
-        )
+            self.server.url, "@keeper:x", self.home / "keeper", KEY, name="k", follows_rooms=False, sync_filter=_FILTER,
+            begins_anew=False,
+        )  # fmt: skip
         self.open.append(device)
         await device.start(Login.by_password("p"))
-        return Keeper(device, GuestList(device, self.home / "roster.pub", self.home / "roster.number"))
+        guest_list, ledger = (
+            GuestList(device, self.home / "roster.pub", self.home / "roster.number"),
+            Ledger(device.kept),
+        )
+        copies = Copies(device, ledger, self.home / "recovery.pub", SealedFile(self.home / "keeper" / STATE_FILE, KEY))
+        return Keeper(device, ledger, guest_list, copies, Brought(self.home / "keeper", KEY))
 
     async def says(self, who: AgentDevice, text: str) -> None:
         await who.sync_once(0)
@@ -273,6 +288,103 @@ async def test_a_missing_key_is_asked_for_and_taken_from_its_maker_only(
         await keeper.device.sync_once(0)
         assert len(keeper.device.machine.sessions_of(ROOM)) == expected
     assert keeper.ledger.missing() == []
+
+
+async def test_who_is_refused_a_key_knows_why(play: Play) -> None:
+    keeper, mio = await play.keeper(), await play.person("mio")
+    content = {"room_id": ROOM, "session_id": "s", "code": "m.unverified", "algorithm": key_bundle.MEGOLM}
+    for told in (content, content | {"session_id": "t", "code": "<b>of their own making</b>"}):
+        messages = {"@keeper:x": {keeper.device.device_id: told}}
+        await mio.call("PUT", "/_matrix/client/v3/sendToDevice/m.room_key.withheld/x", {"messages": messages})
+    await keeper.device.sync_once(0)
+    rows = keeper.device.kept.database.execute_sql("SELECT * FROM keeper_withheld").fetchall()
+    assert rows == [(ROOM, "s", "@mio:x", "m.unverified")]
+
+
+async def test_a_keeper_without_its_identity_waits_and_puts_no_other_in_its_place(play: Play) -> None:
+    keeper, mio = await play.keeper(), await play.person("mio")
+    await play.says(mio, "眠れない")
+    mio.invalidate_outbound_session(ROOM)
+    await play.says(mio, "まだ")
+    await keeper.device.close()
+    before = dict(play.server.cross["@keeper:x"])
+    shutil.rmtree(play.home / "keeper")
+    for _ in range(2):
+        with pytest.raises(IdentityLost):
+            await play.keeper()
+    assert play.server.cross["@keeper:x"] == before
+    identity.give_identity(play.home / "keeper", KEY, keeper.device.identity)
+    play.server.timeline_limit = 1
+    again = await play.keeper()
+    assert play.server.cross["@keeper:x"] == before
+    assert again.device.device_id != keeper.device.device_id
+    # What was said before is looked for, and asked for.
+    await again.device.sync_once(0)
+    assert len(again.ledger.missing()) == 1
+    stop = asyncio.Event()
+    looking = asyncio.create_task(again._look_back(stop))
+    async with asyncio.timeout(5):
+        while len(again.ledger.missing()) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    stop.set()
+    await looking
+    assert again.ledger.behind() == []
+    # What was brought back is taken up, and goes on to the vault.
+    sessions = [key_bundle.exported(session) for session in mio.machine.sessions_of(ROOM)]
+    again.brought.put([*sessions, {"room_id": ROOM, "session_id": "damaged"}])
+    stop.clear()
+    taking = asyncio.create_task(again._take_up(stop))
+    async with asyncio.timeout(5):
+        while again.brought.sessions():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    stop.set()
+    await taking
+    assert again.ledger.missing() == []
+    play.makes_vault()
+    assert await again.sealer.seal_waiting() == 2
+
+
+def test_only_the_recovery_key_opens_what_was_kept_and_only_the_keeper_makes_it() -> None:
+    private = PrivateKey.generate()
+    public, keys, secrets = encode_base64(bytes(private.public_key)), CrossSigningKeys.make("@keeper:x"), Secrets.make()
+    kept = recovery.seal_identity(public, keys, secrets)
+    assert recovery.open_identity(bytes(private), kept, "@keeper:x") == (keys, secrets)
+    for lie in ({}, kept | {"sealed": kept["sealed"][:-4] + "AAAA"}, {"sealed": "%"}):
+        with pytest.raises(NotOpened):
+            recovery.open_identity(bytes(private), lie, "@keeper:x")
+    with pytest.raises(NotOpened):
+        recovery.open_identity(bytes(PrivateKey.generate()), kept, "@keeper:x")
+    with pytest.raises(NotOpened):
+        recovery.open_identity(bytes(private), kept, "@keeper:elsewhere")
+    outbound = OutboundGroupSession()
+    session = InboundGroupSession(outbound.session_key, "ed", "curve", ROOM)
+    copy = recovery.backed_up(secrets, session)
+    assert recovery.opened_copy(secrets, ROOM, session.id, copy["session_data"]) == key_bundle.exported(session)
+    # Anybody can seal to the backup's public key; that it is of another room, or of somebody else's making, is seen.
+    forged = recovery.backed_up(Secrets(secrets.private_key, bytes(32)), session)
+    for room, data in ((ROOM, forged["session_data"]), ("!other:x", copy["session_data"]), (ROOM, {})):
+        with pytest.raises(NotOpened):
+            recovery.opened_copy(secrets, room, session.id, data)
+
+
+def test_what_makes_no_sense_is_said_before_anything_is_done(tmp_path: Path) -> None:
+    def told(*words: str, input_: str = "") -> str:
+        done = CliRunner().invoke(main, ["keeper", *words, "--data", str(tmp_path)], input=input_)
+        assert done.exit_code != 0
+        return done.output
+
+    key = str(tmp_path / "key")
+    assert "12 characters or more" in told("prepare", "--key", key, input_="short\n")
+    assert CliRunner().invoke(
+        main, ["keeper", "prepare", "--key", key, "--data", str(tmp_path)], "long enough phrase\n"
+    )
+    assert "a recovery key already" in told("prepare", "--key", str(tmp_path / "other"))
+    assert "exists already" in told("prepare", "--key", key, "--anew")
+    assert "Either --key or --new-identity" in told("recover", "--key", key, "--new-identity")
+    assert "put the shares into a file" in told("recover", "--key", key, "--vault-key", "-")
+    assert "Say why" in told("recover", "--new-identity", "--vault-key", key, input_="\n")
+    assert "does not open" in told("recover", "--key", key, input_="another long phrase\n")
+    assert "can't be read" in told("recover", "--key", str(tmp_path / "nothing"), input_="x\n")
 
 
 async def test_the_keeper_keeps_going_when_the_server_goes_away(play: Play) -> None:

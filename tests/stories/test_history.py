@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import secrets
+import shutil
 import sqlite3
 import subprocess
 import tempfile
@@ -17,8 +18,12 @@ from typing import Any
 import aiohttp
 import asyncpg
 import pytest
+from nio import RoomMessageText
 
+from madoguchi.crypto import cross_signing
 from madoguchi.crypto.device import AgentDevice, Login
+from madoguchi.keeper import published
+from madoguchi.storage import backups
 from tests.cast import Line
 from tests.house import House
 from tests.standins.counsellor import DESK, CounsellorClient
@@ -32,6 +37,11 @@ class Young:
         self.case_id: str = case["case_id"]
         self.room_id: str = case["room_id"]
         self.device = device
+        self.heard: set[str] = set()
+        device.add_event_callback(self._hear, (RoomMessageText,))
+
+    async def _hear(self, _room: Any, event: RoomMessageText) -> None:
+        self.heard.add(event.body)
 
     @classmethod
     async def arrives(cls, house: House, home: Path) -> "Young":
@@ -41,6 +51,15 @@ class Young:
         device = AgentDevice(house.base_url, case["user_id"], home / case["case_id"], bytes(32), name="phone")
         await device.start(Login.by_password(case["password"]))
         return cls(case, device)
+
+    async def hears(self, text: str) -> None:
+        """Waits until somebody has said it, readable."""
+
+        async def said() -> bool:
+            await self.device.sync_once(1000)
+            return text in self.heard
+
+        await until(said, within_s=60)
 
     async def says(self, text: str) -> None:
         await self.device.sync_once(0)
@@ -92,16 +111,44 @@ class Stage:
 
     async def sealed(self, room_id: str, sessions: int) -> None:
         """Wait until so many of the room's sessions are in the vault."""
-        connection: asyncpg.Connection[Any] = await asyncpg.connect(self.house.database_url)
-        try:
-            question = "SELECT count(*) FROM vault_keys WHERE room_id = $1"
+        await self._there_are(sessions, "SELECT count(*) FROM vault_keys WHERE room_id = $1", room_id)
+
+    async def copied(self, room_id: str, sessions: int) -> None:
+        """Wait until so many of them are in the keeper's own backup."""
+        await self._there_are(sessions, "SELECT count(*) FROM key_backup_sessions WHERE room_id = $1", room_id)
+
+    async def _there_are(self, count: int, question: str, room_id: str) -> None:
+        async with connected(self.house) as connection:
 
             async def enough() -> bool:
-                return bool(await connection.fetchval(question, room_id) >= sessions)
+                return bool(await connection.fetchval(question, room_id) >= count)
 
             await until(enough)
-        finally:
-            await connection.close()
+
+    async def grows_older(self) -> None:
+        """What was said until now was said ten minutes ago."""
+        async with connected(self.house) as connection:
+            await connection.execute("UPDATE events SET at = at - 600000 WHERE type = 'm.room.encrypted'")
+
+    async def keeper_is_lost(self) -> None:
+        """With everything that it had on its disk."""
+        keeper = self.house.process("keeper")
+        keeper.suspend()
+        shutil.rmtree(self.house.data / "keeper")
+        keeper.kill()
+
+    async def keeper_is_there(self) -> bool:
+        return published(self.house.data).exists()
+
+
+@contextlib.asynccontextmanager
+async def connected(house: House) -> AsyncIterator[Any]:
+    """The house's database."""
+    connection: asyncpg.Connection[Any] = await asyncpg.connect(house.database_url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def until(true: Callable[[], Awaitable[bool]], within_s: float = 30) -> None:
@@ -208,11 +255,7 @@ async def test_a_keeper_that_was_away_for_long_misses_nothing(stage: Stage) -> N
     transcript = stage.opens(mio.case_id)
     assert [text for text in said if text not in transcript] == []
     # Nothing that anybody has said in this house by now is missing in the vault.
-    connection: asyncpg.Connection[Any] = await asyncpg.connect(stage.house.database_url)
-    try:
-        await connection.execute("UPDATE events SET at = at - 600000 WHERE type = 'm.room.encrypted'")
-    finally:
-        await connection.close()
+    await stage.grows_older()
     checked = stage.vault("check")
     assert "can be opened by the vault's holders" in checked.stdout, checked.stdout + checked.stderr
 
@@ -228,6 +271,87 @@ async def test_a_keeper_killed_between_acceptance_and_invitation_still_invites(s
     await ken.reads_history(room)
     await ken.sees(room, text)
     await ken.closes(mio.case_id)
+
+
+async def test_a_keeper_whose_machine_is_lost_comes_back_with_what_it_had(stage: Stage, tmp_path: Path) -> None:
+    mio, ken = await stage.mio(), await stage.counsellor(0)
+    before = word("機械が壊れる前")
+    await mio.says(before)
+    await stage.sealed(mio.room_id, 1)
+    key, phrase = tmp_path / "recovery.key", "six words that nobody guesses\n"
+    made = stage.house.run("keeper", "prepare", "--key", str(key), input_=phrase)
+    assert made.returncode == 0 and key.stat().st_mode & 0o077 == 0, made.stderr
+    await stage.copied(mio.room_id, 1)
+    keeper = f"@keeper:{stage.house.server_name}"
+
+    async def master() -> str | None:
+        return cross_signing.master_of(await ken.device.query_devices([keeper]), keeper)
+
+    async def recovers(*words: str, input_: str = "") -> str:
+        told = await asyncio.to_thread(stage.house.run, "keeper", "recover", *words, input_=input_)
+        assert told.returncode == 0, told.stderr
+        await until(stage.keeper_is_there)
+        return told.stdout
+
+    was = await master()
+    await stage.keeper_is_lost()
+    # It does not make itself another identity, and says what it waits for.
+    meanwhile = word("そのあいだ")
+    mio.begins_a_new_session()
+    await mio.says(meanwhile)
+
+    async def said() -> bool:
+        return "has lost its identity" in (await asyncio.to_thread(stage.house.run, "doctor")).stdout
+
+    await until(said)
+    wrong = stage.house.run("keeper", "recover", "--key", str(key), input_="another passphrase\n")
+    assert "does not open" in wrong.stderr and await master() == was
+    told = await recovers("--key", str(key), input_=phrase)
+    assert "Identity restored; " in told and await master() == was
+    # It goes on: what was said before is given to whoever comes, and what is said now is sealed.
+    after = word("もどったあと")
+    await mio.says(after)
+    await stage.sealed(mio.room_id, 2)
+    room = await ken.accepts(mio.case_id)
+    await ken.reads_history(room)
+    for text in (before, after):
+        await ken.sees(room, text)
+    transcript = stage.opens(mio.case_id)
+    assert before in transcript and after in transcript
+    # What was said while there was none can be read by those who were there; of the vault it is said why not.
+    gap = f"case {mio.case_id}: 1 events by {mio.device.user}"
+    assert meanwhile not in transcript and "1 unreadable" in transcript
+    await stage.grows_older()
+    checked = stage.vault("check")
+    assert re.search(rf"{re.escape(gap)} since [^:]+:\d+: its maker was asked for the key", checked.stdout), (
+        checked.stdout
+    )
+    # The recovery key is lost, too: another identity, and the history from the vault's holders.
+    await stage.keeper_is_lost()
+    vault_key = ("--vault-key", str(stage.house.data / "demo-vault-key.txt"))
+    told = await recovers("--new-identity", *vault_key, "--reason", "exercise", "--holder", "Abe")
+    assert "Identity new; " in told and "roster sign" in told
+    assert await master() not in (None, was)
+    body = {"to": stage.house.staff[1].user_id, "reason": "end of shift"}
+    sato = await stage.counsellor(1)
+    await ken.device.call("POST", f"{DESK}/cases/{mio.case_id}/hand_over", body)
+
+    async def invited() -> bool:
+        return room in sato.device.invited_rooms
+
+    await until(invited)
+    await sato.device.call("POST", f"/_matrix/client/v3/rooms/{room}/join", {})
+    await sato.reads_history(room)
+    for text in (before, after):
+        await sato.sees(room, text)
+    # Of a case that has ended no copy is kept for a recovery.
+    await stage.copied(room, 2)
+    await sato.closes(mio.case_id)
+    async with connected(stage.house) as connection:
+        assert await backups.delete_keys_of_ended(connection, keeper) >= 2
+        left = await connection.fetchval("SELECT count(*) FROM key_backup_sessions WHERE user_id = $1", keeper)
+        kept = await backups.get_current_backup(connection, keeper)
+    assert kept is not None and kept.keys == left
 
 
 async def test_the_vault_opens_a_case_for_its_holders_only(stage: Stage) -> None:
@@ -247,11 +371,8 @@ async def test_the_vault_opens_a_case_for_its_holders_only(stage: Stage) -> None
     assert "never overwritten" in again.stderr
     unknown = stage.vault("open", "nobody", "--key", str(stage.house.data / "demo-vault-key.txt"))
     assert "There is no case" in unknown.stderr
-    connection: asyncpg.Connection[Any] = await asyncpg.connect(stage.house.database_url)
-    try:
+    async with connected(stage.house) as connection:
         rows = await connection.fetch("SELECT reason, unreadable FROM vault_openings WHERE case_id = $1", mio.case_id)
-    finally:
-        await connection.close()
     assert [(row["reason"], row["unreadable"]) for row in rows] == [("exercise", 0)]
 
 

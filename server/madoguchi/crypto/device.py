@@ -27,9 +27,9 @@ from nio.events import ToDeviceEvent
 
 from madoguchi.crypto.cross_signing import JSON
 from madoguchi.crypto.http import V3, Refused, described, room_path, status_of
-from madoguchi.crypto.identity import Login, OwnDevice
+from madoguchi.crypto.identity import IdentityLost, Login, OwnDevice
 
-__all__ = ["V3", "AgentDevice", "Login", "Refused", "described", "room_path"]
+__all__ = ["V3", "AgentDevice", "IdentityLost", "Login", "Refused", "described", "room_path"]
 
 log = structlog.get_logger()
 # nio quotes pieces of events (decrypted ones too) in its warnings.
@@ -55,8 +55,9 @@ class AgentDevice(OwnDevice):
         name: str,
         follows_rooms: bool = True,
         sync_filter: JSON | None = None,
+        begins_anew: bool = True,
     ) -> None:
-        super().__init__(base_url, user_id, store_dir, store_key, name=name)
+        super().__init__(base_url, user_id, store_dir, store_key, name=name, begins_anew=begins_anew)
         self.follows_rooms = follows_rooms
         self._filter = json.dumps(sync_filter) if sync_filter else None
         self._full_state = follows_rooms

@@ -37,8 +37,28 @@ class Login:
         return cls(as_token=as_token)
 
 
+class IdentityLost(Exception):
+    """The account has an identity whose keys are not here, and this device must not put another in its place."""
+
+
+def kept_identity(store_dir: Path, store_key: bytes, user_id: str) -> CrossSigningKeys | None:
+    """The identity of the device whose directory this is; None where it has none. Raises SealBroken."""
+    seeds = (_state_file(store_dir, store_key).read() or {}).get("cross_signing")
+    return None if seeds is None else CrossSigningKeys.from_seeds(user_id, seeds)
+
+
+def give_identity(store_dir: Path, store_key: bytes, keys: CrossSigningKeys) -> None:
+    """Let a device that has no identity begin, or go on, with this one. Raises SealBroken, OSError."""
+    file = _state_file(store_dir, store_key)
+    state = file.read() or {"user_id": keys.user_id, "device_id": _new_device_id()}
+    file.write(state | {"cross_signing": keys.seeds()})
+
+
 class OwnDevice(HttpClient):
-    """A device and its secrets, before it speaks or listens; see AgentDevice."""
+    """A device and its secrets, before it speaks or listens; see AgentDevice.
+
+    begins_anew: whether it may take a new identity where its account has one already that it does not know.
+    """
 
     store: AgentStore | None
     olm: AgentOlm | None
@@ -51,6 +71,7 @@ class OwnDevice(HttpClient):
         store_key: bytes,
         *,
         name: str,
+        begins_anew: bool = True,
     ) -> None:
         store_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         config = AsyncClientConfig(
@@ -64,14 +85,16 @@ class OwnDevice(HttpClient):
         super().__init__(base_url.rstrip("/"), user_id, "", str(store_dir), config)
         self.user = user_id
         self.name = name
-        self._state_file = SealedFile(store_dir / "device.sealed", store_key)
+        self.begins_anew = begins_anew
+        self._state_file = _state_file(store_dir, store_key)
         self._state: JSON = {}
         self._login: Login | None = None
 
     async def start(self, login: Login) -> None:
         """Be this device: log in or take the stored login up again, publish keys, cross-sign. Safe to repeat.
 
-        Raises Refused when the server does not accept the login, aiohttp.ClientError when it is not there.
+        Raises Refused when the server does not accept the login, aiohttp.ClientError when it is not there, and
+        IdentityLost.
         """
         self._login = login
         state = self._state_file.read() or {}
@@ -114,6 +137,11 @@ class OwnDevice(HttpClient):
         return self.olm
 
     @property
+    def identity(self) -> CrossSigningKeys:
+        """The keys by which the device is cross-signed; there are some once `start` is done."""
+        return CrossSigningKeys.from_seeds(self.user, self._state["cross_signing"])
+
+    @property
     def kept(self) -> AgentStore:
         """The store; there is one once `start` has logged in."""
         if self.store is None:
@@ -139,6 +167,9 @@ class OwnDevice(HttpClient):
 
     async def _publish_identity(self) -> None:
         query = await self.call("POST", f"{V3}/keys/query", {"device_keys": {self.user: []}})
+        knows_itself = self.begins_anew or "cross_signing" in self._state
+        if not knows_itself and cross_signing.master_of(query, self.user) is not None:
+            raise IdentityLost(self.user)
         published = (query.get("device_keys") or {}).get(self.user, {}).get(self.device_id)
         own = self.machine.device_keys()
         if published is not None and published.get("keys") != own["keys"]:
@@ -165,7 +196,7 @@ class OwnDevice(HttpClient):
         if "cross_signing" not in self._state:
             self._state["cross_signing"] = CrossSigningKeys.make(self.user).seeds()
             self._state_file.write(self._state)
-        keys = CrossSigningKeys.from_seeds(self.user, self._state["cross_signing"])
+        keys = self.identity
         if cross_signing.master_of(query, self.user) != keys.master_public:
             await self._call_with_proof(f"{V3}/keys/device_signing/upload", keys.upload_body())
         own = {key: value for key, value in device_keys.items() if key != "unsigned"}
@@ -251,6 +282,10 @@ class OwnDevice(HttpClient):
     def _is_shareable(self, room_id: str) -> bool:
         room = self.rooms.get(room_id)
         return room is not None and room.history_visibility in ("shared", "world_readable")
+
+
+def _state_file(store_dir: Path, store_key: bytes) -> SealedFile:
+    return SealedFile(store_dir / "device.sealed", store_key)
 
 
 def _new_device_id() -> str:

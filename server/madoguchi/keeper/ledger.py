@@ -34,7 +34,7 @@ class Guest:
 
 
 class Ledger:
-    """Three small tables: sessions sealed, sessions missing, guests on their way in."""
+    """Small tables: sessions sealed, copied, missing, withheld; guests on their way in; rooms not looked back into."""
 
     def __init__(self, store: AgentStore) -> None:
         self._sql = store.database.execute_sql
@@ -45,6 +45,11 @@ class Ledger:
             " seen_at REAL NOT NULL, asked_at REAL NOT NULL DEFAULT 0, PRIMARY KEY (room_id, session_id))",
             "keeper_guests (room_id TEXT, user_id TEXT, sessions INTEGER NOT NULL, devices TEXT NOT NULL,"
             " joined INTEGER NOT NULL DEFAULT 0, since REAL NOT NULL, PRIMARY KEY (room_id, user_id))",
+            "keeper_copied (room_id TEXT, session_id TEXT, first_index INTEGER NOT NULL,"
+            " PRIMARY KEY (room_id, session_id))",
+            "keeper_withheld (room_id TEXT, session_id TEXT, sender TEXT, code TEXT NOT NULL,"
+            " PRIMARY KEY (room_id, session_id, sender))",
+            "keeper_behind (room_id TEXT PRIMARY KEY, before TEXT NOT NULL)",
         ):
             self._sql(f"CREATE TABLE IF NOT EXISTS {table}")
 
@@ -59,6 +64,35 @@ class Ledger:
             "INSERT OR REPLACE INTO keeper_sealed (room_id, session_id, key_id, first_index) VALUES (?, ?, ?, ?)",
             (room_id, session_id, key_id, first_index),
         )
+
+    def copied(self) -> dict[tuple[str, str], int]:
+        """(room id, session id) → first index of every session that is in the keeper's own backup."""
+        rows = self._sql("SELECT room_id, session_id, first_index FROM keeper_copied").fetchall()
+        return {(room_id, session_id): first for room_id, session_id, first in rows}
+
+    def mark_copied(self, room_id: str, session_id: str, first_index: int) -> None:
+        """The backup has it."""
+        self._sql("INSERT OR REPLACE INTO keeper_copied VALUES (?, ?, ?)", (room_id, session_id, first_index))
+
+    def forget_copied(self) -> None:
+        """There is another backup, and nothing in it."""
+        self._sql("DELETE FROM keeper_copied")
+
+    def mark_behind(self, room_id: str, before: str) -> None:
+        """What was said in the room before this position of sync has never been looked at."""
+        self._sql("INSERT OR IGNORE INTO keeper_behind VALUES (?, ?)", (room_id, before))
+
+    def behind(self) -> list[tuple[str, str]]:
+        """(room id, position) of every room that has to be looked back into."""
+        return [(room_id, before) for room_id, before in self._sql("SELECT room_id, before FROM keeper_behind")]
+
+    def caught_up(self, room_id: str) -> None:
+        """Everything in the room has been looked at."""
+        self._sql("DELETE FROM keeper_behind WHERE room_id = ?", (room_id,))
+
+    def mark_withheld(self, room_id: str, session_id: str, sender: str, code: str) -> None:
+        """Its maker has said that it will not give it (m.room_key.withheld), and by which code."""
+        self._sql("INSERT OR REPLACE INTO keeper_withheld VALUES (?, ?, ?, ?)", (room_id, session_id, sender, code))
 
     def add_missing(self, room_id: str, session_id: str, sender: str, sender_key: str) -> None:
         """An event came whose session we lack."""
@@ -77,7 +111,8 @@ class Ledger:
 
     def found(self, room_id: str, session_id: str) -> None:
         """The session came after all."""
-        self._sql("DELETE FROM keeper_missing WHERE room_id = ? AND session_id = ?", (room_id, session_id))
+        for table in ("keeper_missing", "keeper_withheld"):
+            self._sql(f"DELETE FROM {table} WHERE room_id = ? AND session_id = ?", (room_id, session_id))
 
     def missing(self, room_id: str | None = None) -> list[Missing]:
         """What is missing, in one room or in all."""
@@ -89,8 +124,8 @@ class Ledger:
 
     def forget_room(self, room_id: str) -> None:
         """The room is purged; nothing of it is remembered."""
-        for table in ("keeper_sealed", "keeper_missing", "keeper_guests"):
-            self._sql(f"DELETE FROM {table} WHERE room_id = ?", (room_id,))
+        for table in ("sealed", "copied", "missing", "withheld", "guests", "behind"):
+            self._sql(f"DELETE FROM keeper_{table} WHERE room_id = ?", (room_id,))
 
     def put_guest(self, room_id: str, user_id: str, sessions: int, devices: frozenset[str]) -> None:
         """A bundle with so many sessions has gone to these devices of somebody invited."""

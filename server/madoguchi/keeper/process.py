@@ -1,8 +1,9 @@
 """The keeper process: one Matrix device that keeps every room key it is given, and reads nothing.
 
 What must hold: a key that came is on disk before the server forgets it (crypto/device.py); a key on disk reaches the
-vault (sealing.py); whoever the desk sends into a room gets its history (history.py); a key that did not come is asked
-for. Each of the four starts again from what is stored, so the process may be killed at any point.
+vault (sealing.py) and the keeper's own backup (copies.py); whoever the desk sends into a room gets its history
+(history.py); a key that did not come is asked for. Each of these starts again from what is stored, so the process may
+be killed at any point.
 """
 
 import asyncio
@@ -17,15 +18,19 @@ import structlog
 from aiohttp import ClientError
 from nio.crypto import InboundGroupSession
 from nio.crypto.key_request import OutgoingKeyRequest
+from nio.events import UnknownToDeviceEvent
 
 from madoguchi.config import Settings
-from madoguchi.crypto.device import V3, AgentDevice, Login, Refused, described
+from madoguchi.crypto.device import V3, AgentDevice, IdentityLost, Login, Refused, described
 from madoguchi.crypto.key_bundle import MEGOLM
-from madoguchi.keeper import published
+from madoguchi.crypto.sealed_file import SealBroken, SealedFile
+from madoguchi.keeper import published, recovery
+from madoguchi.keeper.copies import STATE_FILE, Copies
 from madoguchi.keeper.guest_list import GuestList
 from madoguchi.keeper.history import Door
 from madoguchi.keeper.ledger import Ledger, Missing
-from madoguchi.keeper.sealing import Sealer
+from madoguchi.keeper.recovery import Brought
+from madoguchi.keeper.sealing import Sealer, first_of
 from madoguchi.keeper.staff_bot import StaffBot
 
 log = structlog.get_logger()
@@ -47,6 +52,9 @@ _FILTER: dict[str, Any] = {
 }
 # Keys and the message they open come by two roads; a little patience saves needless questions.
 _PATIENCE_S = 5.0
+_LOOK_AGAIN_S = 2.0
+# Why the maker of a session does not give it (Client-Server API, "Reporting that decryption keys are withheld").
+_CODES = ("m.blacklisted", "m.unverified", "m.unauthorised", "m.unavailable", "m.no_olm")
 
 
 async def run(settings: Settings) -> None:
@@ -56,21 +64,27 @@ async def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     password = (await _text_of(settings.keys / "keeper.password", stop)).strip()
+    directory, key = settings.data / "keeper", store_key(settings.keys / "secret.key")
     device = AgentDevice(
         settings.local_url,
         f"@{LOCALPART}:{settings.server_name}",
-        settings.data / "keeper",
-        store_key(settings.keys / "secret.key"),
+        directory,
+        key,
         name=NAME,
         follows_rooms=False,
         sync_filter=_FILTER,
+        # Others rely on the one that it had: the roster names it.
+        begins_anew=False,
     )
     bot = asyncio.create_task(_staff_bot(settings, stop))
     try:
         if await _start(device, Login.by_password(password), stop):
             published(settings.data).touch(mode=0o600)
-            roster_key, seen = settings.keys / "roster.pub", settings.data / "keeper" / "roster.number"
-            await Keeper(device, GuestList(device, roster_key, seen)).run(stop)
+            guest_list = GuestList(device, settings.keys / "roster.pub", directory / "roster.number")
+            ledger = Ledger(device.kept)
+            state = SealedFile(directory / STATE_FILE, key)
+            copies = Copies(device, ledger, settings.keys / recovery.KEY_FILE, state)
+            await Keeper(device, ledger, guest_list, copies, Brought(directory, key)).run(stop)
     finally:
         bot.cancel()
         await asyncio.gather(bot, return_exceptions=True)
@@ -109,18 +123,23 @@ def store_key(secret_file: Path) -> bytes:
 class Keeper:
     """A started device and what it does."""
 
-    def __init__(self, device: AgentDevice, guest_list: GuestList) -> None:
-        self.device = device
-        self.ledger = Ledger(device.kept)
+    def __init__(
+        self, device: AgentDevice, ledger: Ledger, guest_list: GuestList, copies: Copies, brought: Brought
+    ) -> None:
+        self.device, self.ledger, self.copies, self.brought = device, ledger, copies, brought
         self.sealer = Sealer(device, self.ledger)
         self.door = Door(device, self.ledger, guest_list)
         device.machine.on_session = self._learn
         device.after_sync.append(self._take_in)
+        device.add_to_device_callback(self._hear_refusal, (UnknownToDeviceEvent,))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`."""
         log.info("keeper ready", user_id=self.device.user, device_id=self.device.device_id)
-        work = (self.device.run, self.sealer.run, self.door.run, self.door.look_after_guests, self._ask_for_missing)
+        work = (
+            self.device.run, self.sealer.run, self.copies.run, self.door.run, self.door.look_after_guests,
+            self._ask_for_missing, self._take_up, self._look_back,
+        )  # fmt: skip
         tasks = [asyncio.create_task(each(stop)) for each in work]
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -135,19 +154,25 @@ class Keeper:
     def _learn(self, session: InboundGroupSession) -> None:
         self.ledger.found(session.room_id, session.id)
         self.sealer.add(session)
+        self.copies.add(session)
 
     async def _take_in(self, body: dict[str, Any]) -> None:
         self.door.take_in(body)
+        first = self.device.kept.load_token() is None
         for room_id in body.get("rooms", {}).get("leave", {}):
             self._forget(room_id)
         for room_id, room in body.get("rooms", {}).get("join", {}).items():
             for event in room.get("timeline", {}).get("events", []):
                 self._note(room_id, event)
+            if first and room.get("timeline", {}).get("limited"):
+                # A device that is new has rooms only where an earlier one was lost.
+                self.ledger.mark_behind(room_id, room["timeline"]["prev_batch"])
 
     def _forget(self, room_id: str) -> None:
         """The keeper leaves a room only when its case is purged (core/desk/purge.py)."""
         self.ledger.forget_room(room_id)
         self.sealer.forget_room(room_id)
+        self.copies.forget_room(room_id)
         log.info("keys destroyed", room_id=room_id)
 
     def _note(self, room_id: str, event: dict[str, Any]) -> None:
@@ -158,6 +183,38 @@ class Keeper:
         if self.device.machine.find_session(room_id, session_id) is None:
             sender_key = content.get("sender_key") or ""
             self.ledger.add_missing(room_id, str(session_id), str(event.get("sender")), str(sender_key))
+
+    async def _look_back(self, stop: asyncio.Event) -> None:
+        """Note what was said before a device that is new came, room by room."""
+        while not stop.is_set():
+            for room_id, before in self.ledger.behind():
+                try:
+                    for event in await self.device.events_between(room_id, None, before):
+                        self._note(room_id, event)
+                except (Refused, ClientError, TimeoutError, OSError) as error:
+                    if not isinstance(error, Refused) or error.status not in (403, 404):
+                        continue
+                self.ledger.caught_up(room_id)
+            await first_of(stop.wait(), timeout=_LOOK_AGAIN_S)
+
+    async def _take_up(self, stop: asyncio.Event) -> None:
+        """Take up what `madoguchi keeper recover` has brought, whenever it comes."""
+        while not stop.is_set():
+            with contextlib.suppress(SealBroken):
+                if sessions := self.brought.sessions():
+                    with self.device.kept.database.atomic():
+                        new = sum(self.device.machine.keep_session(session) for session in sessions)
+                    log.info("room keys brought back", keys=len(sessions), new=new)
+                self.brought.taken()
+            await first_of(stop.wait(), timeout=_LOOK_AGAIN_S)
+
+    async def _hear_refusal(self, event: UnknownToDeviceEvent) -> None:
+        content = event.source.get("content", {})
+        if event.type != "m.room_key.withheld" or content.get("code") not in _CODES:
+            return
+        room_id, session_id = content.get("room_id"), content.get("session_id")
+        if isinstance(room_id, str) and isinstance(session_id, str):
+            self.ledger.mark_withheld(room_id, session_id, event.sender, content["code"])
 
     async def _ask_for_missing(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -191,7 +248,8 @@ class Keeper:
 
 
 async def _start(device: AgentDevice, login: Login, stop: asyncio.Event) -> bool:
-    """Start the device, waiting for a server that is not there yet. False when `stop` came first."""
+    """Start the device, waiting for a server that is not there yet, or for an identity that was lost. False when `stop`
+    came first."""
     pause = 0.2
     while not stop.is_set():
         try:
@@ -200,6 +258,10 @@ async def _start(device: AgentDevice, login: Login, stop: asyncio.Event) -> bool
             await device.end_other_devices()
         except (Refused, ClientError, TimeoutError, OSError) as error:
             log.warning("the keeper cannot start yet", reason=described(error))
+        except IdentityLost:
+            log.error("the keeper has lost its identity and waits: `madoguchi keeper recover`")
+        except SealBroken:
+            log.error("what lies in the keeper's directory was sealed under another secret.key")
         else:
             return True
         with contextlib.suppress(TimeoutError):

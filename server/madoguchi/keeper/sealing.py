@@ -58,8 +58,8 @@ class Sealer:
                 await self.seal_waiting()
             except (Refused, ClientError, TimeoutError, OSError) as error:
                 log.warning("keys wait for the vault", error=described(error))
-                await _first_of(stop.wait(), timeout=2)
-            await _first_of(stop.wait(), self._news.wait(), timeout=_LOOK_AGAIN_S)
+                await first_of(stop.wait(), timeout=2)
+            await first_of(stop.wait(), self._news.wait(), timeout=_LOOK_AGAIN_S)
 
     async def seal_waiting(self) -> int:
         """Seal all that waits; gives how many keys the vault took. Raises Refused or aiohttp.ClientError."""
@@ -122,7 +122,8 @@ def _sealed(session: InboundGroupSession, key: VaultKey) -> dict[str, str | int]
     }
 
 
-async def _first_of(*waits: Coroutine[Any, Any, object], timeout: float) -> None:
+async def first_of(*waits: Coroutine[Any, Any, object], timeout: float) -> None:
+    """Wait until one of these is done, `timeout` seconds at most; the others are left."""
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:

@@ -156,6 +156,26 @@ async def delete_keys(tx: Tx, user_id: str, version: int, room_id: str | None, s
     return int(status.rpartition(" ")[2])
 
 
+async def delete_keys_of_ended(tx: Tx, user_id: str) -> int:
+    """Takes the keys of cases that have ended out of somebody's backups. Gives how many there were."""
+    gone: int = await tx.fetchval(
+        """
+        WITH ended AS (
+            SELECT unnest(ARRAY[room_id, side_room_id]) AS room_id FROM cases WHERE state IN ('closed', 'purged')),
+        gone AS (
+            DELETE FROM key_backup_sessions s USING ended WHERE s.user_id = $1 AND s.room_id = ended.room_id
+            RETURNING s.version),
+        counted AS (SELECT version, count(*) AS keys FROM gone GROUP BY version),
+        noted AS (
+            UPDATE key_backups b SET etag = b.etag + 1, keys = b.keys - counted.keys
+              FROM counted WHERE b.user_id = $1 AND b.version = counted.version)
+        SELECT count(*) FROM gone
+        """,
+        user_id,
+    )
+    return gone
+
+
 async def change_count(tx: Tx, user_id: str, version: int, more: int) -> tuple[int, int]:
     """Notes that the keys have changed and there are `more` of them (or fewer). Gives the new (etag, count)."""
     row = await tx.fetchrow(

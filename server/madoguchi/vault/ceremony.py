@@ -103,6 +103,15 @@ async def rotate(tx: Tx, old_key: bytes, number: int, threshold: int, witness: W
     return made, len(again), damaged
 
 
+async def open_all(tx: Tx, private_key: bytes) -> tuple[list[sealing.SessionSecret], int]:
+    """Every key that the vault has: (the keys, how many were damaged). For the keeper, and written down by the caller.
+    Raises VaultProblem."""
+    await unlock(tx, private_key)
+    found = [_unsealed(private_key, key) for key in await rows.list_all_keys(tx)]
+    keys = [secret for secret in found if secret is not None]
+    return keys, len(found) - len(keys)
+
+
 async def unlock(tx: Tx, private_key: bytes) -> rows.Vault:
     """The vault, if this is its key. Raises VaultProblem."""
     return _matching(await rows.get_vault(tx), private_key)

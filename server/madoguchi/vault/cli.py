@@ -1,6 +1,8 @@
 """`madoguchi vault`: make the vault, exchange its key, see how it is. Opening it: cli_opening.py."""
 
 import base64
+import contextlib
+import sqlite3
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -137,14 +139,41 @@ def check(settings: Settings) -> None:
         return gaps, await _why(tx, settings)
 
     gaps, why = in_database(settings, read)
+    reasons = _reasons(settings) if gaps else {}
     for gap in gaps:
         since = datetime.fromtimestamp(gap.at / 1000).astimezone()
-        click.echo(f"case {gap.case_id}: {gap.events} events by {gap.sender} since {since:%Y-%m-%d %H:%M}")
+        reason = reasons.get((gap.room_id, gap.session_id))
+        known = f": {reason}" if reason else ""
+        click.echo(f"case {gap.case_id}: {gap.events} events by {gap.sender} since {since:%Y-%m-%d %H:%M}{known}")
     if not gaps:
         click.echo("Everything that was said can be opened by the vault's holders.")
         return
     click.echo(f"{sum(gap.events for gap in gaps)} events in {len({gap.case_id for gap in gaps})} cases: {why}")
     sys.exit(1)
+
+
+def _reasons(settings: Settings) -> dict[tuple[str, str], str]:
+    """(room id, session id) → why the keeper lacks a key, where its directory is on this machine."""
+    store = settings.data / "keeper" / "keys.db"
+    question = (
+        "SELECT room_id, session_id, asked_at, code FROM keeper_missing"
+        " LEFT JOIN keeper_withheld USING (room_id, session_id, sender)"
+    )
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as database:
+            rows = database.execute(question).fetchall()
+    except sqlite3.Error:
+        return {}
+    return {(room_id, session_id): _reason(asked_at, code) for room_id, session_id, asked_at, code in rows}
+
+
+def _reason(asked_at: float, code: str | None) -> str:
+    if code is not None:
+        return f"its maker does not give the key ({code})"
+    if not asked_at:
+        return "the keeper is about to ask for the key"
+    asked = datetime.fromtimestamp(asked_at).astimezone()
+    return f"its maker was asked for the key on {asked:%Y-%m-%d %H:%M} and has not given it"
 
 
 async def _why(tx: Tx, settings: Settings) -> str:

@@ -41,6 +41,7 @@ KINDS: dict[str, Work] = {
     "forget_case": retention.forget_case,
     "remove_files": retention.remove_files,
     "forget_sightings": retention.forget_sightings,
+    "forget_copied_keys": retention.forget_copied_keys,
     "forget_staff_commands": retention.forget_staff_commands,
     "tidy_resting": retention.tidy_resting,
     "look_after_resting": retention.look_after_resting,

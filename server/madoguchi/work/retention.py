@@ -8,11 +8,12 @@ import structlog
 
 from madoguchi.context import Context
 from madoguchi.core.chat import sessions
-from madoguchi.core.desk import holds, purge, resting, side_room, staff_commands
+from madoguchi.core.desk import case_room, holds, purge, resting, side_room, staff_commands
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.cases import ARRIVAL_REPEATED_WITHIN
 from madoguchi.ids import CaseID
 from madoguchi.storage import (
+    backups,
     cases,
     disclosures,
     jobs,
@@ -148,6 +149,11 @@ async def remove_files(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
 async def tidy_side_rooms(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
     """Who forgot to leave the side room of an ended case."""
     _tell("side seats", await side_room.tidy(ctx, tx))
+
+
+async def forget_copied_keys(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """The copies that the keeper keeps for its own recovery, of cases that have ended."""
+    _tell("copied keys", await backups.delete_keys_of_ended(tx, case_room.keeper_id(ctx)))
 
 
 async def forget_staff_commands(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:

@@ -31,6 +31,10 @@ _KEEPERS_ALONE = (
 )
 
 
+# Of the keeper's account data: its identity, sealed to the operator's recovery key (keeper/recovery.py).
+KEEPER_RECOVERY = "jp.madoguchi.keeper.recovery"
+
+
 def keeper_id(ctx: Context) -> UserID:
     """The keeper 記録係: a visible member of every case room."""
     return f"@keeper:{ctx.settings.server_name}"

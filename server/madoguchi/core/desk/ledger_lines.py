@@ -12,11 +12,11 @@ import msgspec
 
 from madoguchi.context import Context
 from madoguchi.core import egress
-from madoguchi.core.desk import channels, readers
+from madoguchi.core.desk import case_room, channels, readers
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.countries import INSIDE, UNKNOWN, Countries, of_host
+from madoguchi.storage import account_data, suspensions, vault
 from madoguchi.storage import channels as stored_channels
-from madoguchi.storage import suspensions, vault
 from madoguchi.storage.channels import Channel
 from madoguchi.storage.db import Tx
 
@@ -103,6 +103,11 @@ async def _readers(ctx: Context, tx: Tx) -> list[Line]:
         )
         for reader in told
     ]
+    kept = await account_data.get_account_data(tx, case_room.keeper_id(ctx), None, case_room.KEEPER_RECOVERY)
+    if kept is not None:
+        # Whoever has the key and its passphrase, with the database.
+        facts = {"key": str(msgspec.json.decode(kept).get("key"))[:16], "can_read": "running"}
+        found.append(Line(section="readers", key="recovery_key", facts=facts))
     made = await vault.get_vault(tx)
     if made is None:
         return found
