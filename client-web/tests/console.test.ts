@@ -8,7 +8,7 @@ const ME_HERE = { user_id: "@ken:desk", name: "健", role: "counsellor", capacit
 const OWN: OwnCase = {
   case_id: "c1", room_id: ROOM, user_id: "@person:desk", channel: "web", mode: "open", state: "talking", accepted_at: 0, ghost: false,
   handing_over: false, risk: "none", helping: false, side_room_id: null, team: null, move: null, came_by: null,
-  language: null,
+  language: null, answers: null,
 };
 const SIDE = "!side:desk";
 
@@ -161,7 +161,7 @@ describe("the queue", () => {
 describe("notices", () => {
   const waiting = (case_id: string): Queue["waiting"][number] => ({
     case_id, channel: "web", mode: "open", waiting_since: 0, place: 1, repeat: false, locked: true, risk: "none",
-    team: null,
+    team: null, answers: null,
   });
   const queues = (...given: Partial<Queue>[]): Parameters<typeof fakeDesk>[0] => ({
     "GET /queue": once(...given.map((each, index) => ({ ...QUEUE, pos: index + 1, ...each }))),

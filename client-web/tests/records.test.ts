@@ -14,7 +14,7 @@ const CODES: Codes = {
   outcome: "settled", ended_by: "agreed", follow_up: null,
 };
 const FACTS: RecordOfCase = {
-  case_id: "c1", channel: "web", arrived_at: 0, accepted_at: 1, closed_at: null, record: null, defaults: CODES,
+  case_id: "c1", channel: "web", arrived_at: 0, accepted_at: 1, closed_at: null, record: null, defaults: CODES, answers: null,
 };
 const WRITTEN: CaseRecord = {
   state: "written", codes: { ...CODES, topics: ["family"] }, note_event: "$note", written_by: ME, written_at: 1, changed_at: 1,

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
 import staffEn from "../src/i18n/staff/en.json";
 import staffJa from "../src/i18n/staff/ja.json";
+import roomEn from "../src/i18n/room/en.json";
+import roomEasy from "../src/i18n/room/ja-x-easy.json";
+import roomJa from "../src/i18n/room/ja.json";
 import en from "../src/i18n/youth/en.json";
 import easy from "../src/i18n/youth/ja-x-easy.json";
 import ja from "../src/i18n/youth/ja.json";
@@ -11,6 +14,8 @@ const blanks = (text: string): string[] => [...new Set(text.match(/\{\w+\}/g))].
 describe.each([
   ["easy Japanese", ja, easy],
   ["English", ja, en],
+  ["easy Japanese, room", roomJa, roomEasy],
+  ["English, room", roomJa, roomEn],
   ["English, staff", staffJa, staffEn],
 ])("%s", (_name, full: Record<string, string>, other: Record<string, string>) => {
   test("says everything, with the same blanks", () => {
@@ -20,7 +25,7 @@ describe.each([
 });
 
 test("easy Japanese has short sentences", () => {
-  for (const [key, text] of Object.entries(easy)) {
+  for (const [key, text] of Object.entries({ ...easy, ...roomEasy })) {
     const longest = Math.max(...text.split(/[。、?]/).map((sentence) => sentence.replaceAll(" ", "").length));
     expect([key, longest <= 32 ? "short" : longest]).toEqual([key, "short"]);
   }

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import type { Answers } from "../src/screens/codes";
 import { Notices } from "../src/screens/youth/notices.svelte";
 import { Traces } from "../src/screens/youth/traces";
 import { type Surroundings, Youth } from "../src/screens/youth/visit.svelte";
@@ -88,6 +89,35 @@ describe("beginning", () => {
     const youth = await begun();
     expect(youth.stage).toBe("start");
     expect(youth.trouble).toBe(trouble);
+  });
+});
+
+describe("the questions while one waits", () => {
+  const SAID: Answers = { topics: ["family"], school: null, grade: null };
+
+  async function answering(answer: Parameters<typeof fakeDesk>[0][string]): Promise<Youth> {
+    around.desk = fakeDesk({
+      "GET /desk": { body: FACTS }, "POST /cases": { body: OPENED }, "GET /cases/mine": once(MINE),
+      "PUT /cases/mine/answers": answer,
+    });
+    return begun();
+  }
+
+  test("what the desk has kept is what they see", async () => {
+    const youth = await answering((body) => ({ body }));
+    expect(await youth.tell(SAID)).toBe(true);
+    expect(youth.mine?.answers).toEqual(SAID);
+    expect(youth.mine?.may_answer).toBe(true);
+  });
+
+  test.each([
+    [{ status: 409, body: { errcode: "M_CONFLICT" } }, false],
+    ["offline" as const, true],
+  ])("after %o they may still answer: %s", async (answer, still) => {
+    const youth = await answering(answer);
+    expect(await youth.tell(SAID)).toBe(false);
+    expect(youth.mine?.answers).toBeNull();
+    expect(youth.mine?.may_answer).toBe(still);
   });
 });
 

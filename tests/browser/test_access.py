@@ -42,6 +42,10 @@ async def test_the_young_persons_page(house: House, browser: Browser, width: int
     for language in LANGUAGES:
         await mio.speaks(language)
         await stands(mio, f"waiting-{language}-{suffix}")
+        await page.locator(".ask button").first.click()
+        await page.locator("dialog input[value=suicidal]").check()
+        await stands(mio, f"questions-{language}-{suffix}")
+        await page.locator("dialog .close").click()
         await page.locator("button.lock").click()
         await stands(mio, f"lock-{language}-{suffix}")
         await page.locator("dialog .close").click()

@@ -29,18 +29,33 @@ async def stands(visitor: Visitor, name: str) -> None:
 
 
 async def test_a_record_from_the_close_to_the_review(house: House, browser: Browser) -> None:
-    mio = await YoungPerson.arrives(browser, house)
+    mio = await YoungPerson.arrives(browser, house, reduced_motion="reduce")
     await mio.begins()
     case_id = await mio.case_id()
     await mio.says(word("家に帰りたくない"))
+    await answers_while_waiting(mio)
     ken = await Counsellor.signs_in(browser, house, house.staff[0])
     lead = await Counsellor.signs_in(browser, house, a_supervisor(house))
+    await expect(ken.ticket(case_id)).to_contain_text("いじめ、中学校 2年")
+    await ken.picture("queue-answers-1280")
     await ken.accepts(case_id)
     await ken.sees(case_id, "家に帰りたくない")
+    await expect(ken.column(case_id).locator("header")).to_contain_text("いじめ、中学校 2年")
+    assert await ken.violations() == []
+    await ken.picture("case-answers-1280")
+    # Somebody has come: what was said stands in the lock, and is no longer changed here.
+    await expect(mio.page.get_by_role("button", name="変える")).to_have_count(0)
+    await mio.page.locator("button.lock").click()
+    await expect(mio.page.get_by_role("dialog")).to_contain_text("いじめ、中学校 2年生")
+    await expect(mio.page.get_by_role("dialog").get_by_role("button", name="変える")).to_have_count(0)
+    await mio.page.locator("dialog .close").click()
 
     # Without a topic it is not saved; a digit chooses one, Ctrl and Enter save and close.
     await ken.column(case_id).get_by_role("button", name="終える").click()
     form = ken.page.get_by_role("dialog")
+    await expect(form.get_by_role("radio", name="中学校")).to_be_checked()
+    await expect(form.get_by_role("radio", name="2年", exact=True)).to_be_checked()
+    await form.get_by_role("checkbox", name="いじめ").uncheck()
     await form.get_by_role("button", name="記録を保存して終える").click()
     await expect(form.get_by_role("alert")).to_contain_text("相談内容を1つ以上")
     await expect(form.get_by_role("checkbox", name="友人関係")).to_be_focused()
@@ -106,6 +121,39 @@ async def test_a_record_from_the_close_to_the_review(house: House, browser: Brow
         and "0 unreadable" in told.rpartition("# Case")[2]
     )
     assert note not in await mio.page.locator("body").inner_text()
+
+
+async def answers_while_waiting(mio: YoungPerson) -> None:
+    """Two questions: what was chosen is seen and changed, and the line to write in was there before."""
+    page, dialog = mio.page, mio.page.get_by_role("dialog")
+    await page.get_by_role("button", name="答える", exact=True).click()
+    await expect(dialog.get_by_text("サーバーを管理する人も見ることができます")).to_be_visible()
+    await dialog.get_by_role("checkbox", name="死にたい・消えたい").check()
+    await expect(dialog.get_by_role("button", name="電話で話す")).to_be_visible()
+    await dialog.get_by_role("checkbox", name="死にたい・消えたい").uncheck()
+    await dialog.get_by_role("checkbox", name="家族のこと").check()
+    await dialog.get_by_role("button", name="伝える").click()
+    await expect(dialog.get_by_text("学校はどこですか")).to_be_visible()
+    await dialog.get_by_role("radio", name="中学校").check()
+    await dialog.get_by_role("radio", name="2年生").check()
+    assert await mio.violations() == []
+    await mio.picture("questions-school-360")
+    await dialog.get_by_role("button", name="とばす").click()
+    told = page.locator(".said")
+    await expect(told).to_contain_text("伝えたこと: 家族のこと")
+    # Another time, and something else.
+    await told.get_by_role("button", name="変える").click()
+    await dialog.get_by_role("checkbox", name="家族のこと").uncheck()
+    await dialog.get_by_role("checkbox", name="いじめ").check()
+    await dialog.get_by_role("button", name="伝える").click()
+    await dialog.get_by_role("radio", name="中学校").check()
+    await dialog.get_by_role("radio", name="2年生").check()
+    await dialog.get_by_role("button", name="伝える").click()
+    await expect(told).to_contain_text("伝えたこと: いじめ、中学校 2年生")
+    assert await mio.violations() == []
+    await mio.picture("questions-told-360")
+    await page.reload()
+    await expect(told).to_contain_text("伝えたこと: いじめ、中学校 2年生")
 
 
 async def test_the_statistics_and_their_files(house: House, browser: Browser) -> None:

@@ -44,6 +44,7 @@ WORDS += [
     "reference",
     "refusal",
     "handover",
+    "school",
 ]
 nearly = st.dictionaries(st.sampled_from(WORDS), anything | st.sampled_from(["web", "line", "matrix", "counsellor"]))
 BODIES = [row for row in ROWS if row.method in ("POST", "PUT")]

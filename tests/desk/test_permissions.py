@@ -37,6 +37,7 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("POST", "/cases"): {"nobody", "young person"},
     ("GET", "/cases/mine"): USER,
     ("POST", "/cases/mine/leave"): USER,
+    ("PUT", "/cases/mine/answers"): {"young person"},
     ("POST", "/cases/mine/survey"): {"young person"},
     ("POST", "/cases/mine/rest"): USER,
     ("PUT", "/cases/mine/news"): USER,

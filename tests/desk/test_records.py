@@ -216,12 +216,12 @@ async def test_the_database_takes_the_codes_and_nothing_else(desk: Desk) -> None
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'records'::regclass", "madoguchi"
     )
     stands = {line.split("|")[0]: set(line.split("'")[1::2]) for line in rules.splitlines()}
-    known = {name: _words(hint) for name, hint in get_type_hints(Codes).items()}
+    known = {name: words_of(hint) for name, hint in get_type_hints(Codes).items()}
     assert {name for name, words in known.items() if not words} == {"grade", "prefecture", "follow_up"}
     for name, words in known.items():
         assert not words or stands[f"records_{name}_check"] == words, name
 
 
-def _words(hint: Any) -> set[str]:
+def words_of(hint: Any) -> set[str]:
     found = set(get_args(hint))
-    return {word for each in found for word in (_words(each) if get_args(each) else {each}) if isinstance(word, str)}
+    return {word for each in found for word in (words_of(each) if get_args(each) else {each}) if isinstance(word, str)}

@@ -16,7 +16,7 @@ from madoguchi.storage.records import Codes
 from tests.cast import DESK, Json, Person, refused
 from tests.desk.conftest import Desk
 from tests.desk.test_audit import newest
-from tests.desk.test_records import _words
+from tests.desk.test_records import words_of
 
 MARCH = {"from_": "2021-03-01", "to": "2021-03-28"}
 # 60 cases in four weeks before the desk's own time, 15 a week, by 50 people; three were never answered.
@@ -169,7 +169,7 @@ async def test_the_files(admin: Person) -> None:
 
 
 def test_every_code_has_its_words() -> None:
-    hints = {name: _words(hint) for name, hint in get_type_hints(Codes).items()}
+    hints = {name: words_of(hint) for name, hint in get_type_hints(Codes).items()}
     hints_with_words = {name: words for name, words in hints.items() if words}
     assert hints_with_words == {name: set(words) for name, words in categories.FIELDS.items()}
     assert set(categories.TABLES["waiting"]) == set(rules.WAITING)

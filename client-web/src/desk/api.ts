@@ -2,7 +2,7 @@ import type { Holidays } from "../guidance/hours";
 
 // The desk API, /_madoguchi/desk/v1, as this page uses it. Field names are the API's own.
 import type { Fault } from "../matrix/chat";
-import type { Codes } from "../screens/codes";
+import type { Answers, Codes } from "../screens/codes";
 import { solve, type Challenge, type Proof } from "./proof";
 
 export interface Guidance {
@@ -53,6 +53,8 @@ export interface DeskFacts {
   push_key: string | null;
   /** How long a voice message may be; 0: none are wanted. */
   voice_seconds: number;
+  /** Whether those who wait are asked what it is about and which school they go to. */
+  questions: boolean;
   readers: Reader[];
 }
 
@@ -126,6 +128,10 @@ export interface MyCase {
   staff_present: number;
   estimate_minutes: Minutes | null;
   counsellor: { user_id: string; name: string } | null;
+  /** What they said while they waited; null while the questions have been neither answered nor put away. */
+  answers: Answers | null;
+  /** Nobody has accepted the case yet. */
+  may_answer: boolean;
   pos: number;
 }
 
@@ -166,6 +172,8 @@ export interface WaitingCase {
   risk: Risk;
   /** The name of the team that it was handed to. */
   team: string | null;
+  /** What the person said while they waited. */
+  answers: Answers | null;
 }
 
 export type Standing = "asked" | "notified" | "opened" | "moved" | "declined" | "unreachable";
@@ -196,6 +204,8 @@ export interface OwnCase {
   came_by: string | null;
   /** Of the page on which the person arrived, if known. */
   language: string | null;
+  /** What they said on it while they waited. */
+  answers: Answers | null;
 }
 
 export interface Queue {
@@ -437,6 +447,7 @@ export interface DeskSettings {
   proof_of_work: number;
   late_minutes: number;
   staff_room: boolean;
+  questions: boolean;
   teams: Team[];
 }
 
@@ -491,6 +502,8 @@ export interface RecordOfCase {
   record: CaseRecord | null;
   /** What a new one begins with. */
   defaults: Codes;
+  /** What of it the person said themselves while they waited. */
+  answers: Answers | null;
 }
 
 export type RecordList = "to_write" | "sent_back" | "follow_up" | "to_review" | "reviewed";
@@ -635,6 +648,11 @@ export class Desk {
 
   leaveForNow(): Promise<{ state: CaseState }> {
     return this.call("POST", "/cases/mine/rest", { body: {} });
+  }
+
+  /** Nothing in them takes back what was said, or puts the questions away. */
+  putAnswers(answers: Answers): Promise<Answers> {
+    return this.call("PUT", "/cases/mine/answers", { body: answers });
   }
 
   answerSurvey(answers: Partial<Record<"heard" | "mood" | "again", number>>): Promise<unknown> {

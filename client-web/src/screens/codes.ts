@@ -31,6 +31,13 @@ export type Codes = { [Name in Single]: Code<Name> } & { [Name in Several]: Code
   follow_up: string | null;
 };
 
+/** What a young person chose on the page while they waited. `grade`: 1 to 6. */
+export interface Answers {
+  topics: Code<"topics">[];
+  school: Exclude<Code<"school">, "unknown"> | null;
+  grade: number | null;
+}
+
 /** How many grades a school has. */
 export const GRADES: Partial<Record<Code<"school">, number>> = {
   elementary: 6, junior_high: 3, high: 4, special_needs: 6, college: 6,

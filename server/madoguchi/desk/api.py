@@ -2,6 +2,7 @@
 
 from madoguchi.desk import (
     administration,
+    answers,
     arrival,
     auditing,
     coming_back,
@@ -53,6 +54,7 @@ CHAPTERS: dict[str, list[Row]] = {
         PUT(DESK + "/cases/mine/news", moving.put_news, who=USER),
         GET(DESK + "/cases/mine/disclosure", disclosures.get_my_disclosure, who=USER),
         POST(DESK + "/cases/mine/disclosure", disclosures.ask_for_mine, who=USER),
+        PUT(DESK + "/cases/mine/answers", answers.put_answers, who=YOUNG_PERSON, limit="keep"),
         POST(DESK + "/cases/mine/survey", survey.post_survey, who=YOUNG_PERSON),
         POST(DESK + "/lock_reports", lock_reports.post_lock_report, who=USER, limit="room"),
         PUT(DESK + "/return_key", coming_back.put_return_key, who=YOUNG_PERSON),

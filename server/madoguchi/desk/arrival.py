@@ -15,6 +15,7 @@ from madoguchi.core.desk.proof import Challenge, Proof
 from madoguchi.core.desk.queue import Counsellor, MyPlace
 from madoguchi.core.desk.readers import Reader
 from madoguchi.storage import cases as stored
+from madoguchi.storage.answers import Answers
 from madoguchi.web.endpoint import Call
 
 # A long poll ends before proxies lose patience.
@@ -31,7 +32,8 @@ class Desk(msgspec.Struct, frozen=True):
 
     app_name: what the page calls itself where others may see it; empty = as it likes. hours: when new cases are taken.
     push_key: by which a browser subscribes to notices (VAPID, base64url); None where there are none.
-    voice_seconds: how long a voice message may be; 0 where none are wanted.
+    voice_seconds: how long a voice message may be; 0 where none are wanted. questions: whether the page asks those who
+    wait what it is about and which school they go to.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Desk(msgspec.Struct, frozen=True):
     keeper_user_id: str
     push_key: str | None
     voice_seconds: int
+    questions: bool
     readers: list[Reader]
 
 
@@ -96,7 +99,11 @@ class Left(msgspec.Struct, frozen=True):
 
 
 class MyCase(msgspec.Struct, frozen=True):
-    """place: 1 = next, ahead: how many wait in front; both None once somebody has come, or the case has ended."""
+    """place: 1 = next, ahead: how many wait in front; both None once somebody has come, or the case has ended.
+
+    answers: what the person said while they waited; None while the questions have been neither answered nor put away;
+    may_answer: nobody has accepted the case yet.
+    """
 
     case_id: str
     room_id: str
@@ -106,6 +113,8 @@ class MyCase(msgspec.Struct, frozen=True):
     staff_present: int
     estimate_minutes: Estimate | None
     counsellor: Counsellor | None
+    answers: Answers | None
+    may_answer: bool
     pos: int
 
 
@@ -133,6 +142,7 @@ async def get_desk(call: Call) -> Desk:
         keeper_user_id=case_room.keeper_id(ctx),
         push_key=ctx.web_push.public_key if ctx.web_push is not None else None,
         voice_seconds=settings.voice_seconds,
+        questions=settings.questions,
         readers=await readers.list_readers(tx, at, notices=ctx.web_push is not None),
     )
 
@@ -187,7 +197,7 @@ async def get_my_case(call: Call, query: WaitQuery) -> MyCase:
             ended = await stored.get_latest_case(tx, user_id)
             if ended is None:
                 raise errors.NotFound("You have no case here.")
-            found = MyPlace(ended.id, ended.room_id, ended.state, None, board.staff_present, None, None)
+            found = MyPlace(ended.id, ended.room_id, ended.state, None, board.staff_present, None, None, True, None)
     queue.boards(ctx).tell(user_id, board.pos, found)
     return _mine(board.pos, found)
 
@@ -202,6 +212,8 @@ def _mine(pos: int, found: MyPlace) -> MyCase:
         staff_present=found.staff_present,
         estimate_minutes=found.estimate,
         counsellor=found.counsellor,
+        answers=found.answers,
+        may_answer=not found.accepted,
         pos=pos,
     )
 

@@ -12,12 +12,14 @@ from madoguchi.desk.arrival import WaitQuery
 from madoguchi.desk.permissions import caller
 from madoguchi.storage import cases as stored
 from madoguchi.storage import staff as stored_staff
+from madoguchi.storage.answers import Answers
 from madoguchi.storage.cases import Risk
 from madoguchi.web.endpoint import Call
 
 
 class WaitingCase(msgspec.Struct, frozen=True):
-    """locked: no app stands in between; waiting_since: milliseconds; team: name of the one that it was handed to."""
+    """locked: no app stands in between; waiting_since: milliseconds; team: name of the one that it was handed to;
+    answers: what the person said on the page while they waited, None for nothing."""
 
     case_id: str
     channel: str
@@ -28,6 +30,7 @@ class WaitingCase(msgspec.Struct, frozen=True):
     locked: bool
     risk: Risk
     team: str | None
+    answers: Answers | None
 
 
 class OwnCase(msgspec.Struct, frozen=True):
@@ -37,7 +40,7 @@ class OwnCase(msgspec.Struct, frozen=True):
     `declined`, `unreachable`, or None; came_by: the app that they moved from. handing_over: given to a colleague who
     has not come in yet, or to a team of this name; helping: called in, or joined; a colleague looks after it;
     side_room_id: where its staff talk among themselves, once somebody has needed that; language: of the page on
-    which the person arrived, if known.
+    which the person arrived, if known; answers: what they said on it while they waited, None for nothing.
     """
 
     case_id: str
@@ -56,6 +59,7 @@ class OwnCase(msgspec.Struct, frozen=True):
     side_room_id: str | None
     team: str | None
     language: str | None
+    answers: Answers | None
 
 
 class Queue(msgspec.Struct, frozen=True):
@@ -267,6 +271,7 @@ def _waiting(case: stored.Running, place: int, team_name: str | None) -> Waiting
         locked=case.channel in channels.OWN,
         risk=case.risk,
         team=team_name,
+        answers=_said(case.answers),
     )
 
 
@@ -288,4 +293,9 @@ def _own(charge: stored.Charge, team_name: str | None) -> OwnCase:
         side_room_id=charge.side_room_id,
         team=team_name,
         language=charge.language,
+        answers=_said(charge.answers),
     )
+
+
+def _said(answers: Answers | None) -> Answers | None:
+    return answers if answers is not None and answers.given else None

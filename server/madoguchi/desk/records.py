@@ -10,6 +10,7 @@ from madoguchi.core.desk import records as rules
 from madoguchi.core.desk.records import Verdict
 from madoguchi.desk.permissions import caller
 from madoguchi.storage import records as stored
+from madoguchi.storage.answers import Answers
 from madoguchi.storage.cases import Risk
 from madoguchi.storage.records import Codes, Counts, ListName, RecordState
 from madoguchi.web.endpoint import Call
@@ -46,7 +47,8 @@ class RecordSeen(msgspec.Struct, frozen=True):
 
 
 class RecordOfCase(msgspec.Struct, frozen=True):
-    """record: None while none is written; defaults: what a new one begins with."""
+    """record: None while none is written; defaults: what a new one begins with; answers: what of it the person said
+    themselves while they waited, None for nothing."""
 
     case_id: str
     channel: str
@@ -55,6 +57,7 @@ class RecordOfCase(msgspec.Struct, frozen=True):
     closed_at: int | None
     record: RecordSeen | None
     defaults: Codes
+    answers: Answers | None
 
 
 class RecordsQuery(msgspec.Struct):
@@ -99,6 +102,7 @@ async def get_record(call: Call, case_id: str) -> RecordOfCase:
         closed_at=_ms(case.closed_at),
         record=None if shown.record is None else _seen(shown.record),
         defaults=shown.defaults,
+        answers=shown.answers,
     )
 
 

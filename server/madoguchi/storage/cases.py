@@ -1,10 +1,12 @@
 """Cases 相談 and who looks after them. Nothing here knows what was said."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
+import asyncpg
 import msgspec
 
+from madoguchi.storage.answers import Answers
 from madoguchi.storage.channels import Channel
 from madoguchi.storage.db import Tx
 
@@ -57,7 +59,8 @@ class Charge(msgspec.Struct, frozen=True):
     move: where the person stands on the way from an app (storage/moves.py); came_by: the kind of channel before that
     language: of the page on which the person arrived
     part: whether they look after it, or help in it; until: set once it has been handed over, while the successor is on
-    the way; team: the id of the one that it waits for then, if it was handed to one
+    the way; team: the id of the one that it waits for then, if it was handed to one; answers: what the person said
+    while they waited
     """
 
     case_id: str
@@ -75,11 +78,13 @@ class Charge(msgspec.Struct, frozen=True):
     side_room_id: str | None
     team: str | None
     language: str | None
+    answers: Answers | None
 
 
 class Running(msgspec.Struct, frozen=True):
     """A case that has not ended. repeat: the person has had one before; counsellor: who took it last, if anybody; team:
-    the id of the one that it waits for, if it was handed to one."""
+    the id of the one that it waits for, if it was handed to one; accepted: somebody has taken it, now or earlier;
+    answers: what the person said while they waited."""
 
     case_id: str
     room_id: str
@@ -93,6 +98,8 @@ class Running(msgspec.Struct, frozen=True):
     counsellor_name: str | None
     risk: Risk
     team: str | None
+    accepted: bool
+    answers: Answers | None
 
 
 class Seat(msgspec.Struct, frozen=True):
@@ -398,8 +405,9 @@ async def list_running(tx: Tx) -> list[Running]:
         SELECT c.id AS case_id, c.room_id, c.user_id, h.kind AS channel, h.mode, c.state,
                coalesce(c.woke_at, c.waiting_since) AS waiting_since,
                EXISTS (SELECT 1 FROM cases e WHERE e.user_id = c.user_id AND e.arrived_at < c.arrived_at) AS repeat,
-               s.user_id AS counsellor_id, s.name AS counsellor_name, c.risk, c.team
-        FROM cases c JOIN channels h ON h.id = c.channel_id
+               s.user_id AS counsellor_id, s.name AS counsellor_name, c.risk, c.team,
+               c.accepted_at IS NOT NULL AS accepted, a.topics, a.school, a.grade
+        FROM cases c JOIN channels h ON h.id = c.channel_id LEFT JOIN case_answers a ON a.case_id = c.id
         LEFT JOIN LATERAL (
             SELECT s.user_id, s.name FROM case_staff cs JOIN staff s USING (user_id)
             WHERE cs.case_id = c.id AND cs.until IS NULL ORDER BY cs.part, cs.since DESC, s.user_id LIMIT 1
@@ -407,7 +415,7 @@ async def list_running(tx: Tx) -> list[Running]:
         WHERE c.state IN {_RUNNING} ORDER BY c.waiting_since, c.id
         """
     )
-    return [Running(**row) for row in rows]
+    return [Running(**_with_answers(row)) for row in rows]
 
 
 async def list_charges(tx: Tx, user_id: str) -> list[Charge]:
@@ -418,9 +426,9 @@ async def list_charges(tx: Tx, user_id: str) -> list[Charge]:
                cs.since AS accepted_at, cs.until,
                c.risk, cs.part, {STANDING} AS move,
                CASE WHEN m.moved_at IS NOT NULL THEN (SELECT kind FROM channels WHERE id = m.channel_id) END AS came_by,
-               c.side_room_id, c.team, c.language
+               c.side_room_id, c.team, c.language, a.topics, a.school, a.grade
         FROM case_staff cs JOIN cases c ON c.id = cs.case_id JOIN channels h ON h.id = c.channel_id
-        LEFT JOIN moves m ON m.case_id = c.id
+        LEFT JOIN moves m ON m.case_id = c.id LEFT JOIN case_answers a ON a.case_id = c.id
         WHERE cs.user_id = $1 AND c.state IN {_RUNNING}
           AND (cs.until IS NULL OR (cs.succeeded_by IS NOT NULL AND NOT EXISTS (
                  SELECT 1 FROM case_staff later
@@ -432,7 +440,13 @@ async def list_charges(tx: Tx, user_id: str) -> list[Charge]:
         """,
         user_id,
     )
-    return [Charge(**row) for row in rows]
+    return [Charge(**_with_answers(row)) for row in rows]
+
+
+def _with_answers(row: asyncpg.Record) -> dict[str, Any]:
+    found = dict(row)
+    topics, school, grade = found.pop("topics"), found.pop("school"), found.pop("grade")
+    return found | {"answers": None if topics is None else Answers(topics, school, grade)}
 
 
 async def list_recent_waits(tx: Tx, since: datetime, most: int) -> list[PastWait]:

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from madoguchi.ids import CaseID, EventID, RoomID, UserID
+from madoguchi.storage.answers import OwnSchool, Topic
 from madoguchi.storage.cases import Risk
 from madoguchi.storage.db import Tx
 
@@ -14,12 +15,8 @@ RecordState = Literal["written", "sent_back", "reviewed"]
 Contact = Literal["self", "about_child", "emergency", "silent", "abusive", "thanks", "question"]
 Visit = Literal["first", "repeat", "unknown"]
 Age = Literal["to_9", "10_12", "13_15", "16_17", "18_19", "from_20", "unknown"]
-School = Literal["elementary", "junior_high", "high", "special_needs", "college", "working", "neither", "unknown"]
+School = Literal[OwnSchool, "unknown"]
 Gender = Literal["female", "male", "other", "not_given"]
-Topic = Literal[
-    "friends", "bullying", "studies", "teachers", "family", "body", "mental", "suicidal", "sexuality", "online",
-    "abuse", "other",
-]  # fmt: skip
 RiskReason = Literal["ideation", "plan", "self_harm", "attempt", "violence", "runaway", "alone", "other"]
 Attitude = Literal["calmer", "same", "worse", "unknown"]
 Action = Literal["listened", "advised", "informed", "safety", "consulted", "emergency"]

@@ -5,6 +5,7 @@ import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
 import { Conversation } from "../conversation/conversation.svelte";
 import type { Background } from "./background.svelte";
 import type { Notices } from "./notices.svelte";
+import type { Answers } from "../codes";
 import { STORE_PREFIX, type Traces, type Visit } from "./traces";
 
 export type Stage = "start" | "moving" | "returning" | "beginning" | "room" | "elsewhere" | "lost";
@@ -209,6 +210,20 @@ export class Youth {
       this.stage = "start";
       this.trouble = asTrouble(error);
       void this.look();
+    }
+  }
+
+  /** Answers what is asked while one waits; nothing in it takes that back. False if it did not get through. */
+  async tell(answers: Answers): Promise<boolean> {
+    try {
+      const kept = await this.around.desk.putAnswers(answers);
+      if (this.mine) this.mine = { ...this.mine, answers: kept };
+      return true;
+    } catch (error) {
+      // Somebody has come meanwhile: they can be told.
+      const late = error instanceof DeskError && error.status === 409;
+      if (late && this.mine) this.mine = { ...this.mine, may_answer: false };
+      return false;
     }
   }
 

@@ -13,6 +13,7 @@ from madoguchi.core.desk.estimate import Estimate, Wait
 from madoguchi.ids import UserID
 from madoguchi.storage import cases as stored
 from madoguchi.storage import stream
+from madoguchi.storage.answers import Answers
 from madoguchi.storage.cases import Running
 from madoguchi.storage.db import Tx
 
@@ -31,7 +32,8 @@ class Counsellor(msgspec.Struct, frozen=True):
 
 
 class MyPlace(msgspec.Struct, frozen=True):
-    """What a young person sees of their running case. place: 1 = next; None once somebody has come."""
+    """What a young person sees of their running case. place: 1 = next; None once somebody has come; accepted: somebody
+    has taken it, now or earlier; answers: what they said while they waited."""
 
     case_id: str
     room_id: str
@@ -40,10 +42,16 @@ class MyPlace(msgspec.Struct, frozen=True):
     staff_present: int
     estimate: Estimate | None
     counsellor: Counsellor | None
+    accepted: bool
+    answers: Answers | None
 
     def differs_at_heart(self, other: "MyPlace") -> bool:
         """Whether more has changed than numbers."""
-        return (self.case_id, self.state, self.counsellor) != (other.case_id, other.state, other.counsellor)
+        return self._at_heart != other._at_heart
+
+    @property
+    def _at_heart(self) -> tuple[object, ...]:
+        return self.case_id, self.state, self.counsellor, self.accepted, self.answers
 
 
 class Board(msgspec.Struct, frozen=True):
@@ -79,6 +87,8 @@ class Board(msgspec.Struct, frozen=True):
             staff_present=self.staff_present,
             estimate=None if place is None else self.estimate(place),
             counsellor=counsellor,
+            accepted=case.accepted,
+            answers=case.answers,
         )
 
 

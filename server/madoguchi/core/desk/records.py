@@ -14,9 +14,11 @@ from madoguchi import errors
 from madoguchi.context import Context
 from madoguchi.core.desk import cases, hours
 from madoguchi.ids import CaseID, EventID
+from madoguchi.storage import answers as stored_answers
 from madoguchi.storage import audit, side_rooms
 from madoguchi.storage import cases as stored_cases
 from madoguchi.storage import records as stored
+from madoguchi.storage.answers import Answers
 from madoguchi.storage.cases import Case
 from madoguchi.storage.db import Tx
 from madoguchi.storage.records import Codes, Counts, Entry, ListName, Record
@@ -32,11 +34,12 @@ _LISTS = ("topics", "risk_reasons", "actions", "referrals")
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """A case with its record, or with what a new one begins with."""
+    """A case with its record, or with what a new one begins with. answers: what the person said while they waited."""
 
     case: Case
     record: Record | None
     defaults: Codes
+    answers: Answers | None
 
 
 async def read(ctx: Context, tx: Tx, case_id: CaseID, by: Staff) -> Shown:
@@ -48,7 +51,9 @@ async def read(ctx: Context, tx: Tx, case_id: CaseID, by: Staff) -> Shown:
     record = await stored.get_record(tx, case_id)
     if record is not None and record.written_by != by.user_id:
         await audit.append(tx, ctx.clock.now(), by.user_id, "record.read", case_id)
-    return Shown(case, record, await _defaults(tx, case))
+    answers = await stored_answers.get_answers(tx, case_id)
+    said = answers if answers is not None and answers.given else None
+    return Shown(case, record, await _defaults(tx, case, said), said)
 
 
 async def write(ctx: Context, tx: Tx, case_id: CaseID, by: Staff, codes: Codes, note_event: EventID | None) -> Record:
@@ -156,9 +161,13 @@ async def _check_event(tx: Tx, case_id: CaseID, event_id: EventID, by: Staff) ->
         raise errors.Invalid("note_event is an encrypted event that you have sent in the case's side room.")
 
 
-async def _defaults(tx: Tx, case: Case) -> Codes:
-    """What is known already: of the case, and of the person from the record of an earlier one."""
+async def _defaults(tx: Tx, case: Case, said: Answers | None) -> Codes:
+    """What is known already: of the case, of the person from the record of an earlier one, and by their own answers."""
     known = await stored.get_earlier(tx, case.user_id, case.arrived_at) or Codes()
+    if said is not None:
+        known = msgspec.structs.replace(known, topics=said.topics)
+    if said is not None and said.school is not None:
+        known = msgspec.structs.replace(known, school=said.school, grade=said.grade)
     came_before = await stored.count_earlier(tx, case.user_id, case.arrived_at) > 0
     ended_by = await stored_cases.get_closed_by(tx, case.id)
     return msgspec.structs.replace(

@@ -33,6 +33,7 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     content_days: a closed case's messages, keys and files are destroyed so many days after it was closed
     teams: groups of staff to which a case can be handed over
     voice_seconds: how long a voice message of the desk's pages may be; 0: they offer none
+    questions: whether the page asks those who wait what it is about and which school they go to
     staff_room: the room of all staff with the desk's bot; false: the bot says nothing and obeys nobody
     late_minutes: the staff room is told of whoever waits longer; 0: it is not
     rest_after_minutes: a case rests when the person has not answered for so long; 0: never by itself
@@ -49,6 +50,7 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     content_days: Annotated[int, Meta(ge=1, le=36500)] = 1825
     teams: Annotated[list[Team], Meta(max_length=100)] = []
     voice_seconds: Annotated[int, Meta(ge=0, le=300)] = 120
+    questions: bool = True
     staff_room: bool = True
     late_minutes: Annotated[int, Meta(ge=0, le=1440)] = 10
     rest_after_minutes: Annotated[int, Meta(ge=0, le=10080)] = 60

@@ -21,6 +21,7 @@ from madoguchi.core.desk.small_cells import FEWEST, Count, is_small
 from madoguchi.core.desk.survey import Month
 from madoguchi.storage import records
 from madoguchi.storage import statistics as stored
+from madoguchi.storage.answers import Topic
 from madoguchi.storage.cases import Risk
 from madoguchi.storage.db import Tx
 from madoguchi.storage.statistics import Counted, Groups, Spreads
@@ -149,7 +150,7 @@ def figures(counted: Counted, first: date, last: date, months: Sequence[Month] =
         *_schools(make),
         make.partition("gender", "recorded", get_args(records.Gender), preferred=["not_given"]),
         make.partition("prefecture", "recorded", PREFECTURES, preferred=["unknown"]),
-        make.choices("topics", get_args(records.Topic), chose=counted.held, preferred=["other"]),
+        make.choices("topics", get_args(Topic), chose=counted.held, preferred=["other"]),
         make.partition("risk", "recorded", get_args(Risk), preferred=["watch"]),
         make.choices("risk_reasons", get_args(records.RiskReason)),
         make.partition("attitude", "recorded", get_args(records.Attitude), preferred=["unknown"]),
