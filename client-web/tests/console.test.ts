@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { OwnCase, Queue } from "../src/desk/api";
 import { Conversation } from "../src/screens/conversation/conversation.svelte";
+import * as phrase from "../src/screens/youth/phrase";
 import { Console, endOf, type ConsoleSurroundings, type KeptStaff } from "../src/screens/counsellor/console.svelte";
 import { FACTS, fakeDesk, FakeChat, KEEPER, memory, once, QUEUE, ROOM, roomWith, said, SESSION, settled } from "./stand-ins";
 
@@ -43,7 +44,7 @@ beforeEach(() => {
     signOut: vi.fn(async () => undefined),
     removeStores: async () => undefined,
     keyOfPassword: async (password, userId) => btoa((password + userId).padEnd(32).slice(0, 32)),
-    phrase: () => import("../src/screens/youth/phrase"),
+    phrase: async () => phrase,
     language: () => "ja",
     hold: async () => true,
     pause: () => new Promise(() => undefined),
@@ -264,7 +265,7 @@ describe("the desk's risk words", () => {
     expect(wordsIn(desk)).toEqual(["消えたい"]);
     desk.putAside("c1", WORD);
     expect(wordsIn(desk)).toEqual([]);
-    await settled();
+    await vi.waitFor(() => expect(shelf.getItem("hints")).not.toBeNull());
     expect([...shelf.data.values()].join()).not.toContain("c1");
 
     around.desk = fakeDesk({ "GET /me": { body: ME_HERE }, "GET /desk": { body: FACTS }, ...answers() });

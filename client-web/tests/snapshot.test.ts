@@ -8,7 +8,7 @@ const ME = "@me:desk.test";
 const KEN = "@ken:desk.test";
 const ROOM = "!case:desk.test";
 
-function roomWith(events: readonly MatrixEvent[]): SdkRoom {
+function roomWith(events: readonly MatrixEvent[], more: object = {}): SdkRoom {
   const stands = {
     roomId: ROOM,
     oldState: { paginationToken: null },
@@ -19,6 +19,7 @@ function roomWith(events: readonly MatrixEvent[]): SdkRoom {
     hasEncryptionStateEvent: () => true,
     maySendMessage: () => true,
     currentState: { getStateEvents: () => said("jp.madoguchi.case", { state: "waiting" }) },
+    ...more,
   };
   return stands as unknown as SdkRoom;
 }
@@ -58,6 +59,21 @@ test("words that were not encrypted are not shown as said", () => {
 
 test("the room says how its case stands", () => {
   expect(snapshot(roomWith([]), ME, null).caseState).toBe("waiting");
+});
+
+test("who speaks or says so has read; who only comes in has not", () => {
+  const first = text("眠れない", KEN);
+  const second = text("きのうから", KEN);
+  const comesIn = said("m.room.member", { membership: "join" }, ME);
+  // As the library does it: an event of one's own stands for a receipt, unless those are left out.
+  const read = (real: MatrixEvent | null) => ({
+    getEventReadUpTo: (_who: string, realOnly = false) => (realOnly ? real?.getId() ?? null : comesIn.getId()),
+  });
+  expect(snapshot(roomWith([first, second, comesIn], read(null)), ME, null).ownReadUpTo).toBe(-1);
+  expect(snapshot(roomWith([first, second, comesIn], read(first)), ME, null).ownReadUpTo).toBe(0);
+  const echo = { getEventReadUpTo: () => second.getId() };
+  expect(snapshot(roomWith([first, second, comesIn], echo), ME, null).ownReadUpTo).toBe(1);
+  expect(snapshot(roomWith([first, text("うん", ME), second], read(first)), ME, null).ownReadUpTo).toBe(1);
 });
 
 test("a correction takes the place of the words, the last one of all", () => {

@@ -89,6 +89,8 @@ class MatrixChat implements Chat {
   readonly userId: string;
   private readonly listeners = new Set<(roomId: string | null) => void>();
   private readonly snapshots = new Map<string, Room>();
+  /** The message of each room up to which reading was told last. */
+  private readonly marked = new Map<string, string>();
   private readonly stale = new Set<string>();
   private host: string | null = null;
   private readonly joining = new Set<string>();
@@ -295,7 +297,10 @@ class MatrixChat implements Chat {
 
   markRead(roomId: string, messageId: string): void {
     const event = this.client.getRoom(roomId)?.findEventById(messageId);
-    if (event) void this.client.sendReadReceipt(event, ReceiptType.Read, true).catch(() => undefined);
+    // Asking sets off a change of the room, upon which whoever watches asks again.
+    if (!event || this.marked.get(roomId) === messageId) return;
+    this.marked.set(roomId, messageId);
+    void this.client.sendReadReceipt(event, ReceiptType.Read, true).catch(() => this.marked.delete(roomId));
   }
 
   kept(name: string): Record<string, unknown> | null {

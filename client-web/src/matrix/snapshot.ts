@@ -18,13 +18,23 @@ export function snapshot(room: SdkRoom, userId: string, evidence: Evidence | nul
   const lines: Message[] = [];
   // Where each event stands in `lines`: receipts may point at events that are not shown.
   const place = new Map<string, number>();
+  const spokeAt = new Map<string, number>();
   for (const event of events) {
     const line = changes.isChange(event) ? null : asMessage(event, userId);
     if (line) lines.push({ ...changes.applied(line), delivery: deliveries.get(line.id) ?? null });
+    if (line && line.kind !== "joined" && line.kind !== "left") spokeAt.set(line.sender, lines.length - 1);
     place.set(event.getId() ?? "", lines.length - 1);
   }
   const members = room.getMembers().filter(({ membership }) => membership === "join" || membership === "invite");
-  const readUpTo = (who: string): number => place.get(room.getEventReadUpTo(who) ?? "") ?? -1;
+  const comings = new Set(
+    events.filter((event) => event.getType() === EventType.RoomMember).map((event) => event.getId()),
+  );
+  // Whoever speaks has read; whoever comes in has not, though the library takes any event for its sender's receipt.
+  const readUpTo = (who: string): number => {
+    const found = room.getEventReadUpTo(who);
+    const told = found !== null && comings.has(found) ? room.getEventReadUpTo(who, true) : found;
+    return Math.max(place.get(told ?? "") ?? -1, spokeAt.get(who) ?? -1);
+  };
   const others = members.filter((member) => member.userId !== userId);
   const membership = room.getMyMembership();
   return {
