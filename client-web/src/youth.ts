@@ -10,6 +10,7 @@ import { Background } from "./screens/youth/background.svelte";
 import { Notices } from "./screens/youth/notices.svelte";
 import { Traces } from "./screens/youth/traces";
 import { Youth } from "./screens/youth/visit.svelte";
+import { furigana } from "./ui/furigana.svelte";
 
 const OFFERED: readonly Language[] = ["ja-x-easy", "ja", "en"];
 
@@ -24,6 +25,8 @@ function allowed(storage: () => Storage): Storage | null {
 const traces = new Traces(allowed(() => sessionStorage), allowed(() => localStorage));
 const chosen = traces.language;
 speak(chosen !== null && chosen in NAMES ? (chosen as Language) : preferred(OFFERED, navigator.languages));
+furigana.source = () => import("./i18n/youth/readings");
+void furigana.want(traces.furigana);
 
 const desk = new Desk();
 const background = new Background();

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Plugin } from "vite";
+import { piecesIn } from "../src/i18n/youth/notation.ts";
 import { alone } from "./alone.ts";
 
 interface Hotline {
@@ -37,15 +38,16 @@ export function guidanceHtml(hotlines: readonly Hotline[]): string {
 </head>
 <body>
 <main>
-  <h1>電話で話せるところ</h1>
-  <p>名前を 言わなくても だいじょうぶです。<br><span lang="en">You do not have to give your name.</span></p>
+  <p class="switch"><label><input type="checkbox" role="switch" id="furigana"> ふりがな</label></p>
+  <h1>${withReadings("[電話|でんわ]で[話|はな]せるところ")}</h1>
+  <p>${withReadings("[名前|なまえ]を [言|い]わなくても だいじょうぶです。")}<br><span lang="en">You do not have to give your name.</span></p>
   <p id="age" role="status" hidden></p>
   <ul>
 <!--entries-->
 ${rows.join("\n")}
 <!--/entries-->
   </ul>
-  <p><a href="/">チャットで相談する</a> ・ <a href="/" lang="en" hreflang="en">Chat with a counsellor</a></p>
+  <p><a href="/">${withReadings("チャットで[相談|そうだん]する")}</a> ・ <a href="/" lang="en" hreflang="en">Chat with a counsellor</a></p>
 </main>
 </body>
 </html>
@@ -83,6 +85,16 @@ export function guidancePage(): Plugin {
       });
     },
   };
+}
+
+/** Readings stand in attributes until the box is ticked, which takes no script: what is searched, copied and read aloud
+ * is the text alone. */
+export function withReadings(note: string): string {
+  return piecesIn(note)
+    .map(({ text, reading }) =>
+      reading === undefined ? escape(text) : `<ruby>${escape(text)}<rt aria-hidden="true" data-reading="${escape(reading)}"></rt></ruby>`,
+    )
+    .join("");
 }
 
 function escape(text: string): string {

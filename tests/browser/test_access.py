@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, expect
 
 from tests.browser.people import DESK, PHONE, Counsellor, Visitor, YoungPerson
 from tests.house import House
@@ -11,12 +11,33 @@ from tests.words import word
 
 LANGUAGES = ("ja-x-easy", "ja", "en")
 WIDTHS = {360: PHONE, 1280: DESK}
+# By how many pixels the heights of a paragraph's lines differ: of the characters' own boxes, from top to top.
+_LINE_HEIGHTS = """element => {
+    const range = document.createRange();
+    const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+    const tops = new Set();
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+        if (node.parentElement.closest('rt, rp')) continue;
+        range.selectNodeContents(node);
+        for (const box of range.getClientRects()) tops.add(Math.round(box.top));
+    }
+    const sorted = [...tops].sort((a, b) => a - b);
+    const steps = sorted.slice(1).map((top, at) => top - sorted[at]);
+    return steps.length < 2 ? 99 : Math.max(...steps) - Math.min(...steps);
+}"""
 
 
 async def stands(visitor: Visitor, name: str) -> None:
     """No violation on the page as it is, and a picture of it."""
     assert await visitor.violations() == []
     await visitor.picture(name)
+
+
+async def said_aloud(page: Page) -> set[tuple[str, str]]:
+    """Role and name of everything, as the browser tells a screen reader (Playwright's own names part a ruby)."""
+    told = await page.context.new_cdp_session(page)
+    nodes = (await told.send("Accessibility.getFullAXTree"))["nodes"]
+    return {(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node.get("ignored")}
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -57,6 +78,59 @@ async def test_the_young_persons_page(house: House, browser: Browser, width: int
     for language in LANGUAGES:
         await mio.speaks(language)
         await stands(mio, f"closed-{language}-{suffix}")
+
+
+async def test_readings_above_the_characters(house: House, browser: Browser) -> None:
+    mio = await YoungPerson.arrives(browser, house, language="ja-x-easy", reduced_motion="reduce")
+    page = mio.page
+    title = page.get_by_role("heading", level=1)
+    lines = page.locator(".consent > span")
+    await expect(title).to_have_text("話して みませんか")
+    await page.get_by_role("switch", name="ふりがな").check()
+    await expect(title.locator("rt")).to_have_attribute("data-reading", "はな")
+    await expect(title).to_have_text("話して みませんか")
+    # Said aloud as before: a voice would else say each word twice.
+    assert {("heading", "話して みませんか"), ("button", "電話で話す")} <= await said_aloud(page)
+    # A line with readings is as high as one without.
+    assert await lines.evaluate(_LINE_HEIGHTS) <= 1
+    await stands(mio, "furigana-start-360")
+    await page.locator("header .phone").click()
+    await stands(mio, "furigana-hotlines-360")
+    await page.locator("dialog .close").click()
+    await page.locator(".consent button").click()
+    await stands(mio, "furigana-readers-360")
+    await page.locator("dialog .close").click()
+    await page.get_by_role("button", name="チャットを はじめる").click()
+    await page.get_by_label("メッセージを 書く").fill(word("眠れない。"))
+    await page.get_by_role("button", name="送る", exact=True).click()
+    await expect(page.locator("li.line.mine time")).to_be_visible()
+    await expect(page.locator("li.line.mine rt")).to_have_count(0)
+    await expect(page.locator(".status h1")).to_be_visible()
+    await stands(mio, "furigana-room-360")
+    await page.locator("button.lock").click()
+    await stands(mio, "furigana-lock-360")
+    await page.locator("dialog .close").click()
+    # Kept like the language: as long as the tab.
+    await page.reload()
+    await expect(page.get_by_role("switch", name="ふりがな")).to_be_checked()
+    await expect(page.locator(".status rt").first).to_be_visible()
+    assert await page.evaluate("localStorage.length") == 0
+    await page.goto(house.base_url + "/guidance/")
+    await expect(page.get_by_role("switch", name="ふりがな")).to_be_checked()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("電話で話せるところ")
+    assert ("heading", "電話で話せるところ") in await said_aloud(page)
+    assert await page.locator("h1 rt").first.is_visible()
+    await stands(mio, "furigana-guidance-360")
+    await page.get_by_role("switch", name="ふりがな").uncheck()
+    assert not await page.locator("h1 rt").first.is_visible()
+    await page.goto(house.base_url + "/")
+    await page.get_by_role("switch", name="ふりがな").uncheck()
+    await expect(page.locator("rt")).to_have_count(0)
+    # There are none in the other languages.
+    await page.get_by_role("switch", name="ふりがな").check()
+    await mio.speaks("ja")
+    await expect(page.locator("rt")).to_have_count(0)
+    assert mio.errors == []
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

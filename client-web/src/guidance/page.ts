@@ -1,14 +1,25 @@
 // The only script of the guidance page, which works without it: what is open now, by the hours and the clock here, and
 // how old the list is if it was kept. Built by tools/guidance-page.ts.
+import { type Piece, piecesIn } from "../i18n/youth/notation";
 import { ageOf, fetchList, type GuidanceList, isOpen } from "./list";
 
 const AGAIN_MS = 30_000;
-const OPEN = ["いま 話せます", "open now"] as const;
-const CLOSED = ["いまは 時間外です", "closed now"] as const;
+const OPEN = ["いま [話|はな]せます", "open now"] as const;
+const CLOSED = ["いまは [時間外|じかんがい]です", "closed now"] as const;
 
 function told([japanese, english]: readonly [string, string]): Node[] {
   const other = Object.assign(document.createElement("span"), { lang: "en", textContent: english });
-  return [document.createTextNode(japanese + " "), other];
+  return [...piecesIn(japanese).map(node), document.createTextNode(" "), other];
+}
+
+function node({ text, reading }: Piece): Node {
+  if (reading === undefined) return document.createTextNode(text);
+  const ruby = Object.assign(document.createElement("ruby"), { textContent: text });
+  const above = document.createElement("rt");
+  above.setAttribute("aria-hidden", "true");
+  above.dataset["reading"] = reading;
+  ruby.append(above);
+  return ruby;
 }
 
 function show(list: GuidanceList | null): void {
@@ -36,8 +47,16 @@ function show(list: GuidanceList | null): void {
   const [age, english] = [ageOf(list, now, "ja-JP"), ageOf(list, now, "en-GB")];
   const line = document.getElementById("age");
   if (line && age !== null && english !== null)
-    line.replaceChildren(...told([`${age}の 一覧です。`, `This list was made ${english}.`]));
+    line.replaceChildren(...told([`${age}の [一覧|いちらん]です。`, `This list was made ${english}.`]));
   line?.toggleAttribute("hidden", age === null);
+}
+
+// Whoever has readings on the page they come from has them here. Nothing is kept here.
+try {
+  const box = document.querySelector<HTMLInputElement>("#furigana");
+  if (box && sessionStorage.getItem("madoguchi.furigana") === "true") box.checked = true;
+} catch {
+  // No storage: the box is there.
 }
 
 void fetchList().then((list) => {

@@ -79,10 +79,15 @@ def with_entries(built: str, hotlines: list[Hotline], at: datetime) -> str:
     return before + _BEGIN + "\n" + "\n".join(rows) + "\n" + _END + rest.partition(_END)[2]
 
 
+def _read(text: str, reading: str) -> str:
+    """With what stands above it once readings are switched on; for the eye alone."""
+    return f'<ruby>{text}<rt aria-hidden="true" data-reading="{reading}"></rt></ruby>'
+
+
 def _row(entry: Guidance) -> str:
     now = {
-        True: '<p class="state now">いま 話せます <span lang="en">open now</span></p>',
-        False: '<p class="state">いまは 時間外です <span lang="en">closed now</span></p>',
+        True: f'<p class="state now">いま {_read("話", "はな")}せます <span lang="en">open now</span></p>',
+        False: f'<p class="state">いまは {_read("時間外", "じかんがい")}です <span lang="en">closed now</span></p>',
         None: "",
     }[entry.open_now]
     english = f'<br><span lang="en">{escape(entry.name_en)}</span>' if entry.name_en else ""

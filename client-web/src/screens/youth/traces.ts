@@ -63,6 +63,15 @@ export class Traces {
     this.write("language", code);
   }
 
+  /** Whether readings stand above the characters of easy Japanese. */
+  get furigana(): boolean {
+    return this.read<boolean>("furigana") ?? false;
+  }
+
+  set furigana(wanted: boolean) {
+    this.write("furigana", wanted || null);
+  }
+
   /** What this visit has seen of the desk's roster. */
   get roster(): string | null {
     return this.read<string>("roster");
@@ -77,6 +86,7 @@ export class Traces {
     this.roster = null;
     this.drafts = [];
     this.language = null;
+    this.furigana = false;
     this.remember(false);
   }
 
@@ -91,7 +101,7 @@ export class Traces {
   }
 }
 
-const NAMES = ["visit", "unsent", "language", "roster"] as const;
+const NAMES = ["visit", "unsent", "language", "furigana", "roster"] as const;
 type Name = (typeof NAMES)[number];
 
 function read(storage: Storage | null, name: Name): unknown {
