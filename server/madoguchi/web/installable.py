@@ -8,22 +8,17 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from functools import cached_property
-from io import BytesIO
 from typing import Protocol
 
 import msgspec
 from aiohttp import web
-from PIL import Image, ImageDraw
 
 from madoguchi.web.static import Static
 
 NEUTRAL_NAME = "まどぐち"
 MANIFEST = "/manifest.webmanifest"
-PAPER, GREY, WHITE = "#faf5ec", "#8a9491", "#ffffff"
-_DRAWN = 512
-# Of a mask's picture only the circle over four fifths of its width is sure to be seen; a square fits into it so.
-_IN_A_CIRCLE = 0.56
-_IN_A_SQUARE = 0.8
+PAPER = "#faf5ec"
+ICONS = ("/icons/192.png", "/icons/512.png", "/icons/mask-512.png", "/icons/180.png", "/icons/badge.png")
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -60,11 +55,10 @@ class Installable:
 
     @cached_property
     def _icons(self) -> dict[str, bytes]:
-        chosen = self._settings.app_icon
-        if not chosen:
-            return draw_icons(neutral_icon())
-        with Image.open(chosen) as picture:
-            return draw_icons(picture.convert("RGBA"))
+        # Pillow takes three megabytes, once somebody asks.
+        from madoguchi.web.icons import draw
+
+        return dict(zip(ICONS, draw(self._settings.app_icon, PAPER), strict=True))
 
     def _told(self, request: web.BaseRequest, body: bytes, content_type: str) -> web.Response:
         etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
@@ -97,56 +91,3 @@ def manifest(name: str) -> bytes:
             ],
         }
     )
-
-
-def neutral_icon() -> Image.Image:
-    """A sheet of paper with three lines, as `favicon.svg` of the web client."""
-    return _sheet(_DRAWN, GREY, WHITE)
-
-
-# path -> how the icon is made of a square picture
-ICONS: dict[str, Callable[[Image.Image], Image.Image]] = {
-    "/icons/192.png": lambda picture: picture.resize((192, 192), Image.Resampling.LANCZOS),
-    "/icons/512.png": lambda picture: picture.resize((512, 512), Image.Resampling.LANCZOS),
-    "/icons/mask-512.png": lambda picture: _framed(picture, 512, _IN_A_CIRCLE),
-    # For iPhones, which put black where a picture has nothing.
-    "/icons/180.png": lambda picture: _framed(picture, 180, _IN_A_SQUARE),
-    # In a phone's status bar only the outline is shown, so it is always the neutral one.
-    "/icons/badge.png": lambda picture: _sheet(96, WHITE, None),
-}
-
-
-def draw_icons(picture: Image.Image) -> dict[str, bytes]:
-    """Every icon by its path, as PNG, of a square picture (RGBA)."""
-    return {path: _png(make(picture)) for path, make in ICONS.items()}
-
-
-def _sheet(size: int, paper: str, lines: str | None) -> Image.Image:
-    """Drawn larger and made smaller, which rounds the edges. lines: None cuts them out."""
-    big = 4 * size
-    unit = big / 32
-    picture = Image.new("RGBA", (big, big))
-    pen = ImageDraw.Draw(picture)
-    pen.rounded_rectangle((5 * unit, 3 * unit, 27 * unit, 29 * unit), 3 * unit, fill=paper)
-    for middle, right in ((10, 22), (16, 22), (22, 18)):
-        box = (9 * unit, (middle - 1.2) * unit, (right + 1) * unit, (middle + 1.2) * unit)
-        pen.rounded_rectangle(box, 1.2 * unit, fill=lines or (0, 0, 0, 0))
-    return picture.resize((size, size), Image.Resampling.LANCZOS)
-
-
-def _framed(picture: Image.Image, size: int, part: float) -> Image.Image:
-    """The picture in the middle of a ground without gaps: its own colour where it fills its corners, else paper."""
-    corner = picture.getpixel((0, 0))
-    assert isinstance(corner, tuple)
-    ground = Image.new("RGB", (size, size), corner[:3] if corner[3] == 255 else PAPER)
-    inner = round(size * part)
-    at = (size - inner) // 2
-    small = picture.resize((inner, inner), Image.Resampling.LANCZOS)
-    ground.paste(small, (at, at), small)
-    return ground
-
-
-def _png(picture: Image.Image) -> bytes:
-    out = BytesIO()
-    picture.save(out, "PNG", optimize=True)
-    return out.getvalue()

@@ -19,7 +19,6 @@ import msgspec
 import structlog
 
 from madoguchi import errors
-from madoguchi.crypto import web_push as crypto
 from madoguchi.ids import DeviceID, UserID
 from madoguchi.storage import notifications as stored_notifications
 from madoguchi.storage import push as stored
@@ -70,6 +69,10 @@ class Sender:
     """Makes what is sent to push services, in the name of this desk."""
 
     def __init__(self, key: bytes, contact: str) -> None:
+        # `cryptography` takes seven megabytes, in the processes of a desk that tells anybody.
+        from madoguchi.crypto import web_push as crypto
+
+        self._crypto = crypto
         self._signer = crypto.Signer(key)
         self._contact = contact
 
@@ -93,8 +96,12 @@ class Sender:
             "Topic": "news",
             "Urgency": "high",
         }
-        body = crypto.seal(MESSAGE, _bytes(subscription.p256dh), _bytes(subscription.auth))
+        body = self._crypto.seal(MESSAGE, _bytes(subscription.p256dh), _bytes(subscription.auth))
         return Request(service, path, headers, body)
+
+    def check(self, subscription: Subscription) -> None:
+        """Whether it has keys to which something can be sealed. Raises ValueError if not."""
+        self._crypto.check_keys(_bytes(subscription.p256dh), _bytes(subscription.auth))
 
 
 def open_sender(settings: "Settings") -> Sender | None:
@@ -132,7 +139,7 @@ async def subscribe(ctx: "Context", tx: Tx, user_id: UserID, device_id: DeviceID
     if ctx.web_push is None or service_of(ctx.settings, subscription.endpoint) is None:
         raise errors.NotAllowed("This desk tells this push service nothing: its operator has not named it.")
     try:
-        crypto.check_keys(_bytes(subscription.p256dh), _bytes(subscription.auth))
+        ctx.web_push.check(subscription)
     except ValueError:
         raise errors.Invalid("These are no keys of a push subscription.") from None
     key = hashlib.sha256(subscription.endpoint.encode()).hexdigest()
