@@ -2,7 +2,11 @@
 
 import asyncio
 import secrets
+from datetime import UTC, datetime
 
+import asyncpg
+
+from madoguchi.storage import cases
 from tests.cast import DESK, Json, Person, refused, segment
 from tests.desk.conftest import KEEPER, Desk
 
@@ -87,6 +91,20 @@ async def test_of_two_counsellors_who_accept_together_exactly_one_gets_the_case(
                 assert told.body["by"] == {"user_id": winner.user_id, "name": winner.name}
         # The winner's request again, after an answer that was lost, changes nothing.
         assert await accepts(winner, opened["case_id"]) == won
+
+
+async def test_who_holds_a_case_keeps_nobody_from_writing_of_it(desk: Desk) -> None:
+    """Otherwise, under load, accepting and the staff room's bot wait for each other until one of them fails."""
+    _, case = await desk.arrives()
+    url = desk.workers.postgres.url("madoguchi")
+    holding, writing = await asyncpg.connect(url), await asyncpg.connect(url)
+    try:
+        async with holding.transaction(), writing.transaction():
+            assert await cases.lock_case(holding, case["case_id"]) is not None
+            await writing.execute("SET LOCAL lock_timeout = '5s'")
+            await cases.insert_step(writing, case["case_id"], datetime.now(UTC), "risk", "somebody")
+    finally:
+        await asyncio.gather(holding.close(), writing.close())
 
 
 async def test_capacity_holds_even_when_several_are_accepted_together(desk: Desk) -> None:

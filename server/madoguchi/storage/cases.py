@@ -138,7 +138,8 @@ async def get_case(tx: Tx, case_id: str) -> Case | None:
 
 async def lock_case(tx: Tx, case_id: str) -> Case | None:
     """A case, held until the end of the transaction, as it stands once held."""
-    await tx.execute("SELECT 1 FROM cases WHERE id = $1 FOR UPDATE", case_id)
+    # Not FOR UPDATE: whoever holds the stream and writes a row about the case would wait for us, and we for them.
+    await tx.execute("SELECT 1 FROM cases WHERE id = $1 FOR NO KEY UPDATE", case_id)
     return await get_case(tx, case_id)
 
 

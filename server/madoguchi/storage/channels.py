@@ -72,7 +72,7 @@ async def get_channel(tx: Tx, channel_id: str) -> Channel | None:
 
 async def get_channel_to_change(tx: Tx, channel_id: str) -> Channel | None:
     """One channel, held until the end of the transaction."""
-    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM channels WHERE id = $1 FOR UPDATE", channel_id)
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM channels WHERE id = $1 FOR NO KEY UPDATE", channel_id)
     return Channel(**row) if row else None
 
 

@@ -57,7 +57,7 @@ _COLUMNS = ", ".join(Move.__struct_fields__)
 
 async def lock_move(tx: Tx, case_id: str) -> Move | None:
     """The move of a case, held until the end of the transaction."""
-    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM moves WHERE case_id = $1 FOR UPDATE", case_id)
+    row = await tx.fetchrow(f"SELECT {_COLUMNS} FROM moves WHERE case_id = $1 FOR NO KEY UPDATE", case_id)
     return Move(**row) if row else None
 
 
