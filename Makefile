@@ -46,8 +46,8 @@ check: lint test  ## what CI runs: lint and test
 bench: setup  ## compare with Synapse on this machine; prints a table, writes build/bench.json (PART=send, QUICK=1)
 	@$(BIN)/python -m tests.bench $(if $(PART),--part $(PART)) $(if $(QUICK),--quick) $(ARGS)
 
-soak: browser  ## the long runs
-	@$(BIN)/python -m pytest -m soak --timeout 3600 $(PYTEST)
+soak: browser  ## the long runs; their figures are printed and kept in build/soak.json (PYTEST="-k rush", QUICK=1)
+	@$(if $(QUICK),MADOGUCHI_TEST_QUICK=1) $(BIN)/python -m pytest -m soak --timeout 3600 $(PYTEST)
 
 pictures: browser  ## the pictures of README.md anew
 	@$(BIN)/python -m tests.browser.pictures

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import conformance
+from tests import conformance, figures
 from tests.cast import Cast, Person, a_cast
 from tests.clients import ROOT, Shown
 from tests.house import House, Workers
@@ -35,6 +35,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in figures.table():
+        terminalreporter.write_line(line)
     judge = config.stash.get(JUDGE, None)
     if judge is None or not judge.exchanges:
         return

@@ -1,5 +1,6 @@
 """A house that calls a stand-in in the place of LINE, and a counsellor at a client of their own."""
 
+import contextlib
 import os
 import secrets
 import subprocess
@@ -35,6 +36,19 @@ class Setting:
 @pytest.fixture(scope="session")
 def setting() -> Iterator[Setting]:
     """A house that calls the stand-in instead of LINE, with two LINE channels: a relay and a contact point."""
+    with a_setting() as setting:
+        yield setting
+
+
+@pytest.fixture
+def measured_setting() -> Iterator[Setting]:
+    """The same for one test alone; nobody records what is said to it, which would cost time."""
+    with a_setting({"PYTHONPATH": ""}) as setting:
+        yield setting
+
+
+@contextlib.contextmanager
+def a_setting(more: dict[str, str] | None = None) -> Iterator[Setting]:
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="mado-", dir=os.environ.get("MADOGUCHI_TEST_TMP", "/tmp")) as directory:
         away = f"http://127.0.0.1:{port}"
@@ -43,7 +57,7 @@ def setting() -> Iterator[Setting]:
             "MADOGUCHI_LINE_API_BASE": away,
             "MADOGUCHI_LINE_DATA_BASE": away,
             "MADOGUCHI_TELEGRAM_API_BASE": f"http://127.0.0.1:{elsewhere}",
-        }
+        } | (more or {})
         house = House(Path(directory) / "data", env=env)
         house.opens()
         setting = Setting(house, port, secrets.token_hex(16), secrets.token_urlsafe(24), elsewhere)

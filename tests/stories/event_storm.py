@@ -47,7 +47,7 @@ class Storm:
         self.expected: dict[str, Counter[str]] = {}
         for person, _, body, _ in self._events:
             self.expected.setdefault(person.user_id, Counter())[body] += 1
-        self._delivered = 0
+        self.delivered = 0
         self._answers: dict[str, list[str]] = {}
         self._before: Ledger | None = None
 
@@ -97,7 +97,7 @@ class Storm:
                 known = all(is_known for _, _, _, is_known in webhook)
                 events = [event for _, event, _, _ in webhook]
                 await self.line.delivers_until_taken(*events, within_s=PATIENCE_S, check=known)
-                self._delivered += len(webhook)
+                self.delivered += len(webhook)
                 await asyncio.sleep(self._random.uniform(0, 0.03))
 
         await asyncio.gather(*(delivers() for _ in range(DELIVERIES_AT_ONCE)))
@@ -108,9 +108,7 @@ class Storm:
             # Who dies often is started again later and later.
             await asyncio.to_thread(self.house.kills, what, PATIENCE_S)
             return
-        family = [process for process in self.house.everybody() if "postgres" in process.name()]
-        (postmaster,) = [process for process in family if _is_first(process)]
-        postmaster.kill()
+        kill_the_database(self.house)
 
     async def _answers_in(self, room: str, person: LinePerson, answer: str) -> None:
         self._answers.setdefault(person.user_id, []).append(answer)
@@ -125,9 +123,7 @@ class Storm:
                 await asyncio.sleep(0.3)
 
     async def ledger(self) -> Ledger:
-        async with _connected(self.house.database_url) as db:
-            found = {ledger.channel_id: ledger for ledger in await list_ledgers(db)}
-        return found.get(self.channel) or Ledger(self.channel, *[0] * 10, None)
+        return await ledger_of(self.house, self.channel)
 
     async def has_lost_nothing_and_doubled_nothing(self, within_s: float) -> None:
         """Waits until all is worked off; then holds the rooms, the phones and the ledger against what was done."""
@@ -161,10 +157,28 @@ class Storm:
         assert after.shown - self._before.shown == len(bodies) - placeholders, (self._before, after)
         assert after.placeholders - self._before.placeholders == placeholders, (self._before, after)
         # Deliveries whose answer was lost on its way came in, too.
-        assert after.received - self._before.received >= self._delivered
-        assert after.repeated - self._before.repeated >= self._delivered - len(bodies) > 0
+        assert after.received - self._before.received >= self.delivered
+        assert after.repeated - self._before.repeated >= self.delivered - len(bodies) > 0
         async with _connected(self.house.database_url) as db:
             assert await count_vanished(db) == 0
+
+
+def kill_the_database(house: House) -> None:
+    """SIGKILL PostgreSQL; its own processes then end by themselves."""
+    for process in house.everybody():
+        # Its own processes come and go.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "postgres" in process.name() and _is_first(process):
+                process.kill()
+                return
+    raise AssertionError("there is no database to kill")
+
+
+async def ledger_of(house: House, channel: str) -> Ledger:
+    """The books of a channel, from a database that may be coming back."""
+    async with _connected(house.database_url) as db:
+        found = {ledger.channel_id: ledger for ledger in await list_ledgers(db)}
+    return found.get(channel) or Ledger(channel, *[0] * 10, None)
 
 
 @contextlib.asynccontextmanager

@@ -19,10 +19,11 @@ from typing import TypeVar
 import aiohttp
 import pytest
 
+from tests import figures
 from tests.cast import DESK, V3, Cast, Json, Person, Refusal, segment
 from tests.house import MADOGUCHI, House, free_port
 
-SECONDS = float(os.environ.get("MADOGUCHI_TEST_SOAK_S", "600"))
+SECONDS = float(os.environ.get("MADOGUCHI_TEST_SOAK_S", "20" if figures.QUICK else "600"))
 MEGOLM = {
     "algorithm": "m.megolm.v1.aes-sha2",
     "ciphertext": "x" * 600,
@@ -181,14 +182,29 @@ async def test_a_supervisor_that_is_killed_takes_nothing_with_it(own_house: Hous
 
 
 @pytest.mark.soak
-def test_a_channel_of_a_thousand_is_suspended_in_a_drill(tmp_path: Path) -> None:
-    """The figures stand on standard output (`-s`), and in the report."""
+@pytest.mark.parametrize(
+    ("named", "minutes", "assumed"),
+    [("drill", "60", []), ("drill, all come", "90", ["--reached", "1", "--opens", "1", "--declines", "0"])],
+)
+def test_a_channel_of_a_thousand_is_suspended_in_a_drill(
+    named: str, minutes: str, assumed: list[str], tmp_path: Path
+) -> None:
+    people, speed = (50, 120) if figures.QUICK else (1000, 30)
     report = tmp_path / "drill.html"
-    words = ["drill", "--people", "1000", "--speed", "30", "--minutes", "60", "--out", str(report)]
+    size = ["--people", str(people), "--speed", str(speed), "--minutes", minutes]
+    words = ["drill", *size, *assumed, "--out", str(report)]
     told = subprocess.run([MADOGUCHI, *words], capture_output=True, text=True, timeout=1800, check=False)
-    print(told.stdout, told.stderr)
     assert told.returncode == 0, told.stderr
-    moved = re.search(r"(\d+) of 1000 moved", told.stdout)
-    assert moved is not None and int(moved[1]) > 700, told.stdout
-    assert "high risk first" in told.stdout
-    assert "1000人" in report.read_text()
+    moved = re.search(
+        rf"95% had moved: (?:after ([\d.]+) minutes|never); (\d+) of {people} moved, (\d+) left", told.stdout
+    )
+    offered = re.search(r"within ([\d.]+) s, high risk first: True", told.stdout)
+    entered = re.search(r"into the room: ([\d.]+) s in the middle, ([\d.]+) s at most", told.stdout)
+    assert moved is not None and offered is not None and entered is not None, told.stdout
+    figures.note(
+        named, people=people, moved=int(moved[2]), left=int(moved[3]), moved_95_after_minutes=moved[1] or "never",
+        offered_within_s=float(offered[1]), entered_p50_s=float(entered[1]), entered_max_s=float(entered[2]),
+    )  # fmt: skip
+    # How many can move at all is an assumption of the drill: 97 % are reached, 85 % of these open it, 95 % of these go.
+    assert int(moved[2]) > 0.7 * people
+    assert f"{people}人" in report.read_text()
