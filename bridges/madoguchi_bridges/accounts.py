@@ -1,14 +1,16 @@
-"""What an account needs from us beside its webhooks: to be told where we listen, or to be asked for news."""
+"""What an account needs from us beside its webhooks: to be told where we listen, to be asked for news, and how a link
+opens it."""
 
 import asyncio
 
+import asyncpg
 import structlog
 
 from . import store
 from .channels import Channel, Channels
 from .config import Config
 from .intake import Intake
-from .network import Polled, Prepared, Rejected, TryAgain
+from .network import OpensByLink, Polled, Prepared, Rejected, TryAgain
 from .web import PATH
 
 log = structlog.stdlib.get_logger(__name__)
@@ -21,7 +23,8 @@ LONGEST_REST_SECONDS = 60.0
 class Accounts:
     """One task for each account. `run` never ends by itself; one process at a time may do this."""
 
-    def __init__(self, config: Config, channels: Channels, intake: Intake) -> None:
+    def __init__(self, pool: asyncpg.Pool, config: Config, channels: Channels, intake: Intake) -> None:
+        self._pool = pool
         self._config = config
         self._channels = channels
         self._intake = intake
@@ -54,6 +57,8 @@ class Accounts:
                     url = self._config.files_url + PATH.format(kind=channel.kind, channel_id=channel.id)
                     await channel.network.prepare(url)
                     log.info("account prepared", channel=channel.id)
+                if not prepared and isinstance(channel.network, OpensByLink):
+                    await store.put_account(self._pool, channel.id, await channel.network.start_url())
                 prepared = True
                 if not (isinstance(channel.network, Polled) and channel.network.polls):
                     return

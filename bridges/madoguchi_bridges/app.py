@@ -17,6 +17,7 @@ from .channels import Channels
 from .checks import Checks
 from .config import Config, Settings
 from .counsellor import Counsellor
+from .crossing import Crossing
 from .desk import Desk
 from .files_out import FilesOut
 from .files_web import routes
@@ -118,9 +119,10 @@ async def _work_until(lost: asyncio.Event, house: House) -> None:
     ghosts = Ghosts(pool, seals, config, desk, channels, counsellor.heard)
     counsellor.ghosts, outbox.tell = ghosts, counsellor.tell
     moves = counsellor.moves = Moves(pool, config, channels, desk, outbox)
-    bridge = Bridge(pool, seals, config, channels, desk, ghosts, outbox, moves)
+    crossing = Crossing(pool, config, desk, ghosts, outbox, moves)
+    bridge = Bridge(pool, seals, config, channels, desk, ghosts, outbox, moves, crossing)
     ghosts.noticed = presence.noticed
-    accounts = Accounts(config, channels, Intake(pool, seals, house.tokens, bridge.wake))
+    accounts = Accounts(pool, config, channels, Intake(pool, seals, house.tokens, bridge.wake))
     loop = asyncio.get_running_loop()
     house.wake = lambda: wake_from_afar(loop, bridge.wake)
     try:

@@ -15,6 +15,7 @@ import structlog
 from . import notices, store
 from .channels import Channel, Channels
 from .config import Config
+from .crossing import Crossing
 from .desk import Desk, Refused, Unreachable
 from .ghosts import CaseOver, Ghost
 from .intake import milliseconds
@@ -88,6 +89,7 @@ class Bridge:
         ghosts: Opener,
         outbox: Outbox,
         moves: Moves,
+        crossing: Crossing,
     ) -> None:
         self._pool = pool
         self._seals = seals
@@ -97,6 +99,7 @@ class Bridge:
         self._ghosts = ghosts
         self._outbox = outbox
         self._moves = moves
+        self._crossing = crossing
         self._media = MediaIn(desk, config)
         self._lanes = Lanes("intake", self._list_ready, self.work_off)
         # Files that take their time: nobody's later words wait for them.
@@ -173,6 +176,8 @@ class Bridge:
         await store.insert_person(self._pool, item.person, channel.id, self._seals.seal(event.sender.encode()))
         person = await store.get_person(self._pool, item.person)
         assert person is not None
+        if (crossed := await self._crossing.take(channel, person, item, event)) is not None:
+            return crossed, None
         match event.kind:
             case "arrived":
                 await self._arrived(channel, person, item)
@@ -377,10 +382,9 @@ class Bridge:
         ticket = await self._moves.link_for(person)
         if ticket is None:
             raise Unreachable
+        text = notices.moved(ticket.url, ticket.code, self._moves.app_of(ticket.channel_id))
         # Not spared: it may be the only way back, and it is a reply, which costs nothing.
-        await self._outbox.put_notice(
-            self._pool, person.channel_id, person.person, item.event_key, notices.moved(ticket.url, ticket.code)
-        )
+        await self._outbox.put_notice(self._pool, person.channel_id, person.person, item.event_key, text)
         self._outbox.wake()
         return "noticed"
 

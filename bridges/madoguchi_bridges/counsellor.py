@@ -48,10 +48,14 @@ class Counsellor:
         """One event of somebody else. Durable when it returns; may see the same event again."""
         if event.sender == self._keeper:
             return
+        person = await self._carrier(ghost, room_id)
+        if person is None or (person.person == ghost.person and event.server_timestamp < person.since):
+            return
         if isinstance(event, MegolmEvent):
-            letter = self._unreadable(ghost, event)
+            letter = await self._unreadable(ghost, event)
         elif event.source.get("type") == "m.room.redaction":
-            await self._taken_back(ghost, room_id, event.event_id, event.source)
+            if person.person == ghost.person:
+                await self._taken_back(ghost, room_id, event.event_id, event.source)
             return
         else:
             letter = letter_of(event.source)
@@ -59,9 +63,7 @@ class Counsellor:
                 # Words that lay open on the server could be anybody's; a counsellor's come encrypted.
                 log.warning("words in clear are not carried", user_id=ghost.user_id)
                 letter = Letter(refuse="unreadable")
-        person = await store.get_person(self._pool, ghost.person) if letter is not None else None
-        elsewhere = person is not None and person.room_id not in (None, room_id)
-        if letter is not None and person is not None and not elsewhere:
+        if letter is not None:
             self._waiting.pop(event.event_id, None)
             await self._outbox.put(person, room_id, event.event_id, letter)
 
@@ -95,9 +97,18 @@ class Counsellor:
         except CaseOver:
             log.info("room is closed, outcome not told", outbox=item.seq, outcome=outcome)
 
-    def _unreadable(self, ghost: DeviceGhost, event: MegolmEvent) -> Letter | None:
+    async def _carrier(self, ghost: DeviceGhost, room_id: str) -> store.Person | None:
+        """To whose phone goes what a ghost hears in a room: of whom it stands for, or of who they have become."""
+        person = await store.get_person(self._pool, ghost.person)
+        if person is None or person.room_id not in (None, room_id):
+            return None
+        has_moved = person.room_id == room_id and person.case_id is None
+        return await store.get_carrier(self._pool, room_id) if has_moved else person
+
+    async def _unreadable(self, ghost: DeviceGhost, event: MegolmEvent) -> Letter | None:
         """Waits for the key by letting the sync come again; after a while the counsellor is told."""
-        if ghost.is_new:
+        # During a move, the ghost that was there before may have read it.
+        if ghost.is_new or await store.is_leaving(self._pool, event.event_id):
             return None
         since = self._waiting.setdefault(event.event_id, time.monotonic())
         if time.monotonic() - since < KEY_SECONDS:

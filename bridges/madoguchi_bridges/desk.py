@@ -35,11 +35,33 @@ class Case(msgspec.Struct, frozen=True):
 
 
 class Ticket(msgspec.Struct, frozen=True):
-    """A link to a person's case on the page and its code; both open it once. expires_at: milliseconds."""
+    """A link to a person's case on the page and its code; both open it once. expires_at: milliseconds.
+    channel_id: where the case is now."""
 
     url: str
     code: str
     expires_at: int
+    channel_id: str = ""
+
+
+class AppTicket(msgspec.Struct, frozen=True):
+    """What leads a person's case to a channel of another app: a link that opens it there, or a code to be typed."""
+
+    url: str
+    code: str
+    channel_id: str
+    name: str
+    expires_at: int
+
+
+class Redeemed(msgspec.Struct, frozen=True):
+    """What became of a token or code that somebody brought; outcome: notices.NOT_GONE_ON, or `moved`: the case goes on
+    here, in this room, since that moment (ms)."""
+
+    outcome: str
+    case_id: str | None = None
+    room_id: str | None = None
+    at: int | None = None
 
 
 class Desk:
@@ -83,6 +105,16 @@ class Desk:
     async def make_ticket(self, user_id: str) -> Ticket:
         """A link for whom the ghost stands for, or stood for before they moved. Refused where there is no case."""
         return msgspec.convert(await self._call("POST", f"{API}/bridge/ticket", {}, {"user_id": user_id}), Ticket)
+
+    async def make_app_ticket(self, user_id: str) -> AppTicket:
+        """What leads whom the ghost stands for to the app that they are offered. Refused where that can't be done."""
+        path = f"{API}/bridge/app_ticket"
+        return msgspec.convert(await self._call("POST", path, {}, {"user_id": user_id}), AppTicket)
+
+    async def redeem(self, user_id: str, channel_id: str, event: str, token: str | None, code: str | None) -> Redeemed:
+        """Hands in a token or a code for the ghost of whoever brought it; the same event is answered the same."""
+        body = {"channel_id": channel_id, "event": event, "token": token, "code": code}
+        return msgspec.convert(await self._call("POST", f"{API}/bridge/redeem", body, {"user_id": user_id}), Redeemed)
 
     async def tell(self, case_id: str, user_id: str, what: str) -> None:
         """What became of an errand: `queued`, `notified`, `unreachable`, or `news` told."""

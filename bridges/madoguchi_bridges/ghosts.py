@@ -24,6 +24,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 CASE_STATE = "jp.madoguchi.case"
 ROOM_SECONDS = 20.0
+LOOK_AGAIN_SECONDS = 1.0
 START_AT_ONCE = 8
 Heard = Callable[["DeviceGhost", str, Any], Awaitable[None]]
 """What is called with each event that somebody else sends into a ghost's room: (ghost, room id, nio event).
@@ -55,6 +56,9 @@ class Ghost(Protocol):
 
     async def take_back(self, room_id: str, event_id: str, txn_id: str) -> None:
         """Redacts something it said. Raises CaseOver, Unreachable."""
+
+    async def enter(self, room_id: str) -> None:
+        """Comes into a room that the keeper invites it to. Raises Unreachable as long as it does not."""
 
 
 class DeviceGhost:
@@ -110,6 +114,24 @@ class DeviceGhost:
         await self._wait_for(room_id)
         async with _translated():
             return await self.device.say(room_id, content, txn_id, kind)
+
+    async def enter(self, room_id: str) -> None:
+        """Comes into a room as soon as the keeper has invited it. Raises Unreachable where that takes too long."""
+        path = f"/_matrix/client/v3/join/{quote(room_id, safe='')}"
+        ends = asyncio.get_running_loop().time() + ROOM_SECONDS
+        while True:
+            try:
+                async with _translated():
+                    await self.device.call("POST", path, {})
+                return
+            except CaseOver:
+                if asyncio.get_running_loop().time() > ends:
+                    raise Unreachable from None
+            try:
+                async with asyncio.timeout(LOOK_AGAIN_SECONDS), self._synced:
+                    await self._synced.wait()
+            except TimeoutError:
+                pass
 
     async def take_back(self, room_id: str, event_id: str, txn_id: str) -> None:
         where = "/".join(quote(part, safe="") for part in (room_id, "redact", event_id, txn_id))
@@ -171,7 +193,7 @@ class Ghosts:
         self.noticed: Noticed | None = None
 
     async def resume(self) -> None:
-        """Brings the ghosts of all running cases back, after a start: what counsellors wrote meanwhile goes out."""
+        """Brings the ghosts that are in a room back, after a start: what counsellors wrote meanwhile goes out."""
         places = asyncio.Semaphore(START_AT_ONCE)
 
         async def bring(person: store.Person) -> None:
@@ -180,7 +202,7 @@ class Ghosts:
                 try:
                     async with places:
                         current = await store.get_person(self._pool, person.person)
-                        if current is not None and current.case_id is not None:
+                        if current is not None and current.room_id is not None:
                             await self.present(current)
                     return
                 except (Unreachable, Refused, *store.AWAY) as error:
@@ -189,8 +211,13 @@ class Ghosts:
                     pause = min(pause * 2, 60)
 
         async with asyncio.TaskGroup() as group:
-            for person in await store.list_running(self._pool):
+            for person in await store.list_present(self._pool):
                 group.create_task(bring(person))
+
+    async def account(self, person: store.Person) -> str:
+        """The user id of the person's ghost, whose account is made the first time. Raises Unreachable, Refused."""
+        async with self._lock(person.person):
+            return person.user_id or await self._register(person)
 
     async def present(self, person: store.Person) -> DeviceGhost:
         """The person's ghost, syncing. Makes its account and device the first time. Raises Unreachable, Refused."""
@@ -244,10 +271,10 @@ class Ghosts:
 
     async def _case_over(self, person_name: str, room_id: str) -> None:
         person = await store.get_person(self._pool, person_name)
-        if person is None or person.room_id != room_id or person.case_id is None:
+        if person is None or person.room_id != room_id:
             return
-        await store.end_case(self._pool, person_name, person.case_id)
-        log.info("case over", case_id=person.case_id)
+        await store.leave_room(self._pool, person_name, room_id)
+        log.info("out of a case", user_id=person.user_id)
         # Not awaited: we are inside the very sync that `end` waits for.
         task = asyncio.create_task(self._end_if_idle(person_name))
         self._leaving.add(task)
@@ -255,7 +282,7 @@ class Ghosts:
 
     async def _end_if_idle(self, person_name: str) -> None:
         person = await store.get_person(self._pool, person_name)
-        if person is None or person.case_id is None:
+        if person is None or person.room_id is None:
             await self.end(person_name)
 
     def _lock(self, person_name: str) -> asyncio.Lock:

@@ -165,6 +165,11 @@ class Line:
         """As Checked."""
         return await check(self._ask, self.quota, webhook_url)
 
+    async def start_url(self) -> str:
+        """As OpensByLink: https://developers.line.biz/en/docs/messaging-api/using-line-url-scheme/"""
+        bot = await self._ask("get_bot_info")
+        return f"https://line.me/R/oaMessage/{quote(bot.basic_id, safe='')}/?{{code}}"
+
     async def _ask(self, operation: str, *words: Any) -> Any:
         """One call of the API that carries no message. Raises TryAgain, Rejected."""
         api = await self._messaging()

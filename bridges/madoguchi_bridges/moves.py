@@ -27,7 +27,8 @@ NEWS_EVERY_MS = 60 * 60 * 1000
 
 
 class Errand(msgspec.Struct, frozen=True):
-    """What the desk wants a ghost's person to be brought: the `offer` of a move, or that there is `news`."""
+    """What the desk wants a ghost's person to be brought: the `offer` of a move, that of one to another app
+    (`app_offer`), or that there is `news`."""
 
     kind: str
     case_id: str
@@ -76,8 +77,8 @@ class Moves:
                 await self._desk.tell(errand.case_id, errand.user_id, "queued")
                 await self._desk.tell(errand.case_id, errand.user_id, "unreachable")
                 return True
-            if errand.kind == "offer":
-                await self._offer(person, errand)
+            if errand.kind in ("offer", "app_offer"):
+                await (self._offer if errand.kind == "offer" else self._offer_app)(person, errand)
                 await self._desk.tell(errand.case_id, errand.user_id, "queued")
             else:
                 cause = f"news:{errand.case_id}:{milliseconds() // NEWS_EVERY_MS}"
@@ -91,11 +92,30 @@ class Moves:
 
     async def _offer(self, person: store.Person, errand: Errand) -> None:
         ticket = await self._desk.make_ticket(errand.user_id)
-        text = await self.text_of(person.channel_id, ticket)
+        await self._put_offer(person, errand, ticket.expires_at, await self.text_of(person.channel_id, ticket))
+
+    async def _offer_app(self, person: store.Person, errand: Errand) -> None:
+        try:
+            ticket = await self._desk.make_app_ticket(errand.user_id)
+        except Refused as refused:
+            if refused.status != 409:
+                raise
+            # Nobody can go on there any more: the counsellor sees that nothing arrived.
+            await self._desk.tell(errand.case_id, errand.user_id, "unreachable")
+            return
+        text = notices.app_move(self.app_of(ticket.channel_id), ticket.name, ticket.url, ticket.code)
+        await self._put_offer(person, errand, ticket.expires_at, text)
+
+    async def _put_offer(self, person: store.Person, errand: Errand, expires_at: int, text: str) -> None:
         # By the link: another offer is another notice.
-        cause = f"{OFFER.removeprefix('notice:')}{errand.case_id}:{ticket.expires_at}"
+        cause = f"{OFFER.removeprefix('notice:')}{errand.case_id}:{expires_at}"
         await self._outbox.put_notice(self._pool, person.channel_id, person.person, cause, text)
         self._outbox.wake()
+
+    def app_of(self, channel_id: str) -> str:
+        """The name of a channel's app for people."""
+        channel = self._channels.get(channel_id)
+        return channel.network.title if channel else ""
 
     async def text_of(self, channel_id: str, ticket: Ticket) -> str:
         """The words of an offer, as the channel stands; with the hotlines where no content crosses it any more."""

@@ -67,6 +67,7 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     quote_token: str = ""  # as `Ref.quote`
     read_token: str = ""  # as `Ref.read`
     reply_token: str = ""  # lets us answer once, for a short time
+    start: str = ""  # of `arrived`: what stood behind the link that opened the account
     standby: bool = False  # another system answers for the account at the moment: we must not
     redelivered: bool = False
 
@@ -290,6 +291,15 @@ class Prepared(Protocol):
 
     async def prepare(self, webhook_url: str) -> None:
         """`webhook_url`: of this channel, as the app's servers reach it. Raises TryAgain, Rejected."""
+
+
+@runtime_checkable
+class OpensByLink(Protocol):
+    """Optional: a link opens the account on a phone, and brings a token or a code along."""
+
+    async def start_url(self) -> str:
+        """The address, with `{token}` (comes back as `Incoming.start`) or `{code}` (comes as a message) where that
+        belongs. Raises TryAgain, Rejected."""
 
 
 class News(msgspec.Struct, frozen=True):

@@ -31,12 +31,10 @@ def handed_over(app: str, url: str, code: str) -> str:
     )
 
 
-def moved(url: str, code: str) -> str:
-    """The answer to words of somebody who has moved: how to get back to the page. Nothing is handed on."""
-    return (
-        f"つづきは、窓口のページで話せます。ここに書いたことは、相談員には届きません。\n{url}\n"
-        f"別のスマホで開くときのコード: {code}"
-    )
+def moved(url: str, code: str, app: str = "") -> str:
+    """The answer to words of somebody who has moved, to the page or to an app: how to go on. Nothing is handed on."""
+    where = f"{goes_on(app)}\n{app}を使えないときは、下のページで話せます。" if app else goes_on("窓口のページ")
+    return f"{where}\n{url}\n別のスマホで開くときのコード: {code}"
 
 
 NEWS = "新しいお知らせがあります。"
@@ -58,6 +56,54 @@ def move(app: str, url: str, code: str, stopped: bool, guidance: Sequence[Mappin
     if open_now := [line for line in map(_hotline, guidance) if line]:
         lines += ["", "いま話せる電話:", *open_now]
     return "\n".join(lines)
+
+
+def app_move(app: str, name: str, url: str, code: str) -> str:
+    """The offer to go on in another app. `name`: of the account there."""
+    return (
+        f"お話のつづきを、{app}でもできます。相談員は同じです。下のリンクを開いて、送るボタンをおしてください（3日間、1回だけ使えます）。\n{url}\n"
+        f"開けないときは、{app}の「{name}」に、このコードを送ってください: {code}\n\n{READABLE.format(app=app)}"
+    )
+
+
+def goes_on(app: str) -> str:
+    """Said once in the app that somebody has left, and whenever they write there again."""
+    return f"つづきは、{app}で話せます。ここに書いたことは、相談員には届きません。"
+
+
+def came_here(app: str) -> str:
+    """Said once to whoever goes on here."""
+    return f"つづきは、ここで話せます。相談員は同じです。\n\n{READABLE.format(app=app)}"
+
+
+def came_to_a_contact_point(app: str, url: str, code: str) -> str:
+    """The same where the app carries only notices."""
+    return (
+        f"相談員は同じです。お返事が来たら、ここでお知らせします。お返事は、下のページで読めます。\n{url}\n"
+        f"別のスマホで開くときのコード: {code}\n\n{READABLE.format(app=app)}つづきは、ページに書いてください。"
+    )
+
+
+NOT_GONE_ON = {
+    "unknown": "このコードでは、つづきを話せませんでした。まちがいがないか、見てください。",
+    "elsewhere": "このコードは、ここではなく、もう一つのアプリに送ってください。",
+    "used": "このコードは、もう使われました。",
+    "expired": "このコードは、古くなって使えません（3日間だけ使えます）。",
+    "ended": "この相談は、もう終わっています。",
+    "busy": "いま、ほかの相談が続いています。コードは、その相談が終わってから使えます。",
+    "often": "まちがったコードが続いたので、1時間くらいあとで、もう一度送ってください。",
+}
+
+
+def not_gone_on(outcome: str, url: str) -> str:
+    """Why a code did nothing, and what to do now."""
+    why = NOT_GONE_ON.get(outcome, NOT_GONE_ON["unknown"])
+    onward = {
+        "elsewhere": "",
+        "busy": "いまの話のつづきは、そのまま書いてください。",
+        "ended": "また話したいときは、そのままここに書いてください。",
+    }.get(outcome, "新しいコードは、前のアプリで相談員にたのめます。はじめて話すときは、そのままここに書いてください。")
+    return "\n".join(filter(None, (why, onward, f"相談のページ: {url}")))
 
 
 def closed(url: str, guidance: Sequence[Mapping[str, Any]]) -> str:

@@ -175,13 +175,13 @@ class Outbox:
             return rejected.reason
         return "maybe_blocked" if person.left_at is not None else "accepted"
 
-    async def _refs(self, event_id: str) -> list[Ref]:
-        """By what the app knows the messages of an event."""
-        found = await store.list_references(self._pool, event_id) if event_id else []
+    async def _refs(self, channel_id: str, event_id: str) -> list[Ref]:
+        """By what the app knows the messages of an event; what another app was given before a move, it does not."""
+        found = await store.list_references(self._pool, channel_id, event_id) if event_id else []
         return [msgspec.msgpack.decode(self._seals.open(each.sealed), type=Ref) for each in found]
 
     async def _delete(self, channel: Channel, person: store.Person, letter: Letter) -> str:
-        refs = await self._refs(letter.deletes)
+        refs = await self._refs(channel.id, letter.deletes)
         await store.revoke_links(self._pool, letter.deletes)
         if not refs or not isinstance(channel.network, Deletes):
             return "stays"
@@ -196,7 +196,7 @@ class Outbox:
 
     async def _correct(self, channel: Channel, person: store.Person, letter: Letter) -> bool:
         """Exchanges the words of a message in the app; False where that can't be done."""
-        refs, network = await self._refs(letter.corrects), channel.network
+        refs, network = await self._refs(channel.id, letter.corrects), channel.network
         if len(refs) != 1 or not isinstance(network, Edits) or units(letter.text) > network.limits.text_units:
             return False
         try:
@@ -232,7 +232,7 @@ class Outbox:
         if letter.attachment is not None and uploads(channel.network, letter.attachment):
             # By itself, so that its words can be sent again without it.
             requests.insert(0, ())
-        quotes = next((ref for ref in await self._refs(letter.answers) if ref.quote), None)
+        quotes = next((ref for ref in await self._refs(channel.id, letter.answers) if ref.quote), None)
         for number in range(item.requests_done, len(requests)):
             key = self.retry_key(item.event_key, number)
             outgoing = Outgoing(to=address, texts=requests[number], retry_key=key)

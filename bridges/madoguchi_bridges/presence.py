@@ -68,7 +68,7 @@ class Presence:
         carried = await self._carried(ghost)
         if carried is None or not isinstance(carried[0].network, MarksRead):
             return
-        reference = await store.take_read(self._pool, room_id, event_id, at)
+        reference = await store.take_read(self._pool, ghost.channel_id, room_id, event_id, at)
         if reference is not None:
             channel, address = carried
             ref = msgspec.msgpack.decode(self._seals.open(reference.sealed), type=Ref)

@@ -55,7 +55,8 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     left_at: int | None = None
     user_id: str | None = None
     case_id: str | None = None
-    room_id: str | None = None
+    room_id: str | None = None  # without a case: it goes on at another app, and the ghost is still in its room
+    since: int = 0  # when the case came to this app; what was said in its room before is not carried here
 
 
 class Leaving(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +105,7 @@ INTAKE = (
     "seq, channel_id, event_key, person, kind, message_key, happened_at, received_at, sealed, room_id, attempts, "
     "next_at, aside"
 )
-PERSON = "person, channel_id, sealed_address, noticed_at, shown_at, left_at, user_id, case_id, room_id"
+PERSON = "person, channel_id, sealed_address, noticed_at, shown_at, left_at, user_id, case_id, room_id, since"
 LEAVING = (
     "seq, channel_id, person, event_key, room_id, created_at, sealed, sealed_reply, requests_done, attempts, "
     "next_at, delayed_told, outcome"
@@ -310,6 +311,45 @@ async def list_running(db: Connection) -> list[Person]:
     return [Person(**row) for row in rows]
 
 
+async def list_present(db: Connection) -> list[Person]:
+    """Everybody whose ghost is in a room: with a running case, or still on the way out of one that has moved."""
+    rows = await db.fetch(f"SELECT {PERSON} FROM bridge_people WHERE room_id IS NOT NULL ORDER BY person")
+    return [Person(**row) for row in rows]
+
+
+async def list_people_in(db: Connection, room_id: str) -> list[Person]:
+    """Whose ghosts are in a room, held until the end of the transaction; the one whose case it is first."""
+    rows = await db.fetch(
+        f"SELECT {PERSON} FROM bridge_people WHERE room_id = $1 ORDER BY case_id IS NULL, person FOR UPDATE", room_id
+    )
+    return [Person(**row) for row in rows]
+
+
+async def get_carrier(db: Connection, room_id: str) -> Person | None:
+    """The person whose running case a room is."""
+    row = await db.fetchrow(f"SELECT {PERSON} FROM bridge_people WHERE room_id = $1 AND case_id IS NOT NULL", room_id)
+    return Person(**row) if row else None
+
+
+async def leave_room(db: Connection, person: str, room_id: str) -> None:
+    """The ghost is out of a room, or the room's case is over."""
+    await db.execute(
+        "UPDATE bridge_people SET case_id = NULL, room_id = NULL WHERE person = $1 AND room_id = $2", person, room_id
+    )
+
+
+async def put_account(db: Connection, channel_id: str, start_url: str) -> None:
+    """Notes how an account is opened on a phone."""
+    await db.execute(
+        """
+        INSERT INTO bridge_accounts (channel_id, start_url) VALUES ($1, $2)
+        ON CONFLICT (channel_id) DO UPDATE SET start_url = excluded.start_url
+        """,
+        channel_id,
+        start_url,
+    )
+
+
 async def insert_person(db: Connection, person: str, channel_id: str, sealed_address: bytes) -> None:
     await db.execute(
         "INSERT INTO bridge_people (person, channel_id, sealed_address) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
@@ -428,6 +468,12 @@ async def withdraw_leaving(db: Connection, event_key: str, now: int) -> bool:
     return status.endswith(" 1")
 
 
+async def is_leaving(db: Connection, event_key: str) -> bool:
+    """Whether the message is in the outbox, or has been."""
+    found: bool = await db.fetchval("SELECT EXISTS (SELECT FROM bridge_outbox WHERE event_key = $1)", event_key)
+    return found
+
+
 async def has_left(db: Connection, event_key: str) -> bool:
     """Whether the app has been given the message, or is just being given it."""
     found: bool = await db.fetchval(
@@ -523,28 +569,33 @@ async def get_reference(db: Connection, channel_id: str, message_key: str) -> Re
     return Reference(**row) if row else None
 
 
-async def list_references(db: Connection, event_id: str) -> list[Reference]:
-    """As what an event is at the app: long words are several messages."""
-    rows = await db.fetch(f"SELECT {REFERENCE} FROM bridge_references WHERE event_id = $1 ORDER BY seq", event_id)
+async def list_references(db: Connection, channel_id: str, event_id: str) -> list[Reference]:
+    """As what an event is at the app of a channel: long words are several messages."""
+    rows = await db.fetch(
+        f"SELECT {REFERENCE} FROM bridge_references WHERE event_id = $2 AND channel_id = $1 ORDER BY seq",
+        channel_id,
+        event_id,
+    )
     return [Reference(**row) for row in rows]
 
 
-async def take_read(db: Connection, room_id: str, event_id: str, at: int) -> Reference | None:
+async def take_read(db: Connection, channel_id: str, room_id: str, event_id: str, at: int) -> Reference | None:
     """The newest message that somebody has read now, who has read `event_id` at a moment, and whom nobody told yet."""
     row = await db.fetchrow(
         f"""
         WITH seen AS (
             SELECT seq FROM bridge_references
-             WHERE room_id = $1 AND is_readable AND (event_id = $2 OR at <= $3)
+             WHERE room_id = $1 AND is_readable AND (event_id = $2 OR at <= $3) AND channel_id = $4
              ORDER BY event_id = $2 DESC, seq DESC LIMIT 1),
         done AS (
             UPDATE bridge_references r SET is_readable = false FROM seen
-             WHERE r.room_id = $1 AND r.is_readable AND r.seq <= seen.seq)
+             WHERE r.room_id = $1 AND r.is_readable AND r.seq <= seen.seq AND r.channel_id = $4)
         SELECT {REFERENCE} FROM bridge_references JOIN seen USING (seq)
         """,
         room_id,
         event_id,
         at,
+        channel_id,
     )
     return Reference(**row) if row else None
 

@@ -87,6 +87,10 @@ class Telegram:
         """As Checked."""
         return await (await self._api()).check("" if self.polls else webhook_url)
 
+    async def start_url(self) -> str:
+        """As OpensByLink: https://core.telegram.org/bots/features#deep-linking"""
+        return f"https://t.me/{await (await self._api()).name()}?start={{token}}"
+
     async def poll(self, mark: str) -> News:
         return await (await self._api()).poll(mark)
 

@@ -124,6 +124,10 @@ class Api:
             else:
                 await self._bot.delete_webhook(request_timeout=SECONDS)
 
+    async def name(self) -> str:
+        with _judged():
+            return (await self._bot.get_me(request_timeout=SECONDS)).username or ""
+
     async def check(self, url: str) -> list[Finding]:
         """How the bot is set up; `url` "" = it is to be asked for news."""
         try:

@@ -46,8 +46,9 @@ def _unknown(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _message(message: dict[str, Any]) -> dict[str, Any]:
-    if text_of(message, "text").partition(" ")[0] == "/start":
-        return _what("arrived", "Telegramで窓口を開きました")
+    command, _, start = text_of(message, "text").partition(" ")
+    if command == "/start":
+        return _what("arrived", "Telegramで窓口を開きました", start=start.strip())
     text, placeholder, media = _said(message)
     replied = object_of(message, "reply_to_message")
     return _what(

@@ -176,6 +176,18 @@ describe("coming back in the same tab", () => {
     await again.startAfresh();
     expect(again.stage).toBe("start");
   });
+
+  test("a case that goes on elsewhere is not said to have ended", async () => {
+    await begun();
+    const body = { errcode: "JP_MADOGUCHI_MOVED" };
+    around.desk = fakeDesk({ "GET /desk": { body: FACTS }, "GET /cases/mine": { status: 409, body } });
+    const again = new Youth(around);
+    await again.arrive();
+    await settled();
+    expect(again.stage).toBe("gone");
+    await again.startAfresh();
+    expect(again.stage).toBe("start");
+  });
 });
 
 describe("leaving", () => {

@@ -19,7 +19,8 @@ from madoguchi_bridges.attachments import Attachment
 from madoguchi_bridges.bridge import Bridge
 from madoguchi_bridges.channels import Channel, Channels
 from madoguchi_bridges.config import Config
-from madoguchi_bridges.desk import Refused, Ticket
+from madoguchi_bridges.crossing import Crossing
+from madoguchi_bridges.desk import AppTicket, Redeemed, Refused, Ticket
 from madoguchi_bridges.files_out import FilesOut
 from madoguchi_bridges.files_web import routes
 from madoguchi_bridges.ghosts import CaseOver
@@ -65,6 +66,7 @@ class PaperGhosts:
     rooms: dict[str, PaperRoom] = field(default_factory=dict)
     troubles: list[BaseException] = field(default_factory=list)
     crashes: list[BaseException] = field(default_factory=list)
+    entered: list[tuple[str, str]] = field(default_factory=list)
 
     async def present(self, person: store.Person) -> "PaperGhost":
         self._trouble()
@@ -81,6 +83,9 @@ class PaperGhosts:
             self.pool, person.person, user_id=ghost.user_id, case_id="c" + room.room_id, room_id=room.room_id
         )
         return ghost, room.room_id
+
+    async def account(self, person: store.Person) -> str:
+        return (await self.present(person)).user_id
 
     async def end(self, person_name: str) -> None:
         pass
@@ -112,6 +117,10 @@ class PaperGhost:
             raise self.ghosts.crashes.pop(0)
         return room.said[txn_id][0]
 
+    async def enter(self, room_id: str) -> None:
+        self.ghosts._trouble()
+        self.ghosts.entered.append((self.user_id, room_id))
+
     async def take_back(self, room_id: str, event_id: str, txn_id: str) -> None:
         room = self.ghosts.rooms[room_id]
         if not room.open:
@@ -123,12 +132,16 @@ class PaperGhost:
 @dataclass
 class PaperDesk:
     """The server as the bridges call it. `files`: mxc address → (who uploaded it, for which room, what); `told`: what
-    the bridge reports of errands; `without_case`: ghosts to whom no link is given."""
+    the bridge reports of errands; `without_case`: ghosts to whom no link is given; `keys`: what tokens and codes lead
+    to; `redeemed`: (ghost, channel, event) that brought one."""
 
     files: dict[str, tuple[str, str, bytes]] = field(default_factory=dict)
     troubles: list[BaseException] = field(default_factory=list)
     told: list[tuple[str, str, str]] = field(default_factory=list)
     without_case: set[str] = field(default_factory=set)
+    keys: dict[str, Redeemed] = field(default_factory=dict)
+    redeemed: list[tuple[str, str, str]] = field(default_factory=list)
+    moved_to: str = "web"
 
     async def upload(self, user_id: str, room_id: str, file: BinaryIO) -> str:
         if self.troubles:
@@ -161,7 +174,16 @@ class PaperDesk:
     async def make_ticket(self, user_id: str) -> Ticket:
         if user_id in self.without_case:
             raise Refused(404, "M_NOT_FOUND")
-        return Ticket("https://desk.test/#move=t", "ABCD-2345", 1)
+        return Ticket("https://desk.test/#move=t", "ABCD-2345", 1, self.moved_to)
+
+    async def make_app_ticket(self, user_id: str) -> AppTicket:
+        if user_id in self.without_case:
+            raise Refused(409, "M_CONFLICT")
+        return AppTicket("https://t.me/bot?start=m_t", "WXYZ-2345", "telegram-1", "県のTelegram", 2)
+
+    async def redeem(self, user_id: str, channel_id: str, event: str, token: str | None, code: str | None) -> Redeemed:
+        self.redeemed.append((user_id, channel_id, event))
+        return self.keys.get(token or code or "", Redeemed("unknown"))
 
     async def tell(self, case_id: str, user_id: str, what: str) -> None:
         self.told.append((case_id, user_id, what))
@@ -259,7 +281,7 @@ class Bench:
         rows = await self.pool.fetch(
             "SELECT coalesce(outcome, 'waiting') AS outcome, count(*) FROM bridge_intake GROUP BY 1"
         )
-        assert [ledger.missing for ledger in await self.ledgers()] in ([], [0])
+        assert not any(ledger.missing for ledger in await self.ledgers())
         return {row["outcome"]: row["count"] for row in rows}
 
     async def ledgers(self) -> list[Ledger]:
@@ -298,7 +320,8 @@ async def a_bench(database_url: str, key: bytes, tmp_path: Path, mode: str = "re
     outbox = Outbox(pool, seals, channels, tokens, files, meter)
     ghosts = PaperGhosts(pool)
     moves = Moves(pool, config, channels, desk, outbox)  # type: ignore[arg-type]
-    bridge = Bridge(pool, seals, config, channels, desk, ghosts, outbox, moves)  # type: ignore[arg-type]
+    crossing = Crossing(pool, config, desk, ghosts, outbox, moves)  # type: ignore[arg-type]
+    bridge = Bridge(pool, seals, config, channels, desk, ghosts, outbox, moves, crossing)  # type: ignore[arg-type]
     bench = Bench(pool, seals, config, line, channels, tokens, outbox, ghosts, bridge, desk, moves)
 
     async def tell(item: store.Leaving, outcome: str) -> None:

@@ -19,6 +19,7 @@ class Heard:
     source: Json
     sender: str = "@ken:desk.test"
     decrypted: bool = True
+    server_timestamp: int = 10
 
     @property
     def event_id(self) -> str:
@@ -178,3 +179,35 @@ async def test_a_new_device_does_not_stumble_over_what_was_said_before_it(scene:
     await scene.counsellor.heard(scene.ear, scene.room_id, locked("$1"))  # type: ignore[arg-type]
     await scene.bench.works()
     assert scene.bench.ghosts.room().bodies() == ["眠れない"]
+
+
+async def test_during_a_move_either_ghost_hears_for_the_phone_where_the_person_is_now(scene: Scene) -> None:
+    bench = scene.bench
+    await bench.opens_telegram()
+    there = bench.telegram.person()
+    await there.says("こんにちは")
+    await bench.works()
+    (before,) = [each for each in await store.list_running(bench.pool) if each.channel_id == "line-1"]
+    (person,) = [each for each in await store.list_running(bench.pool) if each.channel_id == "telegram-1"]
+    await store.update_person(bench.pool, before.person, case_id=None)
+    await store.update_person(bench.pool, person.person, case_id=before.case_id, room_id=before.room_id, since=10)
+    new = Scene(bench, scene.counsellor, Ear(person.person, "telegram-1"), scene.room_id)
+    # Between the two the new ghost is told nothing that it could read: the one before has it in the outbox already.
+    await scene.hears("$gap", "聞いているよ")
+    unread = MegolmEvent.parse_encrypted_event(
+        {"type": "m.room.encrypted", "event_id": "$gap", "sender": "@ken:desk.test", "origin_server_ts": 10,
+         "content": {"algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "x", "session_id": "s"}}
+    )  # fmt: skip
+    await scene.counsellor.heard(new.ear, scene.room_id, unread)  # type: ignore[arg-type]
+    # Both are in the room for a moment. And what was said before the move stays where it was said.
+    for _ in range(2):
+        await scene.hears("$both", "どちらも")
+        await new.hears("$both", "どちらも")
+    await new.hears("$old", "前の話", server_timestamp=9)
+    # What the app before was given can't be quoted, corrected or taken back by the new one.
+    await new.hears_redaction("$old")
+    await bench.works()
+    assert there.phone == ["聞いているよ", "どちらも"] and scene.phone == []
+    # Out of the room, it hears for nobody.
+    await store.leave_room(bench.pool, before.person, scene.room_id)
+    assert [each.person for each in await store.list_present(bench.pool)] == [person.person]

@@ -331,7 +331,7 @@ async def test_by_long_poll_nothing_is_confirmed_before_it_is_on_disk(
 
     monkeypatch.setattr(intake, "take", take)
     monkeypatch.setattr("madoguchi_bridges.accounts.FIRST_REST_SECONDS", 0.01)
-    task = asyncio.create_task(Accounts(bench.config, bench.channels, intake).run())
+    task = asyncio.create_task(Accounts(bench.pool, bench.config, bench.channels, intake).run())
     try:
         await asyncio.wait_for(taken.wait(), 20)
         taken.clear()

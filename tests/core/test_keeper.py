@@ -168,6 +168,17 @@ async def test_whom_the_desk_sends_gets_the_history_before_the_invitation(play: 
     assert await receive(ken) == 1
 
 
+async def test_who_moves_to_an_app_is_let_in_without_the_history(play: Play) -> None:
+    keeper, mio, there = await play.keeper(), await play.person("mio"), await play.person("telegram_a")
+    await play.says(mio, "眠れない")
+    await keeper.device.sync_once(0)
+    play.server.invitations = [{"case_id": "c", "room_id": ROOM, "user_id": "@telegram_a:x", "history": False}]
+    await keeper.door._ask(None)
+    assert play.server.done == [("invite", ROOM, "@telegram_a:x")]
+    await one_round(keeper)
+    assert play.server.given == [] and await receive(there) == 0
+
+
 async def test_a_key_that_came_after_the_gift_is_given_too(play: Play) -> None:
     keeper, mio, ken = await play.keeper(), await play.person("mio"), await play.person("ken")
     await play.says(mio, "眠れない")

@@ -29,10 +29,10 @@ async def relay(desk: Desk) -> tuple[str, str]:
     return channel_id, told
 
 
-async def ghost(desk: Desk) -> Person:
-    """Somebody on LINE, as the bridges stand for them."""
+async def ghost(desk: Desk, app: str = "line") -> Person:
+    """Somebody on an app, as the bridges stand for them."""
     registration = yaml.safe_load((desk.workers.directory / "data/keys/registration-bridges.yaml").read_text())
-    localpart = f"line_{secrets.token_hex(8)}"
+    localpart = f"{app}_{secrets.token_hex(8)}"
     await desk.line.call(
         "POST",
         "/_matrix/client/v3/register",

@@ -131,7 +131,7 @@ async def test_a_link_is_good_once(desk: Desk, way: str) -> None:
     assert back["case_id"] == opened["case_id"]
     first = next(answer for answer in answers if isinstance(answer, dict))
     assert back["user_id"] != first["user_id"]
-    await refused(Person(desk.line, "", "", first).get(DESK + "/cases/mine"), 404)
+    await refused(Person(desk.line, "", "", first).get(DESK + "/cases/mine"), 409, "JP_MADOGUCHI_MOVED")
 
 
 async def test_what_opens_nothing_says_how_to_go_on(

@@ -110,8 +110,8 @@ async def test_who_moved_from_an_app_counts_where_they_came_from(desk: Desk, adm
     psql(
         """
         INSERT INTO channels (id, kind, name, mode) VALUES ('past-line', 'line', 'LINE', 'closed');
-        INSERT INTO moves (case_id, channel_id, ghost, asked_at, asked_by, moved_at)
-        SELECT id, 'past-line', '@line_a', now(), 'x', now() FROM cases
+        INSERT INTO past_persons (case_id, channel_id, user_id, until)
+        SELECT id, 'past-line', '@line_a', now() FROM cases
          WHERE id IN ('past-1', 'past-2', 'past-4', 'past-5', 'past-7', 'past-8')
         """,
         "madoguchi",

@@ -1,15 +1,19 @@
-"""Moving 引っ越し: from LINE into the sealed room on the same phone, with the counsellor and all that was said."""
+"""Moving 引っ越し: from LINE into the sealed room on the same phone, with the counsellor and all that was said; from
+there to Telegram, and back to LINE."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser.people import DESK, Counsellor, Visitor, YoungPerson, a_browser
 from tests.cast import DESK as DESK_API
 from tests.cast import Cast, a_cast
-from tests.standins.line import LineStandin
+from tests.standins.line import LinePerson, LineStandin
+from tests.standins.telegram import TelegramStandin
 from tests.stories.conftest import Setting
 from tests.words import word
 
@@ -20,7 +24,20 @@ async def browser() -> AsyncIterator[Browser]:
         yield browser
 
 
-async def test_a_conversation_goes_on_in_the_sealed_room(setting: Setting, line: LineStandin, browser: Browser) -> None:
+@pytest.fixture
+async def telegram(setting: Setting) -> AsyncIterator[TelegramStandin]:
+    telegram = TelegramStandin()
+    await telegram.start(setting.telegram_port)
+    words = ("--id", "telegram-too", "--name", "県のTelegram", "--mode", "relay", "--reason", "exercise of the tests")
+    await asyncio.to_thread(setting.channel, "add", "telegram", *words, TELEGRAM_BOT_TOKEN=telegram.token)
+    yield telegram
+    setting.channel("set", "telegram-too", "--mode", "closed", "--reason", "the exercise is over")
+    await telegram.stop()
+
+
+async def test_a_conversation_goes_on_in_the_sealed_room(
+    setting: Setting, line: LineStandin, telegram: TelegramStandin, browser: Browser
+) -> None:
     house = setting.house
     ken = await Counsellor.signs_in(browser, house, house.staff[0], viewport=DESK)
     mio = line.person()
@@ -35,13 +52,13 @@ async def test_a_conversation_goes_on_in_the_sealed_room(setting: Setting, line:
     await mio.hears(answer)
 
     column = ken.column(case_id)
-    await column.get_by_role("button", name="ページへの引っ越しをすすめる").click()
+    await column.get_by_role("button", name="引っ越しをすすめる").click()
     dialog = ken.page.get_by_role("dialog")
     await dialog.get_by_text("合い言葉を付ける").click()
     await dialog.get_by_label("相談者と決めた合い言葉").fill("カレーライス")
     assert await ken.violations() == []
     await ken.picture("offer-of-a-move-1280")
-    await dialog.get_by_role("button", name="ページへの引っ越しをすすめる").click()
+    await dialog.get_by_role("button", name="引っ越しをすすめる").click()
     link = (await mio.hears("/#move=")).text
     url = next(text for text in link.split() if "/#move=" in text)
     await expect(column.get_by_text("リンク届いた")).to_be_visible()
@@ -93,8 +110,89 @@ async def test_a_conversation_goes_on_in_the_sealed_room(setting: Setting, line:
     await mio.says(lost)
     await mio.hears("ここに書いたことは、相談員には届きません")
     await expect(column.locator("li.line", has_text=lost)).to_have_count(0)
-    assert page.errors == ken.errors == stranger.errors == []
+    assert stranger.errors == []
+    await goes_back_to_an_app(page, ken, case_id, telegram)
+    await goes_on_at_another_app(setting, ken, case_id, telegram, mio)
+    assert page.errors == ken.errors == []
     await ken.closes(case_id)
+
+
+async def goes_back_to_an_app(page: YoungPerson, ken: Counsellor, case_id: str, telegram: TelegramStandin) -> None:
+    """By their own word, told who can read there, with a link that is good once."""
+    await page.page.get_by_role("button", name=re.compile("鍵つき")).first.click()
+    sheet = page.page.get_by_role("dialog")
+    await sheet.get_by_role("button", name=re.compile("Telegramで続ける")).click()
+    link = sheet.get_by_role("link", name="Telegramをひらく")
+    await link.scroll_into_view_if_needed()
+    assert await page.violations() == []
+    await page.picture("back-to-an-app-360")
+    url = await link.get_attribute("href")
+    assert url is not None and url.startswith("https://t.me/mado_bot?start=m_")
+    there = telegram.person()
+    await there.says("/start " + url.partition("start=")[2])
+    await there.hears("つづきは、ここで話せます")
+    await expect(page.page.get_by_role("heading", name="続きは、別のところで話せます")).to_be_visible()
+    assert await page.violations() == []
+    await page.picture("gone-elsewhere-360")
+    back, answer = word("Telegramにもどった"), word("Telegramでも聞くよ")
+    await there.says(back)
+    await ken.sees(case_id, back)
+    await ken.says(case_id, answer)
+    await there.hears(answer)
+    await expect(ken.column(case_id).get_by_text("Webから引っ越し")).to_be_visible()
+
+
+async def goes_on_at_another_app(
+    setting: Setting, ken: Counsellor, case_id: str, telegram: TelegramStandin, mio: LinePerson
+) -> None:
+    """Offered by the counsellor; the code is typed where the person has been before, and the bridge dies over it."""
+    house, column, dialog = setting.house, ken.column(case_id), ken.page.get_by_role("dialog")
+    await knows_how_to_open(house.database_url, "line")
+    await column.get_by_role("button", name="引っ越しをすすめる").click()
+    await dialog.get_by_role("radio", name=re.compile("^LINE")).first.check()
+    await expect(dialog.get_by_text("LINEの会社も読めます")).to_be_visible()
+    for width in (360, 1280):
+        await ken.page.set_viewport_size({"width": width, "height": 800})
+        assert await ken.violations() == []
+        await ken.picture(f"offer-of-another-app-{width}")
+    await ken.page.set_viewport_size(DESK)
+    await dialog.get_by_role("button", name="引っ越しをすすめる").click()
+    there = telegram.phones[0].to
+    offered = await telegram.person(there).hears("line.me/R/oaMessage", within_s=30)
+    code = re.findall(r"[2-9A-Z]{4}-[2-9A-Z]{4}", offered.text)[-1]
+    await mio.says(code)
+    await asyncio.to_thread(house.kills, "bridges")
+    await mio.hears("つづきは、ここで話せます", within_s=60)
+    again, answer = word("LINEにもどった"), word("おかえり")
+    await mio.says(again)
+    await ken.sees(case_id, again)
+    await ken.says(case_id, answer)
+    await mio.hears(answer)
+    await expect(column.get_by_text("Telegramから引っ越し")).to_be_visible()
+    await ken.picture("moved-to-an-app-1280")
+    await expect(column.locator("li.line", has_text=code)).to_have_count(0)
+    await telegram.person(there).hears("つづきは、LINEで話せます", within_s=60)
+    phone = telegram.person(there).phone
+    assert sum("つづきは、LINEで話せます" in text for text in phone) == 1
+    assert not any(again in text or answer in text for text in phone), "nothing of it crosses the app before"
+    # Whoever writes there again is told where it goes on.
+    lost = word("Telegramにまた書く")
+    await telegram.person(there).says(lost)
+    await telegram.person(there).hears("LINEを使えないときは")
+    await expect(column.locator("li.line", has_text=lost)).to_have_count(0)
+    told = house.run("doctor").stdout
+    assert re.search(r"ledger +telegram-too: 3 in = 1 shown", told), told
+
+
+async def knows_how_to_open(database_url: str, channel_id: str) -> None:
+    """Waits until an account's bridge has asked the app how a link opens it."""
+    database, asked = await asyncpg.connect(database_url), "SELECT 1 FROM bridge_accounts WHERE channel_id = $1"
+    try:
+        async with asyncio.timeout(90):
+            while not await database.fetchval(asked, channel_id):  # noqa: ASYNC110
+                await asyncio.sleep(0.5)
+    finally:
+        await database.close()
 
 
 async def test_a_channel_is_suspended_and_nobody_is_left_behind(

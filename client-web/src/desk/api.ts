@@ -106,6 +106,22 @@ export interface LedgerDiff {
 }
 
 /** The token of a link, or the code that was given with it. */
+/** A channel to an app on which a case can go on. */
+export interface AppWay {
+  channel_id: string;
+  kind: string;
+  name: string;
+  mode: "relay" | "contact_point";
+}
+
+/** What leads there, once. */
+export interface AppTicket {
+  url: string;
+  code: string;
+  kind: string;
+  name: string;
+}
+
 export type MoveLink = { token: string } | { code: string };
 
 export interface OpenedCase {
@@ -690,6 +706,15 @@ export class Desk {
     return this.call("PUT", "/cases/mine/news", { body: { wanted } });
   }
 
+  /** Where somebody who came from an app may go back to. */
+  async myApps(): Promise<AppWay[]> {
+    return (await this.call<{ apps: AppWay[] }>("GET", "/cases/mine/apps")).apps;
+  }
+
+  takeToApp(channelId: string): Promise<AppTicket> {
+    return this.call("POST", "/cases/mine/app_ticket", { body: { channel_id: channelId } });
+  }
+
   keepSubscription(subscription: object): Promise<unknown> {
     return this.call("PUT", "/push_subscription", { body: subscription });
   }
@@ -912,8 +937,12 @@ export class Desk {
     return this.call("DELETE", `/cases/${encodeURIComponent(caseId)}/keeping`);
   }
 
-  offerMove(caseId: string, passphrase: string | null): Promise<unknown> {
-    const body = passphrase === null ? {} : { passphrase };
+  /** Where else than to the page the person of a case on an app can be offered to move. */
+  async appsFor(caseId: string): Promise<AppWay[]> {
+    return (await this.call<{ apps: AppWay[] }>("GET", `/cases/${encodeURIComponent(caseId)}/move/apps`)).apps;
+  }
+
+  offerMove(caseId: string, body: { passphrase?: string; to?: string }): Promise<unknown> {
     return this.call("POST", `/cases/${encodeURIComponent(caseId)}/move`, { body });
   }
 

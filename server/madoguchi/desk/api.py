@@ -3,6 +3,7 @@
 from madoguchi.desk import (
     administration,
     answers,
+    app_moving,
     arrival,
     auditing,
     coming_back,
@@ -68,6 +69,9 @@ CHAPTERS: dict[str, list[Row]] = {
         POST(DESK + "/move/look", moving.look_at_move, who=ANYONE, limit="move"),
         POST(DESK + "/move", moving.confirm_move, who=OPTIONAL, limit="move", tx=False),
         POST(DESK + "/move/decline", moving.decline_move, who=ANYONE, limit="move"),
+        GET(DESK + "/cases/{case_id}/move/apps", app_moving.list_apps, who=STAFF),
+        GET(DESK + "/cases/mine/apps", app_moving.list_my_apps, who=USER),
+        POST(DESK + "/cases/mine/app_ticket", app_moving.make_my_ticket, who=USER, limit="room"),
     ],
     "Counselling": [
         GET(DESK + "/me", counselling.get_me, who=MEMBER),
@@ -149,6 +153,8 @@ CHAPTERS: dict[str, list[Row]] = {
         GET(DESK + "/bridge/errands", moving.list_errands, who=BRIDGE, tx=False),
         POST(DESK + "/bridge/egress", ledger.report_egress, who=BRIDGE),
         POST(DESK + "/bridge/ticket", moving.make_ticket, who=GHOST),
+        POST(DESK + "/bridge/app_ticket", app_moving.make_app_ticket, who=GHOST),
+        POST(DESK + "/bridge/redeem", app_moving.redeem, who=GHOST),
         POST(DESK + "/bridge/cases/{case_id}/told", moving.post_told, who=GHOST),
     ],
     "The keeper": [

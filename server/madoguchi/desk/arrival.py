@@ -196,6 +196,7 @@ async def get_my_case(call: Call, query: WaitQuery) -> MyCase:
         if found is None:
             ended = await stored.get_latest_case(tx, user_id)
             if ended is None:
+                await moves.check_not_moved(tx, user_id)
                 raise errors.NotFound("You have no case here.")
             found = MyPlace(ended.id, ended.room_id, ended.state, None, board.staff_present, None, None, True, None)
     queue.boards(ctx).tell(user_id, board.pos, found)

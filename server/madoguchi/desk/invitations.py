@@ -46,7 +46,10 @@ async def _read(call: Call) -> Invitations:
         pos = await stream.position(tx)
         invitations = [*await stored.list_invitations(tx), *await side_rooms.list_invitations(tx)]
         # Who came into a case while they stood on the roster, or before there was one, waits until they do.
-        strangers = await roster.unvouched(call.ctx.settings, tx, [seat.user_id for seat in invitations])
+        # A ghost is given nothing that it could read, and so needs nobody to vouch for it.
+        strangers = await roster.unvouched(
+            call.ctx.settings, tx, [seat.user_id for seat in invitations if seat.history]
+        )
         invitations = [seat for seat in invitations if seat.user_id not in strangers]
         removals = [*await stored.list_removals(tx), *await side_rooms.list_removals(tx)]
         return Invitations(pos, invitations, removals)

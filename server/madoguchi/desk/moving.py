@@ -8,8 +8,9 @@ from msgspec import Meta
 
 from madoguchi import errors
 from madoguchi.core.chat.sessions import Started
-from madoguchi.core.desk import cases, moves
+from madoguchi.core.desk import app_moves, cases, moves
 from madoguchi.core.desk.moves import Moving, Ticket
+from madoguchi.desk.app_moving import ChannelID
 from madoguchi.desk.arrival import ArrivalKey, OpenedCase, WaitQuery
 from madoguchi.desk.counselling import Changed
 from madoguchi.desk.permissions import caller
@@ -26,9 +27,11 @@ Passphrase = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
 class Offer(msgspec.Struct):
-    """passphrase: agreed between person and counsellor, for a phone that others use as well."""
+    """passphrase: agreed between person and counsellor, for a phone that others use as well. to: the channel of another
+    app (`move/apps`); without it, to the page."""
 
     passphrase: Passphrase | None = None
+    to: ChannelID | None = None
 
 
 class MoveLink(msgspec.Struct):
@@ -77,8 +80,13 @@ class Noted(msgspec.Struct, frozen=True):
 
 
 async def offer_move(call: Call, case_id: str, body: Offer) -> Changed:
-    """Offers the person of a case on an app to go on in the sealed room, by a link that the bridge brings."""
-    case = await moves.offer(call.ctx, call.tx, case_id, await caller(call, call.tx), body.passphrase)
+    """Offers the person of a case on an app to go on in the sealed room, or at another app, by a link that the bridge
+    brings."""
+    by = await caller(call, call.tx)
+    if body.to is not None:
+        case = await app_moves.offer(call.ctx, call.tx, case_id, by, body.to)
+    else:
+        case = await moves.offer(call.ctx, call.tx, case_id, by, body.passphrase)
     return Changed(case.id, case.room_id, case.state)
 
 

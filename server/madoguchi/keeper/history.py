@@ -56,7 +56,10 @@ class Door:
     async def _ask(self, after: int | None) -> int:
         query = {} if after is None else {"after": str(after), "timeout": str(_POLL_MS)}
         wishes = await self._device.call("GET", f"{DESK}/keeper/invitations", query=query, timeout=_POLL_MS / 1000 + 15)
-        work = [self.bring_in(wish["room_id"], wish["user_id"]) for wish in wishes.get("invitations", [])]
+        work = [
+            self.bring_in(wish["room_id"], wish["user_id"], with_history=wish.get("history", True))
+            for wish in wishes.get("invitations", [])
+        ]
         work += [self.take_out(wish["room_id"], wish["user_id"]) for wish in wishes.get("removals", [])]
         results = await asyncio.gather(*(self._bounded(piece) for piece in work), return_exceptions=True)
         for result in results:
@@ -68,16 +71,22 @@ class Door:
         async with self._few:
             await piece
 
-    async def bring_in(self, room_id: str, user_id: str) -> None:
+    async def bring_in(self, room_id: str, user_id: str, *, with_history: bool = True) -> None:
         """Give the user the room's history, then invite; who is not on the roster gets neither. Raises Refused or
         aiohttp.ClientError."""
+        if with_history and not await self._give_before(room_id, user_id):
+            return
+        await self._device.call("POST", room_path(room_id, "/invite"), {"user_id": user_id})
+
+    async def _give_before(self, room_id: str, user_id: str) -> bool:
+        """Whether they may come in."""
         await self._stragglers(room_id)
         try:
             await self._give(room_id, user_id, await self._guest_list.vouched(user_id))
         except NotVouchedFor as why:
             await self._turn_away(room_id, user_id, why.kind)
-            return
-        await self._device.call("POST", room_path(room_id, "/invite"), {"user_id": user_id})
+            return False
+        return True
 
     async def _turn_away(self, room_id: str, user_id: str, kind: str) -> None:
         self._ledger.end_guest(room_id, user_id)

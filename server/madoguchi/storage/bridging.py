@@ -14,8 +14,9 @@ class Ledger(msgspec.Struct, frozen=True):
 
     received: events that the app was told 200 for, repetitions too; repeated: those of them that were known; shown,
     placeholders: items in conversations, or items taken back; answered: words that a channel does not carry, answered
-    with the way to the page; noted: follows, blocks and the like; apart: groups, other systems' turns, the account
-    itself; waiting: not worked off yet; destroyed: with their case, before they could be shown.
+    with the way to the page, and codes that opened nothing; noted: follows, blocks and the like, and codes by which
+    somebody moved here; apart: groups, other systems' turns, the account itself; waiting: not worked off yet;
+    destroyed: with their case, before they could be shown.
     """
 
     channel_id: str
@@ -48,7 +49,7 @@ async def list_ledgers(tx: Tx) -> list[Ledger]:
                coalesce(sum(events) FILTER (WHERE outcome IN ('shown', 'withdrawn')), 0)::bigint AS shown,
                coalesce(sum(events) FILTER (WHERE outcome = 'placeholder'), 0)::bigint AS placeholders,
                coalesce(sum(events) FILTER (WHERE outcome IN ('noticed', 'notice_spared')), 0)::bigint AS answered,
-               coalesce(sum(events) FILTER (WHERE outcome = 'noted'), 0)::bigint AS noted,
+               coalesce(sum(events) FILTER (WHERE outcome IN ('noted', 'moved')), 0)::bigint AS noted,
                coalesce(sum(events) FILTER (WHERE outcome IN ('group', 'standby', 'account')), 0)::bigint AS apart,
                coalesce(sum(events) FILTER (WHERE outcome IS NULL), 0)::bigint AS waiting,
                coalesce(sum(events) FILTER (WHERE outcome = 'destroyed'), 0)::bigint AS destroyed,

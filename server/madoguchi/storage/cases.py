@@ -56,7 +56,8 @@ class Case(msgspec.Struct, frozen=True):
 class Charge(msgspec.Struct, frozen=True):
     """A case in a counsellor's hands.
 
-    move: where the person stands on the way from an app (storage/moves.py); came_by: the kind of channel before that
+    move: where the person stands on the way from an app (storage/moves.py); came_by: the kind of channel that they
+    have moved from
     language: of the page on which the person arrived
     part: whether they look after it, or help in it; until: set once it has been handed over, while the successor is on
     the way; team: the id of the one that it waits for then, if it was handed to one; answers: what the person said
@@ -102,12 +103,14 @@ class Running(msgspec.Struct, frozen=True):
     answers: Answers | None
 
 
-class Seat(msgspec.Struct, frozen=True):
-    """A member of staff who should come into a case's room, or leave it."""
+class Seat(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A member of staff, or whoever has moved, who should come into a case's room, or leave it. history: whether they
+    are given what was said before."""
 
     case_id: str
     room_id: str
     user_id: str
+    history: bool = True
 
 
 class PastWait(msgspec.Struct, frozen=True):
@@ -426,7 +429,8 @@ async def list_charges(tx: Tx, user_id: str) -> list[Charge]:
         SELECT c.id AS case_id, c.room_id, c.user_id, h.kind AS channel, h.mode, c.state,
                cs.since AS accepted_at, cs.until,
                c.risk, cs.part, {STANDING} AS move,
-               CASE WHEN m.moved_at IS NOT NULL THEN (SELECT kind FROM channels WHERE id = m.channel_id) END AS came_by,
+               (SELECT b.kind FROM past_persons p JOIN channels b ON b.id = p.channel_id
+                 WHERE p.case_id = c.id AND p.channel_id <> c.channel_id ORDER BY p.until DESC LIMIT 1) AS came_by,
                c.side_room_id, c.team, c.language, a.topics, a.school, a.grade
         FROM case_staff cs JOIN cases c ON c.id = cs.case_id JOIN channels h ON h.id = c.channel_id
         LEFT JOIN moves m ON m.case_id = c.id LEFT JOIN case_answers a ON a.case_id = c.id
@@ -470,7 +474,10 @@ async def list_recent_waits(tx: Tx, since: datetime, most: int) -> list[PastWait
 
 
 async def list_invitations(tx: Tx) -> list[Seat]:
-    """Staff who look after an open case and are neither invited to its room nor in it; and whoever has moved there."""
+    """Staff who look after an open case and are neither invited to its room nor in it; and whoever has moved there.
+
+    Whoever has moved to an app gets no history: their bridge has to carry on, not to read what was said elsewhere.
+    """
     rows = await tx.fetch(
         f"""
         SELECT c.id AS case_id, c.room_id, cs.user_id
@@ -482,12 +489,12 @@ async def list_invitations(tx: Tx) -> list[Seat]:
     )
     moved = await tx.fetch(
         f"""
-        SELECT c.id AS case_id, c.room_id, c.user_id
-        FROM moves v JOIN cases c ON c.id = v.case_id
+        SELECT c.id AS case_id, c.room_id, c.user_id, a.kind NOT IN ('ghost', 'appservice') AS history
+        FROM (SELECT case_id, max(until) AS at FROM past_persons GROUP BY case_id) moved
+        JOIN cases c ON c.id = moved.case_id JOIN accounts a ON a.user_id = c.user_id
         LEFT JOIN memberships m ON m.room_id = c.room_id AND m.user_id = c.user_id
-        WHERE v.moved_at IS NOT NULL AND c.user_id <> v.ghost AND c.state IN {_RUNNING}
-          AND coalesce(m.membership, 'leave') = 'leave'
-        ORDER BY v.moved_at, c.id
+        WHERE c.state IN {_RUNNING} AND coalesce(m.membership, 'leave') = 'leave'
+        ORDER BY moved.at, c.id
         """
     )
     rows = [*moved, *rows]

@@ -15,8 +15,9 @@ _RUNNING = "('arriving', 'waiting', 'talking', 'resting')"
 class Move(msgspec.Struct, frozen=True, kw_only=True):
     """ghost: who stands for the person on the app; asked_by: a user id, or the person themselves by their ghost.
 
-    queued_at: when the bridge took the offer; notified_at, unreachable_at: what the app said of it. news_wanted:
-    whether the app may say afterwards that there is news
+    to_channel: the app that is offered (storage/app_moves.py), None for the page; queued_at: when the bridge took the
+    offer; notified_at, unreachable_at: what the app said of it; news_wanted: whether the app may say afterwards that
+    there is news
     """
 
     case_id: str
@@ -33,6 +34,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     declined_at: datetime | None = None
     moved_at: datetime | None = None
     news_wanted: bool = True
+    to_channel: str | None = None
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -45,9 +47,10 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Errand(msgspec.Struct, frozen=True):
-    """Something that the bridge of a ghost is to bring to the app: the `offer` of a move, or that there is `news`."""
+    """Something that the bridge of a ghost is to bring to the app: the `offer` of a move to the page, that of
+    one to another app, or that there is `news`."""
 
-    kind: Literal["offer", "news"]
+    kind: Literal["offer", "app_offer", "news"]
     case_id: str
     user_id: str
 
@@ -62,28 +65,45 @@ async def lock_move(tx: Tx, case_id: str) -> Move | None:
 
 
 async def put_move(
-    tx: Tx, case_id: str, channel_id: str, ghost: str, at: datetime, by: str, passphrase_hash: str | None
+    tx: Tx,
+    case_id: str,
+    channel_id: str,
+    ghost: str,
+    at: datetime,
+    by: str,
+    passphrase_hash: str | None,
+    to_channel: str | None = None,
 ) -> None:
     """Offers a move (again): what the person did with an earlier offer is forgotten, and so are its wrong tries."""
     await tx.execute(
         """
-        INSERT INTO moves (case_id, channel_id, ghost, asked_at, asked_by, passphrase_hash)
-        VALUES ($1, $2, $3, $4, $5, $6)
-        ON CONFLICT (case_id) DO UPDATE SET asked_at = excluded.asked_at, asked_by = excluded.asked_by,
-            passphrase_hash = excluded.passphrase_hash, wrong_passphrases = 0, queued_at = NULL, notified_at = NULL,
-            unreachable_at = NULL, opened_at = NULL, declined_at = NULL
+        INSERT INTO moves (case_id, channel_id, ghost, asked_at, asked_by, passphrase_hash, to_channel)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (case_id) DO UPDATE SET channel_id = excluded.channel_id, ghost = excluded.ghost,
+            asked_at = excluded.asked_at, asked_by = excluded.asked_by, to_channel = excluded.to_channel,
+            -- What an app is offered by asks for none; links to the page that are about go on asking for theirs.
+            passphrase_hash = CASE WHEN excluded.to_channel IS NULL THEN excluded.passphrase_hash
+                                   ELSE moves.passphrase_hash END,
+            wrong_passphrases = CASE WHEN excluded.to_channel IS NULL THEN 0 ELSE moves.wrong_passphrases END,
+            queued_at = NULL, notified_at = NULL, unreachable_at = NULL, opened_at = NULL, declined_at = NULL,
+            moved_at = NULL
         """,
-        case_id, channel_id, ghost, at, by, passphrase_hash,
+        case_id, channel_id, ghost, at, by, passphrase_hash, to_channel,
     )  # fmt: skip
 
 
 async def put_moves_of_channel(tx: Tx, channel_id: str, at: datetime, by: str) -> list[str]:
-    """Offers a move to everybody whose case runs on a channel and who has not been offered one. Gives the cases."""
+    """Offers a move to the page to everybody whose case runs on a channel and who has not been offered that there.
+    Gives the cases."""
     rows = await tx.fetch(
         f"""
         INSERT INTO moves (case_id, channel_id, ghost, asked_at, asked_by)
         SELECT id, channel_id, user_id, $2, $3 FROM cases WHERE channel_id = $1 AND state IN {_RUNNING} ORDER BY id
-        ON CONFLICT (case_id) DO NOTHING RETURNING case_id
+        ON CONFLICT (case_id) DO UPDATE SET channel_id = excluded.channel_id, ghost = excluded.ghost,
+            asked_at = excluded.asked_at, asked_by = excluded.asked_by, to_channel = NULL, queued_at = NULL,
+            notified_at = NULL, unreachable_at = NULL, opened_at = NULL, declined_at = NULL, moved_at = NULL
+         WHERE moves.moved_at IS NOT NULL OR moves.to_channel IS NOT NULL
+        RETURNING case_id
         """,
         channel_id, at, by,
     )  # fmt: skip
@@ -124,9 +144,10 @@ async def update_declined(tx: Tx, case_id: str, at: datetime) -> None:
 
 
 async def update_moved(tx: Tx, case_id: str, at: datetime) -> None:
-    """Notes that the person has come, and spends all links of the case."""
+    """Notes that the person has come, and spends all that leads to the case."""
     await tx.execute("UPDATE moves SET moved_at = $2, declined_at = NULL WHERE case_id = $1", case_id, at)
     await tx.execute("UPDATE move_links SET used_at = $2 WHERE case_id = $1 AND used_at IS NULL", case_id, at)
+    await tx.execute("UPDATE app_tickets SET used_at = $2 WHERE case_id = $1 AND used_at IS NULL", case_id, at)
 
 
 async def update_wrong_passphrase(tx: Tx, case_id: str) -> int:
@@ -192,22 +213,24 @@ async def update_person(tx: Tx, case_id: str, user_id: str, channel_id: str, at:
     """From now on the case's person is `user_id`, who came by another channel; the one before leaves in time."""
     await tx.execute(
         """
-        INSERT INTO past_persons (case_id, user_id, until) SELECT id, user_id, $2 FROM cases WHERE id = $1
-        ON CONFLICT (case_id, user_id) DO UPDATE SET until = excluded.until
+        INSERT INTO past_persons (case_id, user_id, channel_id, until, number)
+        SELECT id, user_id, channel_id, $2, (SELECT count(*) + 1 FROM past_persons WHERE case_id = $1)
+          FROM cases WHERE id = $1
+        ON CONFLICT (case_id, user_id) DO UPDATE SET until = excluded.until, channel_id = excluded.channel_id
         """,
         case_id, at,
     )  # fmt: skip
     await tx.execute("UPDATE cases SET user_id = $2, channel_id = $3 WHERE id = $1", case_id, user_id, channel_id)
 
 
-async def get_moved_case(tx: Tx, ghost: str) -> str | None:
-    """The running case that whoever this ghost stood for has moved."""
+async def get_moved_case(tx: Tx, user_id: str) -> str | None:
+    """The running case that whoever was this user has moved, and goes on with as another."""
     case_id: str | None = await tx.fetchval(
         f"""
-        SELECT c.id FROM moves m JOIN cases c ON c.id = m.case_id
-        WHERE m.ghost = $1 AND m.moved_at IS NOT NULL AND c.user_id <> m.ghost AND c.state IN {_RUNNING}
+        SELECT c.id FROM past_persons p JOIN cases c ON c.id = p.case_id
+        WHERE p.user_id = $1 AND c.user_id <> $1 AND c.state IN {_RUNNING} ORDER BY p.until DESC LIMIT 1
         """,
-        ghost,
+        user_id,
     )
     return case_id
 
@@ -223,7 +246,7 @@ async def list_errands(tx: Tx, appservice: str, seen_before: int, told_before: d
     """
     rows = await tx.fetch(
         f"""
-        SELECT 'offer' AS kind, m.case_id, m.ghost AS user_id
+        SELECT CASE WHEN m.to_channel IS NULL THEN 'offer' ELSE 'app_offer' END AS kind, m.case_id, m.ghost AS user_id
           FROM moves m JOIN cases c ON c.id = m.case_id JOIN accounts a ON a.user_id = m.ghost
          WHERE a.appservice = $1 AND m.queued_at IS NULL AND m.asked_by <> m.ghost AND c.user_id = m.ghost
            AND c.state IN {_RUNNING}
@@ -272,13 +295,15 @@ async def list_people(tx: Tx, channel_id: str, at: datetime) -> list[Person]:
     """Everybody of a channel, those in danger first."""
     rows = await tx.fetch(
         f"""
-        SELECT c.id AS case_id, c.risk, c.state, {STANDING} AS standing, c.channel_id <> $1 AS moved,
+        SELECT c.id AS case_id, c.risk, c.state, c.channel_id <> $1 AS moved,
+               CASE WHEN c.channel_id <> $1 THEN 'moved' WHEN m.moved_at IS NULL THEN {STANDING} END AS standing,
                k.until AS kept_until, k.signed_at IS NOT NULL AS kept_signed,
                (SELECT s.name FROM case_staff cs JOIN staff s USING (user_id)
                  WHERE cs.case_id = c.id AND cs.until IS NULL ORDER BY cs.part, cs.since DESC LIMIT 1) AS counsellor
           FROM cases c LEFT JOIN moves m ON m.case_id = c.id
           LEFT JOIN kept_cases k ON k.case_id = c.id AND k.until > $2
-         WHERE c.state IN {_RUNNING} AND (c.channel_id = $1 OR m.channel_id = $1)
+         WHERE c.state IN {_RUNNING} AND (c.channel_id = $1 OR EXISTS (
+               SELECT 1 FROM past_persons p WHERE p.case_id = c.id AND p.channel_id = $1))
          ORDER BY array_position(ARRAY['urgent', 'high', 'watch', 'none'], c.risk), c.arrived_at, c.id
         """,
         channel_id, at,

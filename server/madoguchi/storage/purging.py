@@ -107,6 +107,8 @@ async def delete_content(tx: Tx, room_id: RoomID) -> list[str]:
         "DELETE FROM receipts WHERE room_id = $1",
         "DELETE FROM account_data WHERE room_id = $1",
         "DELETE FROM moves WHERE case_id IN (SELECT id FROM cases WHERE room_id = $1)",
+        "DELETE FROM app_tickets WHERE case_id IN (SELECT id FROM cases WHERE room_id = $1)",
+        "DELETE FROM app_tries WHERE case_id IN (SELECT id FROM cases WHERE room_id = $1)",
         "DELETE FROM past_persons WHERE case_id IN (SELECT id FROM cases WHERE room_id = $1)",
         "DELETE FROM kept_cases WHERE case_id IN (SELECT id FROM cases WHERE room_id = $1)",
         "DELETE FROM disclosure_sightings WHERE disclosure_id IN (SELECT d.id FROM disclosures d "

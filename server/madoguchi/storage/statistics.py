@@ -56,11 +56,11 @@ class Counted(msgspec.Struct, frozen=True):
     hours: list[Hour]
 
 
-# One row a case that came in the span, in Japan's time; what has no record says so everywhere with a dash. Who moved
-# from an app to the page came by the app, as the person they were there.
+# One row a case that came in the span, in Japan's time; what has no record says so everywhere with a dash. Who has
+# moved came by where they were first, as the person they were there.
 _CASES = """
     WITH base AS MATERIALIZED (
-        SELECT coalesce(m.ghost, c.user_id) AS person,
+        SELECT coalesce(p.user_id, c.user_id) AS person,
                h.kind AS channel,
                to_char(c.arrived_at AT TIME ZONE 'Asia/Tokyo', 'YYYY-MM-DD') AS day,
                to_char(c.arrived_at AT TIME ZONE 'Asia/Tokyo', 'YYYY-MM') AS month,
@@ -87,8 +87,8 @@ _CASES = """
                r.topics, r.risk_reasons, r.actions, r.referrals,
                r.case_id IS NOT NULL AND c.accepted_at IS NOT NULL AND r.contact <> ALL ($3::text[]) AS held
           FROM cases c
-          LEFT JOIN moves m ON m.case_id = c.id AND m.moved_at IS NOT NULL
-          JOIN channels h ON h.id = coalesce(m.channel_id, c.channel_id)
+          LEFT JOIN past_persons p ON p.case_id = c.id AND p.number = 1
+          JOIN channels h ON h.id = coalesce(p.channel_id, c.channel_id)
           LEFT JOIN records r ON r.case_id = c.id
          WHERE c.arrived_at >= $1 AND c.arrived_at < $2
     )

@@ -13,6 +13,7 @@ from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.cases import ARRIVAL_REPEATED_WITHIN
 from madoguchi.ids import CaseID
 from madoguchi.storage import (
+    app_moves,
     backups,
     cases,
     disclosures,
@@ -65,6 +66,7 @@ async def forget_proofs(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
 async def forget_move_links(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
     """Links to a move that ran out. They are kept a while: somebody is told so, rather than that it never was one."""
     _tell("move links", await moves.delete_old_links(tx, ctx.clock.now() - ADMIN_LINKS))
+    _tell("app tickets", await app_moves.delete_old_tickets(tx, ctx.clock.now() - ADMIN_LINKS))
 
 
 async def forget_sightings(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:

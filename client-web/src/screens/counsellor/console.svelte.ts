@@ -1,6 +1,6 @@
 // The counsellor's console: who waits, the own cases, and the conversations that are open side by side.
 import {
-  Desk, DeskError, type Board, type Colleague, type DeskFacts, type Heirs, type LockReport, type Me,
+  Desk, DeskError, type AppWay, type Board, type Colleague, type DeskFacts, type Heirs, type LockReport, type Me,
   type OwnCase, type Queue, type Reply, type Risk, type RiskWord, type TeamShown,
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
@@ -323,9 +323,14 @@ export class Console {
     this.hints.takeUp(caseId, word);
   }
 
-  /** Offers the person to go on in the sealed room. Raises DeskError. */
-  async offerMove(caseId: string, passphrase: string | null): Promise<void> {
-    await this.around.desk.offerMove(caseId, passphrase);
+  /** To which other apps the person can be offered to move. Raises DeskError. */
+  appsFor(caseId: string): Promise<AppWay[]> {
+    return this.around.desk.appsFor(caseId);
+  }
+
+  /** Offers the person to go on in the sealed room, or at another app (`to`). Raises DeskError. */
+  async offerMove(caseId: string, way: { passphrase?: string; to?: string }): Promise<void> {
+    await this.around.desk.offerMove(caseId, way);
     await this.lookAgain();
   }
 

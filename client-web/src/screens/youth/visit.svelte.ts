@@ -1,5 +1,8 @@
 // The young person's visit: from the start screen through waiting and talking to the end.
-import { Desk, DeskError, type DeskFacts, type MyCase, type MoveLink, type OpenedCase, type PublicLedger } from "../../desk/api";
+import {
+  Desk, DeskError, type AppTicket, type AppWay, type DeskFacts, type MyCase, type MoveLink, type OpenedCase,
+  type PublicLedger,
+} from "../../desk/api";
 import type { GuidanceList } from "../../guidance/list";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
 import { Conversation } from "../conversation/conversation.svelte";
@@ -8,7 +11,7 @@ import type { Notices } from "./notices.svelte";
 import type { Answers } from "../codes";
 import { STORE_PREFIX, type Traces, type Visit } from "./traces";
 
-export type Stage = "start" | "moving" | "returning" | "beginning" | "room" | "elsewhere" | "lost";
+export type Stage = "start" | "moving" | "returning" | "beginning" | "room" | "elsewhere" | "gone" | "lost";
 export type Trouble = "unreachable" | "refused" | "busy" | null;
 
 /** Why a link or code to a move did not work. */
@@ -174,6 +177,16 @@ export class Youth {
       this.news = before;
       this.newsTrouble = true;
     }
+  }
+
+  /** The apps to which somebody who came from one may go back. Raises DeskError. */
+  apps(): Promise<AppWay[]> {
+    return this.around.desk.myApps();
+  }
+
+  /** A link and a code with which the case goes on in an app. Raises DeskError. */
+  takeToApp(channelId: string): Promise<AppTicket> {
+    return this.around.desk.takeToApp(channelId);
   }
 
   /** Asks how the desk stands; again and again while the start screen is shown. */
@@ -468,6 +481,11 @@ export class Youth {
         if (error instanceof DeskError && error.status === 404) {
           if (this.mine) this.mine = { ...this.mine, state: "closed" };
           else this.lose();
+          return;
+        }
+        if (error instanceof DeskError && error.errcode === "JP_MADOGUCHI_MOVED") {
+          this.stop();
+          this.stage = "gone";
           return;
         }
         if (isRefusedToken(error) && this.keys !== "opening") return;

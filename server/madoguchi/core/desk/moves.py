@@ -44,11 +44,13 @@ NEWS_EVERY = timedelta(hours=1)
 
 
 class Ticket(msgspec.Struct, frozen=True):
-    """A link and its code, for the bridge to bring. Both open the same, once; neither is stored."""
+    """A link and its code, for the bridge to bring. Both open the same, once; neither is stored. channel_id: where the
+    case is now."""
 
     url: str
     code: str
     expires_at: int
+    channel_id: str
 
 
 class Moving(msgspec.Struct, frozen=True):
@@ -71,15 +73,21 @@ async def offer(ctx: Context, tx: Tx, case_id: CaseID, by: Staff, passphrase: st
 
     Raises NotAllowed for a case that is not theirs, Conflict for one that has ended or came by no app, NotFound.
     """
-    case, _ = await cases.lock_of(tx, case_id, by)
-    if not case.running:
-        raise errors.Conflict("This case has ended.")
-    if not await _is_on_an_app(tx, case.user_id):
-        raise errors.Conflict("Nobody has to move: no app stands in between.")
+    case = await lock_on_an_app(tx, case_id, by)
     hashed = await accounts.hash_password(_plain(passphrase)) if passphrase else None
     await stored.put_move(tx, case_id, case.channel_id, case.user_id, ctx.clock.now(), by.user_id, hashed)
     await stored_cases.insert_step(tx, case_id, ctx.clock.now(), "move_offered", by.user_id)
     await stream.publish(tx, Note("desk", "queue"))
+    return case
+
+
+async def lock_on_an_app(tx: Tx, case_id: CaseID, by: Staff) -> Case:
+    """A running case whose person is on an app. Raises NotAllowed, Conflict, NotFound."""
+    case, _ = await cases.lock_of(tx, case_id, by)
+    if not case.running:
+        raise errors.Conflict("This case has ended.")
+    if not await is_on_an_app(tx, case.user_id):
+        raise errors.Conflict("Nobody has to move: no app stands in between.")
     return case
 
 
@@ -108,11 +116,11 @@ async def ticket(ctx: Context, tx: Tx, ghost: UserID) -> Ticket:
         await stored.put_move(tx, case_id, case.channel_id, ghost, at, ghost, None)
     token, expires_at = secrets.token_urlsafe(32), at + LINK_FOR
     while True:
-        code = "".join(secrets.choice(CODE_LETTERS) for _ in range(CODE_LENGTH))
-        if await stored.insert_link(tx, _token_hash(token), await _code_hash(code), case_id, at, expires_at):
+        code = new_code()
+        if await stored.insert_link(tx, token_hash(token), await code_hash(code), case_id, at, expires_at):
             break
     url = f"{ctx.settings.base_url}/#move={token}"
-    return Ticket(url, f"{code[:4]}-{code[4:]}", _ms(expires_at))
+    return Ticket(url, f"{code[:4]}-{code[4:]}", milliseconds(expires_at), case.channel_id)
 
 
 async def told(ctx: Context, tx: Tx, case_id: CaseID, ghost: UserID, what: str) -> None:
@@ -136,7 +144,7 @@ async def look(ctx: Context, tx: Tx, token: str | None, code: str | None) -> Mov
     link, move, _ = await _open(ctx, tx, token, code)
     await stored.update_opened(tx, move.case_id, ctx.clock.now())
     await stream.publish(tx, Note("desk", "queue"))
-    return Moving(move.passphrase_hash is not None, _ms(link.expires_at))
+    return Moving(move.passphrase_hash is not None, milliseconds(link.expires_at))
 
 
 async def decline(ctx: Context, tx: Tx, token: str | None, code: str | None) -> None:
@@ -185,11 +193,11 @@ async def confirm(
         await stored_cases.lock_person(tx, into)
         if await stored_staff.get_staff(tx, into) is not None:
             raise errors.NotAllowed("Staff don't come to their own desk.")
-        if await _is_on_an_app(tx, into):
+        if await is_on_an_app(tx, into):
             raise errors.NotAllowed("Whom a bridge stands for stays on their app.")
         if await stored_cases.get_running_case(tx, into) is not None:
             raise errors.Conflict("You have a case of your own already.")
-    _, move, case = await _open(ctx, tx, token, code)
+    _, _, case = await _open(ctx, tx, token, code)
     at = ctx.clock.now()
     password = secrets.token_urlsafe(24) if with_password and into is None else None
     started = None
@@ -202,9 +210,9 @@ async def confirm(
         channel_id = "web"
     await stored.update_person(tx, case.id, into, channel_id, at)
     await stored.update_moved(tx, case.id, at)
-    await stored_cases.insert_step(tx, case.id, at, "moved", move.ghost, into)
+    await stored_cases.insert_step(tx, case.id, at, "moved", case.user_id, into)
     await cases.tell(ctx, tx, case.id)
-    await audit.append(tx, at, into, "case.moved", case.id, before=move.channel_id, after=channel_id)
+    await audit.append(tx, at, into, "case.moved", case.id, before=case.channel_id, after=channel_id)
     return Moved(await cases.existing(tx, case.id), started, password)
 
 
@@ -215,9 +223,9 @@ async def want_news(tx: Tx, user_id: UserID, wanted: bool) -> None:
         raise errors.NotFound("You have not come from an app.")
 
 
-async def check_not_moved(tx: Tx, ghost: UserID) -> None:
-    """Raises HasMoved where whoever the ghost stands for goes on elsewhere."""
-    case_id = await stored.get_moved_case(tx, ghost)
+async def check_not_moved(tx: Tx, user_id: UserID) -> None:
+    """Raises HasMoved where whoever was this user goes on elsewhere."""
+    case_id = await stored.get_moved_case(tx, user_id)
     if case_id is not None:
         raise errors.HasMoved("This conversation goes on elsewhere.", case_id=case_id)
 
@@ -228,8 +236,8 @@ async def _open(ctx: Context, tx: Tx, token: str | None, code: str | None) -> tu
         raise errors.Invalid("Either a token or a code.")
     link = await stored.get_link(
         tx,
-        token_hash=_token_hash(token) if token is not None else None,
-        code_hash=await _code_hash(code) if code is not None else None,
+        token_hash=token_hash(token) if token is not None else None,
+        code_hash=await code_hash(code) if code is not None else None,
     )
     if link is None:
         raise errors.NotAllowed("This link opens nothing here.")
@@ -248,17 +256,27 @@ async def _open(ctx: Context, tx: Tx, token: str | None, code: str | None) -> tu
     return link, move, case
 
 
-async def _is_on_an_app(tx: Tx, user_id: UserID) -> bool:
+def new_code() -> str:
+    """A code that nobody takes for a word or a number."""
+    while True:
+        code = "".join(secrets.choice(CODE_LETTERS) for _ in range(CODE_LENGTH))
+        if not (code.isalpha() or code.isdigit()):
+            return code
+
+
+async def is_on_an_app(tx: Tx, user_id: UserID) -> bool:
+    """Whether a bridge stands for somebody."""
     account = await stored_accounts.get_account(tx, user_id)
     return account is not None and account.kind in ("ghost", "appservice")
 
 
-def _token_hash(token: str) -> bytes:
+def token_hash(token: str) -> bytes:
+    """Under what a token is kept."""
     return hashlib.sha256(token.encode()).digest()
 
 
-async def _code_hash(code: str) -> bytes:
-    """A code has only 40 bits: each guess at a stolen table costs as much as this."""
+async def code_hash(code: str) -> bytes:
+    """Under what a code is kept. It has only 40 bits: each guess at a stolen table costs as much as this."""
     plain = "".join(letter for letter in code.upper() if letter in CODE_LETTERS)
     return await asyncio.to_thread(hashlib.pbkdf2_hmac, "sha256", plain.encode(), b"madoguchi move code", 100_000)
 
@@ -268,5 +286,6 @@ def _plain(passphrase: str) -> str:
     return "".join(unicodedata.normalize("NFKC", passphrase).casefold().split())
 
 
-def _ms(at: datetime) -> int:
+def milliseconds(at: datetime) -> int:
+    """Since 1970."""
     return round(at.timestamp() * 1000)
