@@ -71,6 +71,8 @@ async def test_a_picture_arrives_without_what_the_camera_wrote(house: House, bro
     await seen.get_by_role("button", name="見る").click()
     width, height, red, green, blue = await drawn(ken.column(case_id).locator("li.line img"))
     assert (width, height) == (533, 1600) and red > 150 and green < 80 and blue < 80
+    # The keyboard goes on where the button was.
+    await expect(ken.column(case_id).locator("li.line img")).to_be_focused()
     await ken.picture("picture-seen-1280")
     await mio.picture("picture-sent-360")
 
