@@ -122,6 +122,21 @@ describe("the questions while one waits", () => {
 });
 
 describe("coming back in the same tab", () => {
+  test("who wished that everything is destroyed reads that it was", async () => {
+    await begun();
+    around.desk = fakeDesk({
+      "GET /desk": { body: FACTS },
+      "GET /cases/mine": { status: 404, body: {} },
+      "GET /cases/mine/deletion": { body: { state: "done", receipt: "R" } },
+    });
+    const again = new Youth(around);
+    await again.arrive();
+    await settled();
+    expect([again.stage, again.destroyed]).toEqual(["lost", "R"]);
+    await again.startAfresh();
+    expect(again.destroyed).toBe(null);
+  });
+
   test("goes on with the same device while its keys are there", async () => {
     await begun();
     const again = new Youth(around);

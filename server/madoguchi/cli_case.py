@@ -147,14 +147,19 @@ def _figures(found: list[purging.Due]) -> str:
 
 
 @case.command()
-@click.argument("case_id", metavar="CASE")
+@click.argument("case_id", metavar="CASE", required=False)
+@click.option("--receipt", help="Instead of CASE: what a person was given when they wished it; a list.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write to this new file instead of the screen.")
 @with_settings
-def certificate(settings: Settings, case_id: str, out: Path | None) -> None:
-    """Print the signed certificate of what the purge of CASE destroyed."""
+def certificate(settings: Settings, case_id: str | None, receipt: str | None, out: Path | None) -> None:
+    """Print the signed certificate of what was destroyed last of CASE, or those that answer a person's wish."""
+    if (case_id is None) == (receipt is None):
+        raise click.ClickException("Say which case, or --receipt NUMBER.")
 
-    async def act(ctx: Context, tx: Tx) -> dict[str, Any]:
-        return await certificates.as_file(tx, case_id)
+    async def act(ctx: Context, tx: Tx) -> dict[str, Any] | list[dict[str, Any]]:
+        if receipt is not None:
+            return await certificates.files_of_wish(tx, receipt.strip().upper())
+        return await certificates.as_file(tx, case_id or "")
 
     text = json.dumps(in_transaction(settings, act), ensure_ascii=False, indent=2) + "\n"
     if out is None:

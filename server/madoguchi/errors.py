@@ -134,6 +134,10 @@ class AlreadyTaken(Conflict):
     """A colleague has accepted the case; `by` says who (`user_id`, `name`)."""
 
 
+class Kept(Conflict):
+    """What somebody wants destroyed has to be kept for now; `reason`: the code of what holds it."""
+
+
 class NotOnRoster(NotAllowed):
     """Somebody of the staff whom the desk's signed roster does not vouch for."""
 

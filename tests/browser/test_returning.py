@@ -2,7 +2,7 @@
 
 from playwright.async_api import Browser, expect
 
-from tests.browser.people import PICTURES, Counsellor, YoungPerson
+from tests.browser.people import DESK, PHONE, PICTURES, Counsellor, YoungPerson
 from tests.house import House
 from tests.words import SPOKEN, word
 
@@ -24,6 +24,31 @@ async def words_of(mio: YoungPerson) -> list[str]:
     await dialog.get_by_role("button", name="言葉をつくる").click()
     await expect(dialog.locator("ol li")).to_have_count(6)
     return await dialog.locator("ol li").all_inner_texts()
+
+
+async def wishes_it_deleted(mio: YoungPerson) -> None:
+    """After the end, and takes it back."""
+    await mio.page.get_by_role("button", name="記録について").click()
+    dialog = mio.page.get_by_role("dialog")
+    await expect(dialog.get_by_text("7日たつと消えます")).to_be_visible()
+    for language in LANGUAGES:
+        await speaks_behind(mio, language)
+        assert await mio.violations() == []
+        await mio.page.screenshot(path=PICTURES / f"own-{language}-360.png")
+    await dialog.get_by_role("button", name="消してほしい").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("本当に消しますか")
+    assert await mio.violations() == []
+    await mio.picture("own-sure-360")
+    await dialog.get_by_role("button", name="はい、消してください").click()
+    await expect(dialog.get_by_text("受付番号")).to_be_visible()
+    assert await mio.violations() == []
+    await mio.picture("own-asked-360")
+    await mio.page.set_viewport_size(DESK)
+    await mio.picture("own-asked-1280")
+    await mio.page.set_viewport_size(PHONE)
+    await dialog.get_by_role("button", name="消すのを取りやめる").click()
+    await expect(dialog.get_by_role("button", name="消してほしい")).to_be_visible()
+    await dialog.get_by_role("button", name="閉じる").click()
 
 
 async def test_six_words_open_the_conversation_on_another_phone(house: House, browser: Browser) -> None:
@@ -88,3 +113,4 @@ async def test_six_words_open_the_conversation_on_another_phone(house: House, br
     await ken.sees(case_id, thanks)
     await again.picture("returned-360")
     await ken.closes(case_id)
+    await wishes_it_deleted(again)

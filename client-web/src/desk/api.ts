@@ -135,6 +135,22 @@ export interface OpenedCase {
 
 export type CaseState = "arriving" | "waiting" | "talking" | "resting" | "closed" | "purged";
 
+export type HoldCode = "court" | "prosecution" | "board" | "own_wish";
+
+/** A wish that what somebody said is destroyed. kept: why it can't be now. Moments are milliseconds. */
+export interface Deletion {
+  state: "none" | "asked" | "done";
+  asked_at: number | null;
+  due_at: number | null;
+  done_at: number | null;
+  receipt: string | null;
+  kept: HoldCode | null;
+  /** How long it may be taken back. */
+  days: number;
+  running: boolean;
+  destroyed: Record<string, number> | null;
+}
+
 export interface MyCase {
   case_id: string;
   room_id: string;
@@ -457,6 +473,7 @@ export interface DeskSettings {
   session_days: number;
   capacity: number;
   content_days: number;
+  wish_days: number;
   voice_seconds: number;
   rest_after_minutes: number;
   rest_days: number;
@@ -535,6 +552,8 @@ export interface RecordEntry {
   by_name: string | null;
   /** YYYY-MM-DD. */
   follow_up: string | null;
+  /** When the case is destroyed, where its person wishes it (milliseconds). */
+  goes_at: number | null;
 }
 
 /** A part of a list, and how long the lists are that ask for something. */
@@ -660,6 +679,19 @@ export class Desk {
 
   leaveMyCase(): Promise<unknown> {
     return this.call("POST", "/cases/mine/leave", { body: {} });
+  }
+
+  myDeletion(): Promise<Deletion> {
+    return this.call("GET", "/cases/mine/deletion");
+  }
+
+  /** `end`: a case that runs is ended by it. */
+  askDeletion(end: boolean): Promise<Deletion> {
+    return this.call("POST", "/cases/mine/deletion", { body: { end } });
+  }
+
+  takeBackDeletion(): Promise<Deletion> {
+    return this.call("DELETE", "/cases/mine/deletion");
   }
 
   leaveForNow(): Promise<{ state: CaseState }> {

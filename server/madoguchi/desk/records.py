@@ -70,7 +70,8 @@ class RecordsQuery(msgspec.Struct):
 
 
 class RecordEntry(msgspec.Struct, frozen=True):
-    """state: None while there is no record; by: whose it is, or would be; follow_up: YYYY-MM-DD."""
+    """state: None while there is no record; by: whose it is, or would be; follow_up: YYYY-MM-DD; goes_at: when
+    the case is destroyed, where its person wishes it (milliseconds)."""
 
     case_id: str
     channel: str
@@ -81,6 +82,7 @@ class RecordEntry(msgspec.Struct, frozen=True):
     by: str | None
     by_name: str | None
     follow_up: str | None
+    goes_at: int | None
 
 
 class Records(msgspec.Struct, frozen=True):
@@ -157,6 +159,7 @@ def _entry(entry: stored.Entry) -> RecordEntry:
         by=entry.by_id,
         by_name=entry.by_name,
         follow_up=None if entry.follow_up is None else entry.follow_up.isoformat(),
+        goes_at=_ms(entry.goes_at),
     )
 
 

@@ -75,9 +75,11 @@ async def list_to_forget(tx: Tx, before: datetime, most: int) -> list[CaseID]:
     return [row["id"] for row in rows]
 
 
-async def update_purged(tx: Tx, case_id: CaseID, at: datetime) -> None:
-    """Notes that a case's content is destroyed."""
-    await tx.execute("UPDATE cases SET state = 'purged', purged_at = $2 WHERE id = $1", case_id, at)
+async def update_purged(tx: Tx, case_id: CaseID, at: datetime, *, by_wish: bool) -> None:
+    """Notes that a case's content is destroyed, and whether the person wished it."""
+    await tx.execute(
+        "UPDATE cases SET state = 'purged', purged_at = $2, by_wish = $3 WHERE id = $1", case_id, at, by_wish
+    )
 
 
 async def update_forgotten(tx: Tx, case_id: CaseID, at: datetime) -> None:
@@ -181,6 +183,33 @@ async def list_removals(tx: Tx, most: int) -> list[str]:
 async def delete_removals(tx: Tx, stored_as: list[str]) -> None:
     """Takes files off the list of what has to go."""
     await tx.execute("DELETE FROM media_removals WHERE stored_as = ANY($1::text[])", stored_as)
+
+
+async def delete_steps(tx: Tx, case_id: CaseID) -> list[str]:
+    """What happened to a case: who, when, why. Gives the steps' numbers."""
+    rows = await tx.fetch("DELETE FROM case_steps WHERE case_id = $1 RETURNING id", case_id)
+    return [str(row["id"]) for row in rows]
+
+
+async def update_anonymous(tx: Tx, case_id: CaseID, instead: str) -> bool:
+    """Forgets whose a case was, where the person wished it; False where they did not."""
+    await tx.execute(
+        """
+        UPDATE disclosures d SET asked_by = $2 FROM cases c
+         WHERE c.id = d.case_id AND c.id = $1 AND c.by_wish AND d.asked_by = c.user_id
+        """,
+        case_id,
+        instead,
+    )
+    done: str = await tx.execute(
+        """
+        UPDATE cases SET user_id = $2, language = NULL, closed_by = CASE WHEN closed_by <> user_id THEN closed_by END
+         WHERE id = $1 AND by_wish
+        """,
+        case_id,
+        instead,
+    )
+    return done == "UPDATE 1"
 
 
 async def delete_room(tx: Tx, room_id: RoomID) -> None:

@@ -70,7 +70,8 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A line of a list. state: None while there is no record; by_id, by_name: whose it is, or would be."""
+    """A line of a list. state: None while there is no record; by_id, by_name: whose it is, or would be; goes_at: when
+    the case is destroyed, where its person wishes it."""
 
     case_id: CaseID
     channel: str
@@ -81,6 +82,7 @@ class Entry(msgspec.Struct, frozen=True):
     by_id: UserID | None
     by_name: str | None
     follow_up: date | None
+    goes_at: datetime | None = None
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -147,6 +149,12 @@ async def update_purged(tx: Tx, case_id: CaseID) -> None:
     )
 
 
+async def delete_record(tx: Tx, case_id: CaseID) -> int:
+    """Destroys a record. Gives how many there were."""
+    done: str = await tx.execute("DELETE FROM records WHERE case_id = $1", case_id)
+    return int(done.rpartition(" ")[2])
+
+
 async def update_followed_up(tx: Tx, case_id: CaseID, at: datetime) -> None:
     """Notes that somebody has looked again, as the record asked for."""
     await tx.execute("UPDATE records SET followed_up_at = $2 WHERE case_id = $1", case_id, at)
@@ -206,7 +214,9 @@ async def list_entries(tx: Tx, name: ListName, mine: UserID | None, skip: int, m
     rows = await tx.fetch(
         f"""
         SELECT c.id AS case_id, h.kind AS channel, c.arrived_at, c.closed_at, coalesce(r.risk, c.risk) AS risk, r.state,
-               s.user_id AS by_id, s.name AS by_name, r.follow_up
+               s.user_id AS by_id, s.name AS by_name, r.follow_up,
+               (SELECT w.due_at FROM deletion_wishes w WHERE w.user_id = c.user_id AND c.arrived_at <= w.asked_at
+                   AND w.taken_back_at IS NULL AND w.done_at IS NULL AND c.state <> 'purged') AS goes_at
           FROM cases c JOIN channels h ON h.id = c.channel_id {join} JOIN records r ON r.case_id = c.id {_WHOSE}
          WHERE {where} AND ($1::text IS NULL OR s.user_id = $1)
          ORDER BY {order}, c.id LIMIT $2 OFFSET $3

@@ -38,6 +38,7 @@ ANSWERS: dict[type[errors.Refused], tuple[int, str]] = {
     errors.UnknownPosition: (400, "M_UNKNOWN_POS"),
     errors.Conflict: (409, "M_CONFLICT"),
     errors.AlreadyTaken: (409, "JP_MADOGUCHI_ALREADY_TAKEN"),
+    errors.Kept: (409, "JP_MADOGUCHI_KEPT"),
     errors.NotOnRoster: (403, "JP_MADOGUCHI_NOT_ON_ROSTER"),
     errors.LinkSpent: (410, "JP_MADOGUCHI_LINK_SPENT"),
     errors.WrongPassphrase: (403, "JP_MADOGUCHI_PASSPHRASE"),

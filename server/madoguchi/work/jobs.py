@@ -38,6 +38,8 @@ KINDS: dict[str, Work] = {
     "forget_abandoned_sessions": retention.forget_abandoned_sessions,
     "purge_old_cases": retention.purge_old_cases,
     "purge_case": retention.purge_case,
+    "grant_wishes": retention.grant_wishes,
+    "grant_wish": retention.grant_wish,
     "forget_case": retention.forget_case,
     "remove_files": retention.remove_files,
     "forget_sightings": retention.forget_sightings,

@@ -8,7 +8,7 @@ import structlog
 
 from madoguchi.context import Context
 from madoguchi.core.chat import sessions
-from madoguchi.core.desk import case_room, holds, purge, resting, side_room, staff_commands
+from madoguchi.core.desk import case_room, holds, purge, resting, side_room, staff_commands, wishes
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.cases import ARRIVAL_REPEATED_WITHIN
 from madoguchi.ids import CaseID
@@ -27,6 +27,7 @@ from madoguchi.storage import (
     to_device,
 )
 from madoguchi.storage import retention as stored
+from madoguchi.storage import wishes as stored_wishes
 from madoguchi.storage.db import Tx
 
 log = structlog.get_logger()
@@ -130,6 +131,23 @@ async def purge_case(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
         return
     await purge.purge(ctx, tx, case.id, by="retention")
     await jobs.insert_job(tx, "remove_files", "", ctx.clock.now())
+
+
+async def grant_wishes(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """Wishes for early deletion that are due, each case in a transaction of its own; held ones wait."""
+    now = ctx.clock.now()
+    for covered in await stored_wishes.list_covered(tx, now, now):
+        if covered.code is None:
+            about = msgspec.json.encode({"wish_id": covered.wish_id, "case_id": covered.case_id}).decode()
+            await jobs.insert_job(tx, "grant_wish", covered.case_id, now, about)
+    await wishes.finish(ctx, tx)
+
+
+async def grant_wish(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """One case of these."""
+    if await wishes.grant(ctx, tx, body["wish_id"], body["case_id"]):
+        await wishes.finish(ctx, tx)
+        await jobs.insert_job(tx, "remove_files", "", ctx.clock.now())
 
 
 async def forget_case(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:

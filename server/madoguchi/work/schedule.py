@@ -50,6 +50,7 @@ SCHEDULE: Sequence[Entry] = [
     Every("1h",     "remove_files"),
     Every("1h",     "tidy_side_rooms"),
     Every("1h",     "forget_copied_keys"),
+    Every("1h",     "grant_wishes"),
     Every("1h",     "forget_staff_commands"),
     Daily("03:20",  "check_events"),
     Daily("03:30",  "check_vault"),

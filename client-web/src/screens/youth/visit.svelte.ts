@@ -72,6 +72,8 @@ export class Youth {
   /** The case is open again, its earlier messages could not be. */
   withoutPast = $state(false);
   renewed = $state(false);
+  /** The receipt of the wish by which everything was destroyed, where that is why nothing opens. */
+  destroyed = $state<string | null>(null);
   ending = $state(false);
   private visit: Visit | null = null;
   private chat: Chat | null = null;
@@ -93,6 +95,11 @@ export class Youth {
 
   get background(): Surroundings["background"] {
     return this.around.background;
+  }
+
+  /** For sheets with a model of their own. */
+  get desk(): Desk {
+    return this.around.desk;
   }
 
   get ownUserId(): string | null {
@@ -480,7 +487,7 @@ export class Youth {
         if (polling.signal.aborted) return;
         if (error instanceof DeskError && error.status === 404) {
           if (this.mine) this.mine = { ...this.mine, state: "closed" };
-          else this.lose();
+          else await this.loseDestroyed();
           return;
         }
         if (error instanceof DeskError && error.errcode === "JP_MADOGUCHI_MOVED") {
@@ -515,6 +522,13 @@ export class Youth {
     this.stage = "elsewhere";
   }
 
+  // Nothing is there to go on with: because the person wished it so, or for another reason.
+  private async loseDestroyed(): Promise<void> {
+    this.lose();
+    const found = await this.around.desk.myDeletion().catch(() => null);
+    if (this.stage === "lost" && found?.state === "done") this.destroyed = found.receipt;
+  }
+
   private lose(): void {
     this.stop();
     this.stage = "lost";
@@ -535,6 +549,7 @@ export class Youth {
     this.stop();
     this.visit = null;
     this.mine = null;
+    this.destroyed = null;
     this.conversation = null;
     this.renewed = false;
     this.words = null;

@@ -19,15 +19,18 @@ WORD = b"madoguchi deletion certificate\n"
 NAME = "certificate"
 # What is not destroyed, and what the certificate can't speak of (docs/operations.md, "Destroy a case").
 _LEFT = ["figures", "steps", "record_codes", "departures_for_30_days"]
+_LEFT_BY_WISH = ["figures", "departures_for_30_days", "whose_it_was_for_30_days"]
 _NOT_COVERED = ["backups_made_before", "devices_of_those_who_took_part"]
 
 
 async def make(
-    ctx: Context, tx: Tx, case_id: CaseID, at: datetime, by: str, reason: str | None, destroyed: dict[str, list[str]]
-) -> None:
+    ctx: Context, tx: Tx, case_id: CaseID, at: datetime, by: str, reason: str | None, destroyed: dict[str, list[str]],
+    receipt: str | None = None,
+) -> None:  # fmt: skip
     """Signs and stores the certificate of a purge.
 
-    destroyed: the ids of what was destroyed, by kind; they go in as figures and one digest. Raises Conflict without a
+    destroyed: the ids of what was destroyed, by kind; they go in as figures and one digest. receipt: of the person's
+    wish that it answers. Raises Conflict without a
     key: what was destroyed could not be proved.
     """
     try:
@@ -44,13 +47,16 @@ async def make(
         "digest": digest(f"{kind} {each}" for kind, ids in destroyed.items() for each in ids),
         # They are off the list of what anybody can ask for; `work` takes them off the store within minutes.
         "files": "listed_for_removal",
-        "left": _LEFT,
+        "left": _LEFT if receipt is None else _LEFT_BY_WISH,
         "not_covered": _NOT_COVERED,
     }
+    if receipt is not None:
+        page["receipt"] = receipt
     signed = signed_page.sign(key, page, WORD)
     text = canonical_json.encode(page).decode()
     public = bytes(key.verify_key)
-    await stored.insert(tx, stored.Stored(case_id, at, text, signed.hash, signed.signature, public))
+    number = len(await stored.list_of_case(tx, case_id)) + 1
+    await stored.insert(tx, stored.Stored(case_id, at, text, signed.hash, signed.signature, public, number, receipt))
 
 
 def digest(lines: Iterable[str]) -> str:
@@ -58,11 +64,32 @@ def digest(lines: Iterable[str]) -> str:
     return hashlib.sha256("".join(f"{line}\n" for line in sorted(lines)).encode()).hexdigest()
 
 
+async def destroyed_by(tx: Tx, receipt: str) -> dict[str, int]:
+    """How much was destroyed by a person's wish, by kind, of all their cases together."""
+    total: dict[str, int] = {}
+    for found in await stored.list_of_wish(tx, receipt):
+        for kind, count in json.loads(found.document)["destroyed"].items():
+            total[kind] = total.get(kind, 0) + count
+    return total
+
+
 async def as_file(tx: Tx, case_id: CaseID) -> dict[str, Any]:
-    """A case's certificate as the JSON file that `madoguchi case verify` takes. Raises NotFound."""
-    found = await stored.get(tx, case_id)
-    if found is None:
+    """A case's last certificate as the JSON file that `madoguchi case verify` takes. Raises NotFound."""
+    found = await stored.list_of_case(tx, case_id)
+    if not found:
         raise errors.NotFound("There is no certificate of this case: it is not purged, or was before there were any.")
+    return _file(found[-1])
+
+
+async def files_of_wish(tx: Tx, receipt: str) -> list[dict[str, Any]]:
+    """The certificates that answer a person's wish, as such files, a case each. Raises NotFound."""
+    found = await stored.list_of_wish(tx, receipt)
+    if not found:
+        raise errors.NotFound("Nothing was destroyed under this receipt: it is not done yet, or there is none such.")
+    return [_file(each) for each in found]
+
+
+def _file(found: stored.Stored) -> dict[str, Any]:
     return {
         NAME: json.loads(found.document),
         "hash": signed_page.text(found.hash),

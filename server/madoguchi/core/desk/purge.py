@@ -4,7 +4,8 @@ It happens in two steps. First everything but two things is destroyed at once: t
 each member has left, which say nothing and from which every client learns that the room is gone. A month later these go
 as well, and with them the account of an anonymous person who has no other case. The case itself stays as figures: when
 it came, by which channel, how long it took, in whose hands it was, and the codes of its record. A signed certificate
-says what was destroyed (certificates.py); a case that is held (holds.py) is not.
+says what was destroyed (certificates.py); a case that is held (holds.py) is not. Where the person wished it
+(wishes.py), codes and steps go as well, and whose case it was is forgotten with the last traces.
 """
 
 from datetime import timedelta
@@ -12,16 +13,17 @@ from datetime import timedelta
 import msgspec
 import structlog
 
-from madoguchi import errors
+from madoguchi import errors, ids
 from madoguchi.context import Context
 from madoguchi.core.chat import accounts, membership
 from madoguchi.core.desk import case_room, certificates, holds
 from madoguchi.ids import CaseID, RoomID
 from madoguchi.storage import accounts as stored_accounts
-from madoguchi.storage import audit, records, side_rooms, staff_room
+from madoguchi.storage import audit, destructions, records, side_rooms, staff_room
 from madoguchi.storage import cases as stored_cases
 from madoguchi.storage import purging as stored
 from madoguchi.storage import rooms as stored_rooms
+from madoguchi.storage import wishes as stored_wishes
 from madoguchi.storage.cases import Case
 from madoguchi.storage.db import Tx
 
@@ -29,6 +31,12 @@ log = structlog.get_logger()
 
 # A client that has not asked for so long begins anew.
 TRACES_KEPT = timedelta(days=30)
+# Who destroys where the person wished it.
+BY_WISH = "own_wish"
+# Under which kind each of what is destroyed counts.
+_KINDS: dict[str, destructions.Kind] = {
+    "events": "content", "keys": "keys", "files": "media", "records": "record", "steps": "metadata",
+}  # fmt: skip
 
 
 class Purged(msgspec.Struct, frozen=True):
@@ -39,11 +47,14 @@ class Purged(msgspec.Struct, frozen=True):
     files: int = 0
 
 
-async def purge(ctx: Context, tx: Tx, case_id: CaseID, by: str, reason: str | None = None) -> Purged:
+async def purge(
+    ctx: Context, tx: Tx, case_id: CaseID, by: str, reason: str | None = None, *, receipt: str | None = None
+) -> Purged:
     """Destroys the content, the keys and the files of a closed case; twice does no more.
 
-    by, reason: who wanted it and why, as the case's steps and the certificate show it. The files are off the disk once
-    `work` has run. Raises NotFound, Conflict for a case that has not ended or that something holds.
+    by, reason: who wanted it and why, as the case's steps and the certificate show it; receipt: of the person's wish,
+    by which everything goes but figures. The files are off the disk once `work` has run. Raises NotFound, Conflict for
+    a case that has not ended or that something holds.
     """
     case = await stored_cases.lock_case(tx, case_id)
     if case is None:
@@ -60,11 +71,17 @@ async def purge(ctx: Context, tx: Tx, case_id: CaseID, by: str, reason: str | No
         await _destroy(ctx, tx, room_id, gone)
     purged = Purged(events=len(gone["events"]), keys=len(gone["keys"]), files=len(gone["files"]))
     at = ctx.clock.now()
-    await certificates.make(ctx, tx, case_id, at, by, reason, gone)
-    await stored.update_purged(tx, case_id, at)
+    await stored.update_purged(tx, case_id, at, by_wish=receipt is not None)
     await staff_room.delete_card(tx, case_id)
-    await records.update_purged(tx, case_id)
-    await stored_cases.insert_step(tx, case_id, at, "purged", by, reason=reason)
+    if receipt is None:
+        await records.update_purged(tx, case_id)
+        await stored_cases.insert_step(tx, case_id, at, "purged", by, reason=reason)
+    else:
+        gone["records"] = [case_id] * await records.delete_record(tx, case_id)
+        gone["steps"] = await stored.delete_steps(tx, case_id)
+    await certificates.make(ctx, tx, case_id, at, by, reason, gone, receipt)
+    for figure, destroyed in gone.items():
+        await destructions.insert(tx, case_id, _KINDS[figure], at, len(destroyed))
     figures = {"events": purged.events, "keys": purged.keys, "files": purged.files}
     await audit.append(tx, at, by, "case.purged", case_id, reason=reason, **figures)
     log.info("case purged", case_id=case_id, events=purged.events, keys=purged.keys, files=purged.files)
@@ -102,7 +119,10 @@ async def forget(ctx: Context, tx: Tx, case_id: CaseID) -> None:
         await stored.delete_room(tx, room_id)
     await stored.update_forgotten(tx, case_id, ctx.clock.now())
     account = await stored_accounts.get_account(tx, case.user_id)
-    if account is None or account.kind != "youth" or await stored.has_other_case(tx, case.user_id):
-        return
-    await accounts.end(ctx, tx, case.user_id)
-    await stored.delete_belongings(tx, case.user_id)
+    ends = account is not None and account.kind == "youth" and not await stored.has_other_case(tx, case.user_id)
+    if ends:
+        await accounts.end(ctx, tx, case.user_id)
+        await stored.delete_belongings(tx, case.user_id)
+    instead = f"gone:{ids.lowercase(16)}"
+    if await stored.update_anonymous(tx, case_id, instead) or ends:
+        await stored_wishes.update_forgotten(tx, case.user_id, instead)

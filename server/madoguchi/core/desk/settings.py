@@ -31,6 +31,7 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     capacity: how many running cases a new counsellor may have at once
     intake: `paused` by whoever leads the shift: no new cases for a while, though the desk is open
     content_days: a closed case's messages, keys and files are destroyed so many days after it was closed
+    wish_days: a person who wishes that what they said is destroyed may take that back for so many days
     teams: groups of staff to which a case can be handed over
     voice_seconds: how long a voice message of the desk's pages may be; 0: they offer none
     questions: whether the page asks those who wait what it is about and which school they go to
@@ -48,6 +49,7 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     capacity: Annotated[int, Meta(ge=0, le=100)] = 5
     intake: Literal["open", "paused"] = "open"
     content_days: Annotated[int, Meta(ge=1, le=36500)] = 1825
+    wish_days: Annotated[int, Meta(ge=0, le=90)] = 7
     teams: Annotated[list[Team], Meta(max_length=100)] = []
     voice_seconds: Annotated[int, Meta(ge=0, le=300)] = 120
     questions: bool = True
