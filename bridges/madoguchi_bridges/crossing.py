@@ -79,6 +79,8 @@ class Crossing:
         bring = brought(event)
         if bring is None or channel.mode not in ("relay", "contact_point"):
             return None
+        if event.kind == "arrived":
+            await store.update_person(self._pool, person.person, left_at=None)
         user_id = await self._ghosts.account(person)
         answer = await self._desk.redeem(user_id, channel.id, item.event_key, bring.token, bring.code)
         if answer.outcome == "moved" and answer.case_id and answer.room_id:
@@ -104,8 +106,7 @@ class Crossing:
                     await store.update_person(db, before.person, case_id=None)
                     cause = f"{item.event_key}.gone"
                     await self._outbox.put_notice(db, before.channel_id, before.person, cause, farewell)
-            here = {"case_id": case_id, "room_id": room_id, "since": since, "left_at": None}
-            await store.update_person(db, person.person, **here)
+            await store.update_person(db, person.person, case_id=case_id, room_id=room_id, since=since)
         self._outbox.wake()
         ghost = await self._ghosts.present(msgspec.structs.replace(person, case_id=case_id, room_id=room_id))
         await ghost.enter(room_id)

@@ -92,6 +92,12 @@ async def test_a_case_goes_on_at_another_app_and_the_ghost_before_goes(desk: Des
     assert told.body["case_id"] == case_id
     await refused(desk.line.call("POST", DESK + "/move", {"token": page}), 410, "JP_MADOGUCHI_LINK_SPENT")
     assert await errands(mio) == await errands(there) == []
+    # Of the channel before they have been moved, of the new one nobody has offered them anything, until it is drained.
+    admin, line = await desk.administrator(), opened_before(desk, case_id)
+    assert [await standings(admin, channel) for channel in (line, to)] == [[(case_id, "moved")], [(case_id, None)]]
+    await admin.put(f"{DESK}/channels/{to}/mode", {"mode": "draining", "reason": "exercise"})
+    assert [await standings(admin, channel) for channel in (line, to)] == [[(case_id, "moved")], [(case_id, "asked")]]
+    assert await errands(there) == [{"kind": "offer", "case_id": case_id, "user_id": there.user_id}]
     # From there it goes on to the page like from any app.
     await ken.post(f"{DESK}/cases/{case_id}/move", {})
     assert (await own_case(ken, case_id))["move"] == "asked"
@@ -102,6 +108,17 @@ async def test_a_case_goes_on_at_another_app_and_the_ghost_before_goes(desk: Des
     assert (mine["move"], mine["channel"], mine["came_by"]) == ("moved", "web", "telegram")
 
 
+def opened_before(desk: Desk, case_id: str) -> str:
+    """By which channel a case came that has moved."""
+    asked = f"SELECT channel_id FROM past_persons WHERE case_id = '{case_id}' AND number = 1"
+    return desk.workers.postgres.psql(asked, "madoguchi").strip()
+
+
+async def standings(admin: Person, channel_id: str) -> list[tuple[str, str | None]]:
+    people = (await admin.get(f"{DESK}/channels/{channel_id}/suspension"))["people"]
+    return [(person["case_id"], person["standing"]) for person in people]
+
+
 async def test_what_is_no_key_here_says_why_and_nothing_more(desk: Desk) -> None:
     mio, ken, opened = await talking(desk)
     case_id, to, other = opened["case_id"], an_app(desk), an_app(desk)
@@ -110,7 +127,8 @@ async def test_what_is_no_key_here_says_why_and_nothing_more(desk: Desk) -> None
     there = await ghost(desk, "telegram")
     # At another account, also of the same app, it is unknown; where the person is, they are told where it belongs.
     assert (await redeems(there, other, code=code))["outcome"] == "unknown"
-    assert (await redeems(mio, opened_on(desk, case_id), code=code))["outcome"] == "elsewhere"
+    here = opened_on(desk, case_id)
+    assert (await redeems(mio, here, code=code))["outcome"] == "elsewhere"
     assert (await redeems(there, to, code="2222-222A")) == {
         "outcome": "unknown", "case_id": None, "room_id": None, "at": None,
     }  # fmt: skip

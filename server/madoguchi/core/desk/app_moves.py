@@ -154,9 +154,9 @@ async def redeem(
     code_hash = await moves.code_hash(code) if code is not None else None
     ticket = await stored.get_ticket(tx, token_hash=token_hash, code_hash=code_hash)
     case = await stored_cases.lock_case(tx, ticket.case_id) if ticket is not None else None
-    if ticket is not None and case is not None and ticket.channel_id != channel_id and case.user_id == ghost:
-        return Redeemed("elsewhere")
     if ticket is None or case is None or ticket.channel_id != channel_id:
+        if case is not None and case.id in (await _own_cases(tx, ghost)):
+            return Redeemed("elsewhere")
         await stored.insert_try(tx, event, ghost, at, None)
         return Redeemed("unknown")
     # Read again, for somebody may have used it while this waited.
@@ -167,7 +167,8 @@ async def redeem(
         return Redeemed("used")
     if ticket.expires_at <= at:
         return Redeemed("expired")
-    if not await _is_free(tx, ghost, case):
+    # One case at a time; back to where they came from, it is the same one.
+    if await _own_cases(tx, ghost) - {case.id}:
         return Redeemed("busy")
     await _move(ctx, tx, case, ghost, channel_id)
     await stored.insert_try(tx, event, ghost, at, case.id)
@@ -184,11 +185,11 @@ async def _again(tx: Tx, ghost: UserID, before: stored.Try) -> Redeemed:
     return Redeemed("moved", case.id, case.room_id, moves.milliseconds(before.at))
 
 
-async def _is_free(tx: Tx, ghost: UserID, case: Case) -> bool:
-    """Whether the person has no other case, here or where they went from here: one at a time."""
+async def _own_cases(tx: Tx, ghost: UserID) -> set[CaseID]:
+    """The running cases of whom a ghost stands for: here, and where they went from here."""
     running = await stored_cases.get_running_case(tx, ghost)
-    moved = await stored_moves.get_moved_case(tx, ghost)
-    return running is None and moved in (None, case.id)
+    found = {running.id if running is not None else None, await stored_moves.get_moved_case(tx, ghost)}
+    return {case_id for case_id in found if case_id is not None}
 
 
 async def _move(ctx: Context, tx: Tx, case: Case, ghost: UserID, channel_id: str) -> None:
