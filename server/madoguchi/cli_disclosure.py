@@ -3,6 +3,7 @@
 from typing import get_args
 
 import click
+from nacl.exceptions import CryptoError
 
 from madoguchi.cli_staff import in_transaction, operator
 from madoguchi.config import Settings
@@ -92,6 +93,31 @@ def refuse(settings: Settings, disclosure_id: str, refusal: Refusal) -> None:
         return await rules.refuse(ctx, tx, disclosure_id, operator(), rules.OPERATOR, refusal)
 
     click.echo(f"{in_transaction(settings, act).id}: refused.")
+
+
+@disclosure.command(name="app-id")
+@click.argument("disclosure_id", metavar="ID")
+@with_settings
+def app_id(settings: Settings, disclosure_id: str) -> None:
+    """Say by what an app's company knows the person of ID (life at risk, approved). Needs the bridges' key."""
+    from madoguchi_bridges.seals import Seals
+
+    try:
+        seals = Seals.read(settings.keys / "bridges.key")
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"{settings.keys / 'bridges.key'}: {type(error).__name__}.") from None
+
+    async def act(ctx: Context, tx: Tx) -> list[tuple[str, str]]:
+        return await rules.app_ids(ctx, tx, disclosure_id, operator(), seals.open)
+
+    try:
+        known = in_transaction(settings, act)
+    except CryptoError:
+        raise click.ClickException("This is another desk's bridges.key, or an earlier one.") from None
+    for kind, address in known:
+        click.echo(f"{kind}\t{address}")
+    if not known:
+        click.echo("No bridge of this desk knows the person.", err=True)
 
 
 @disclosure.command()

@@ -19,6 +19,10 @@ HARMLESS = "https://harmless.example/"
 SOON_MS = 30_000
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 800}
+# A dialog keeps the rest of the page from being clicked.
+SPEAKS = (
+    "(select, language) => { select.value = language; select.dispatchEvent(new Event('change', {bubbles: true})); }"
+)
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",

@@ -5,17 +5,13 @@ import secrets
 
 from playwright.async_api import Browser, Locator, expect
 
-from tests.browser.people import DESK, PHONE, PICTURES, Counsellor, YoungPerson
+from tests.browser.people import DESK, PHONE, PICTURES, SPEAKS, Counsellor, YoungPerson
 from tests.cast import DESK as DESK_API
 from tests.cast import Cast
 from tests.house import SERVER_NAME, House, Staff
 from tests.words import word
 
 TABLET = {"width": 768, "height": 1024}
-# A dialog keeps the rest of the page from being clicked.
-SPEAKS = (
-    "(select, language) => { select.value = language; select.dispatchEvent(new Event('change', {bubbles: true})); }"
-)
 # What the browser would show and sound, and that nobody has the page before their eyes.
 _LISTENS = """() => {
     window.told = {shown: [], sounds: 0};

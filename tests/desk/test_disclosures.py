@@ -1,9 +1,12 @@
 """Disclosures: whoever asks never approves, each refusal beside the permission, and the words stay the holders'."""
 
+import base64
 import json
+import secrets
 import subprocess
 
 import pytest
+from nacl.public import PublicKey, SealedBox
 
 from madoguchi.work import retention
 from tests.cast import DESK, Json, Person, refused
@@ -11,6 +14,7 @@ from tests.desk.conftest import Desk
 from tests.desk.test_audit import newest
 from tests.desk.test_cases import accepts
 from tests.desk.test_jobs import a_context
+from tests.desk.test_moves import a_channel, on_line, ticket
 
 MINE = f"{DESK}/cases/mine/disclosure"
 LIST = f"{DESK}/disclosures"
@@ -216,6 +220,36 @@ async def test_the_holders_open_what_was_approved_and_nothing_else(desk: Desk) -
     psql(desk, f"UPDATE disclosures SET ends_at = now() WHERE id = '{court}'")
     assert "is over" in await fails(desk, *opening(court), input_=shares)
     psql(desk, "DELETE FROM vault_keys; DELETE FROM vault")
+
+
+async def test_by_what_an_app_knows_somebody_says_the_bridges_key_alone(desk: Desk) -> None:
+    lead, admin, channel_id = await desk.staff("主", "supervisor"), await desk.administrator(), a_channel(desk)
+    ghost, opened = await on_line(desk, channel_id)
+    case_id = opened["case_id"]
+    public_key = (desk.workers.directory / "data" / "keys" / "bridges.pub").read_bytes()
+    box = SealedBox(PublicKey(base64.b64decode(public_key)))
+    known = box.encrypt(b"U0123456789").hex()
+    psql(
+        desk,
+        "INSERT INTO bridge_people (person, channel_id, sealed_address, user_id) VALUES "
+        f"('{secrets.token_hex(8)}', '{channel_id}', '\\x{known}', '{ghost.user_id}')",
+    )
+    await lead.post(f"{DESK}/cases/{case_id}/identity_request", {"reason": "今夜の危険", "hours": 1})
+    request = (await seen(lead, case_id))["id"]
+    assert "is asked" in await fails(desk, "case", "disclosure", "app-id", request)
+    await admin.post(f"{LIST}/{request}/approve")
+    look = await lead.post(f"{LIST}/{request}/look")
+    assert (look["apps"], look["channel"], look["user_id"]) == (["line"], "line", ghost.user_id)
+    assert "U0123456789" not in json.dumps(look)
+    assert await desk.run("case", "disclosure", "app-id", request) == "line\tU0123456789\n"
+    act, actor, detail = (await acts_of(desk, case_id))[0]
+    assert (act, actor.partition(":")[0], detail["app_ids"]) == ("disclosure.looked", "operator", 1)
+    # Who has moved is known by the app all the same.
+    token, _ = await ticket(ghost)
+    await desk.line.call("POST", DESK + "/move", {"token": token})
+    assert "U0123456789" in await desk.run("case", "disclosure", "app-id", request)
+    await admin.post(f"{LIST}/{request}/done")
+    assert "is done" in await fails(desk, "case", "disclosure", "app-id", request)
 
 
 async def test_what_nobody_opens_in_time_is_over(desk: Desk) -> None:

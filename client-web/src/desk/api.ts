@@ -617,6 +617,62 @@ export interface AuditEntry {
   detail: string;
 }
 
+export type Handover = "in_person" | "in_conversation";
+export type Refusal = "not_the_person" | "rights_of_others" | "no_grounds" | "not_kept" | "withdrawn";
+type DisclosureState = "asked" | "approved" | "opened" | "done" | "refused" | "expired";
+
+/** What a young person asked for of their own. */
+export interface OwnDisclosure {
+  state: DisclosureState;
+  asked_at: number;
+  ends_at: number;
+  handover: Handover | null;
+  refusal: Refusal | null;
+}
+
+/** A request to see what is kept of a case. Names are null for the person and for the system's operator. */
+export interface Disclosure {
+  id: string;
+  case_id: string;
+  kind: "own" | "court" | "life_at_risk";
+  state: DisclosureState;
+  reason: string;
+  reference: string;
+  side_room: boolean;
+  asked_by: { id: string; name: string | null };
+  asked_at: number;
+  ends_at: number;
+  decided_by: { id: string; name: string | null } | null;
+  decided_at: number | null;
+  handover: Handover | null;
+  refusal: Refusal | null;
+  opened_at: number | null;
+  done_at: number | null;
+  may_decide: boolean;
+  may_withdraw: boolean;
+  may_look: boolean;
+  may_finish: boolean;
+}
+
+/** All that the desk's server knows of who somebody is. */
+export interface Identity {
+  desk: string;
+  case_id: string;
+  channel: string;
+  state: CaseState;
+  user_id: string;
+  since: number;
+  arrived_at: number;
+  seen_at: number | null;
+  said_at: number | null;
+  names: string[];
+  known: Pick<Codes, "age" | "school" | "grade" | "gender" | "prefecture"> | null;
+  addresses: { address: string; first_at: number; last_at: number }[];
+  /** Kinds of the apps on which bridges know them. */
+  apps: string[];
+  ends_at: number;
+}
+
 /** The desk said no, or could not be reached (`status` 0). `fields` is the answer's JSON. */
 export class DeskError extends Error {
   constructor(readonly status: number, readonly errcode: string, readonly fields: Record<string, unknown> = {}) {
@@ -705,6 +761,15 @@ export class Desk {
 
   answerSurvey(answers: Partial<Record<"heard" | "mood" | "again", number>>): Promise<unknown> {
     return this.call("POST", "/cases/mine/survey", { body: answers });
+  }
+
+  async ownDisclosure(): Promise<OwnDisclosure | null> {
+    return (await this.call<{ disclosure: OwnDisclosure | null }>("GET", "/cases/mine/disclosure")).disclosure;
+  }
+
+  async askForOwn(): Promise<OwnDisclosure | null> {
+    const path = "/cases/mine/disclosure";
+    return (await this.call<{ disclosure: OwnDisclosure | null }>("POST", path, { body: {} })).disclosure;
   }
 
   async survey(): Promise<SurveyMonth[]> {
@@ -967,6 +1032,38 @@ export class Desk {
 
   endKeeping(caseId: string): Promise<unknown> {
     return this.call("DELETE", `/cases/${encodeURIComponent(caseId)}/keeping`);
+  }
+
+  async disclosures(): Promise<Disclosure[]> {
+    return (await this.call<{ disclosures: Disclosure[] }>("GET", "/disclosures")).disclosures;
+  }
+
+  askForCourt(caseId: string, body: { reference: string; reason: string; side_room: boolean }): Promise<Disclosure[]> {
+    return this.disclose(`/cases/${encodeURIComponent(caseId)}/court_request`, body);
+  }
+
+  askWho(caseId: string, body: { reason: string; hours: number }): Promise<Disclosure[]> {
+    return this.disclose(`/cases/${encodeURIComponent(caseId)}/identity_request`, body);
+  }
+
+  approveDisclosure(id: string, handover: Handover | null): Promise<Disclosure[]> {
+    return this.disclose(`/disclosures/${encodeURIComponent(id)}/approve`, { handover });
+  }
+
+  refuseDisclosure(id: string, refusal: Refusal): Promise<Disclosure[]> {
+    return this.disclose(`/disclosures/${encodeURIComponent(id)}/refuse`, { refusal });
+  }
+
+  finishDisclosure(id: string): Promise<Disclosure[]> {
+    return this.disclose(`/disclosures/${encodeURIComponent(id)}/done`, {});
+  }
+
+  lookAtIdentity(id: string): Promise<Identity> {
+    return this.call("POST", `/disclosures/${encodeURIComponent(id)}/look`, { body: {} });
+  }
+
+  private async disclose(path: string, body: object): Promise<Disclosure[]> {
+    return (await this.call<{ disclosures: Disclosure[] }>("POST", path, { body })).disclosures;
   }
 
   /** Where else than to the page the person of a case on an app can be offered to move. */

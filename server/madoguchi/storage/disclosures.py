@@ -178,6 +178,20 @@ async def get_traces(tx: Tx, case_id: CaseID) -> Traces:
     return Traces(**row)
 
 
+async def list_app_addresses(tx: Tx, case_id: CaseID) -> list[tuple[str, bytes]]:
+    """(kind of app, by what it knows the person, sealed to the bridges' key) of a case, of each app they came by."""
+    rows = await tx.fetch(
+        """
+        SELECT h.kind, b.sealed_address FROM bridge_people b JOIN channels h ON h.id = b.channel_id
+         WHERE b.user_id IN (SELECT user_id FROM cases WHERE id = $1
+                             UNION SELECT user_id FROM past_persons WHERE case_id = $1)
+         ORDER BY h.kind, b.person
+        """,
+        case_id,
+    )
+    return [(row["kind"], row["sealed_address"]) for row in rows]
+
+
 async def insert_sightings(tx: Tx, sightings: Sequence[Sighting], at: datetime) -> None:
     """Keeps from where devices call, of those for whose life two people have opened the glass, and of nobody else."""
     await tx.execute(

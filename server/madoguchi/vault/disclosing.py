@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from madoguchi.storage import disclosures
+from madoguchi.storage import cases, disclosures
 from madoguchi.storage.db import Tx
 from madoguchi.storage.disclosures import Disclosure
 from madoguchi.vault.ceremony import VaultProblem, Witness
@@ -22,6 +22,9 @@ async def granted(tx: Tx, disclosure_id: str, at: datetime) -> Disclosure:
         raise VaultProblem("This disclosure is over.")
     if found.state not in ("approved", "opened"):
         raise VaultProblem(f"This disclosure is {found.state}, not approved.")
+    case = await cases.get_case(tx, found.case_id)
+    if case is None or case.state == "purged":
+        raise VaultProblem("This case is purged: nothing of it is kept.")
     return found
 
 

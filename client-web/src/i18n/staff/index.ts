@@ -9,6 +9,9 @@ const catalogues: Record<"ja" | "en", Record<Key, string>> = { ja, en };
 /** Says a text of the staff's pages in their language. */
 export const t = speaker<Key>(catalogues, ja);
 
+/** Says one in Japanese, whatever the page speaks: for papers that go elsewhere. */
+export const japanese = speaker<Key>({}, ja);
+
 /** A length of time in words: under a minute, 5 min, 1 h 20 min. Takes milliseconds. */
 export function lasting(ms: number): string {
   const minutes = Math.floor(ms / 60_000);

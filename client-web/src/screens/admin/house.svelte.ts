@@ -7,6 +7,7 @@ import {
 import type { Key } from "../../i18n/staff";
 import type { Session } from "../../matrix";
 import { reasonOf, signInTrouble } from "../trouble";
+import { Disclosures } from "../disclosures/disclosures.svelte";
 import { LedgerModel } from "./ledger.svelte";
 import { StatisticsModel } from "./statistics.svelte";
 
@@ -54,10 +55,12 @@ export class Administration {
 
   readonly statistics: StatisticsModel;
   readonly ledger: LedgerModel;
+  readonly disclosures: Disclosures;
 
   constructor(private readonly around: HouseSurroundings) {
     this.statistics = new StatisticsModel(around.desk);
     this.ledger = new LedgerModel(around.desk);
+    this.disclosures = new Disclosures(around.desk);
   }
 
   /** `link`: the token of a one-time link, from the part of the address that is never sent to a server. */
@@ -124,6 +127,7 @@ export class Administration {
   async look(): Promise<void> {
     const { desk } = this.around;
     if (this.looksOnly) return;
+    void this.disclosures.read();
     try {
       [this.staff, this.channels, this.status, this.guidance, this.settings, this.survey] = await Promise.all([
         desk.staff(), desk.channels(), desk.status(), desk.guidance(), desk.settings(), desk.survey(),
@@ -345,6 +349,7 @@ export class Administration {
     this.added = this.replaced = null;
     this.statistics.forget();
     this.ledger.forget();
+    this.disclosures.forget();
     this.trouble = trouble;
     this.stage = "signed_out";
   }

@@ -6,6 +6,7 @@ import {
 import type { Key } from "../../i18n/staff";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
 import { Conversation } from "../conversation/conversation.svelte";
+import { Disclosures } from "../disclosures/disclosures.svelte";
 import { Records } from "../records/records.svelte";
 import { signInTrouble } from "../trouble";
 import { Arrivals } from "./arrivals";
@@ -144,9 +145,13 @@ export class Console {
 
   readonly records: Records;
 
+  /** Who asks who somebody is, and has asked. */
+  readonly disclosures: Disclosures;
+
   constructor(private readonly around: ConsoleSurroundings) {
     const { desk, local, pause } = around;
     this.records = new Records({ desk, local, pause, chat: () => this.chat, me: () => this.me });
+    this.disclosures = new Disclosures(desk);
     this.identity = new StaffIdentity({
       ...around,
       keepUnwritten: (words) => this.keepHere(words ? { unwritten: words } : { unwritten: undefined }),
@@ -460,6 +465,7 @@ export class Console {
     this.hints.keepOnly([]);
     this.around.local.save(HINTS, null);
     this.records.forget();
+    this.disclosures.forget();
     this.identity.forget();
     this.trouble = trouble;
     this.stage = "signed_out";
@@ -632,6 +638,15 @@ export class Console {
     this.hints.restore(await unseal(storageKey, HINTS, box).catch(() => null));
   }
 
+  /** Whoever leads the shift hears at once that somebody needs their word, and who asked that it was given. */
+  private async lookAtRequests(): Promise<void> {
+    const { disclosures, me } = this;
+    if (me?.role === "counsellor" && disclosures.urgent.length === 0) return;
+    const before = disclosures.urgentToDecide;
+    await disclosures.read();
+    if (disclosures.urgentToDecide > before) this.notices.tell("decision");
+  }
+
   private async lookAgain(): Promise<void> {
     try {
       this.take(await this.around.desk.queue());
@@ -644,6 +659,7 @@ export class Console {
     if (!this.chat || (this.queue && queue.pos < this.queue.pos)) return;
     this.queue = queue;
     if (this.arrivals.newCase(queue) && !this.me?.away) this.notices.tell("case");
+    void this.lookAtRequests();
     this.hints.keepOnly(queue.mine.map((own) => own.case_id));
     const running = new Map(queue.mine.map((own) => [own.room_id, own]));
     const seats = this.seats.map((seat): Seat => {

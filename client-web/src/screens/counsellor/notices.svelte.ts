@@ -1,7 +1,7 @@
 // Notifications of the browser and a sound, for who wants them: off until chosen, remembered in this browser alone.
 // They say that something came, never from whom or what.
 
-export type News = "case" | "reply";
+export type News = "case" | "reply" | "decision";
 /** unsupported: browsers offer none on pages without TLS, and some not at all. */
 export type Permission = NotificationPermission | "unsupported";
 

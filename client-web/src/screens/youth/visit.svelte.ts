@@ -1,7 +1,7 @@
 // The young person's visit: from the start screen through waiting and talking to the end.
 import {
   Desk, DeskError, type AppTicket, type AppWay, type DeskFacts, type MyCase, type MoveLink, type OpenedCase,
-  type PublicLedger,
+  type OwnDisclosure, type PublicLedger,
 } from "../../desk/api";
 import type { GuidanceList } from "../../guidance/list";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
@@ -196,12 +196,21 @@ export class Youth {
     return this.around.desk.takeToApp(channelId);
   }
 
-  /** Asks how the desk stands; again and again while the start screen is shown. */
+  /** What was asked for of one's own, and what was decided. */
+  ownDisclosure(): Promise<OwnDisclosure | null> {
+    return this.around.desk.ownDisclosure();
+  }
+
+  askForOwn(): Promise<OwnDisclosure | null> {
+    return this.around.desk.askForOwn();
+  }
+
   /** Where it lies and who has opened how much, as the desk has signed it last. */
   ledger(): Promise<PublicLedger> {
     return this.around.desk.publicLedger();
   }
 
+  /** Asks how the desk stands; again and again while the start screen is shown. */
   async look(): Promise<void> {
     try {
       const facts = await this.around.desk.facts();

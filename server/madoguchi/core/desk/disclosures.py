@@ -5,6 +5,7 @@
 asks never approves. The words themselves are opened by the vault's holders (`madoguchi vault open --disclosure ID`).
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -196,6 +197,27 @@ async def look(ctx: Context, tx: Tx, disclosure_id: str, by: Staff) -> Identity:
 async def list_for(ctx: Context, tx: Tx, by: Staff) -> list[Disclosure]:
     """What a member of staff may know of: administrators all, supervisors lives at risk, counsellors their own."""
     return [each for each in await every_one(ctx, tx) if _is_visible(each, by.role, by.user_id)]
+
+
+async def app_ids(
+    ctx: Context, tx: Tx, disclosure_id: str, by: str, unseal: Callable[[bytes], bytes]
+) -> list[tuple[str, str]]:
+    """(kind of app, by what its company knows the person), for whoever has the bridges' key, on their machine.
+
+    So that no server can ask for it: whatever `serve` says was approved, the key is not there. By the operator at the
+    word of the two; it stands in the audit log like a look of theirs. Raises NotFound, Conflict for what is not
+    approved or over, and whatever `unseal` raises.
+    """
+    found = await _lock_visible(ctx, tx, disclosure_id, OPERATOR)
+    if found.kind != "life_at_risk":
+        raise errors.Conflict("The vault's holders open that.")
+    _must_be(found, "approved", "opened")
+    sealed = await stored.list_app_addresses(tx, found.case_id)
+    known = [(kind, unseal(address).decode()) for kind, address in sealed]
+    at = ctx.clock.now()
+    await stored.update_opened(tx, found.id, at)
+    await _changed(tx, at, by, "disclosure.looked", found, app_ids=len(known))
+    return known
 
 
 async def every_one(ctx: Context, tx: Tx) -> list[Disclosure]:
