@@ -305,12 +305,6 @@ async def is_kept(db: Connection, case_id: str | None) -> bool:
     return found
 
 
-async def list_running(db: Connection) -> list[Person]:
-    """Everybody with a running case: their ghosts are to be present."""
-    rows = await db.fetch(f"SELECT {PERSON} FROM bridge_people WHERE case_id IS NOT NULL ORDER BY person")
-    return [Person(**row) for row in rows]
-
-
 async def list_present(db: Connection) -> list[Person]:
     """Everybody whose ghost is in a room: with a running case, or still on the way out of one that has moved."""
     rows = await db.fetch(f"SELECT {PERSON} FROM bridge_people WHERE room_id IS NOT NULL ORDER BY person")

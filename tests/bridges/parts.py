@@ -258,12 +258,12 @@ class Bench:
 
     async def counsellor_says(self, text: str, event_id: str, refuse: str = "", **more: str) -> None:
         """In the room of the one running case."""
-        (person,) = await store.list_running(self.pool)
+        (person,) = await store.list_present(self.pool)
         await self.outbox.put(person, person.room_id or "", event_id, Letter(text, refuse, **more))
 
     async def counsellor_sends(self, event_id: str, content: bytes, caption: str = "", **more: Any) -> Attachment:
         """A file, in the room of the one running case."""
-        (person,) = await store.list_running(self.pool)
+        (person,) = await store.list_present(self.pool)
 
         async def pieces() -> AsyncIterator[bytes]:
             yield content

@@ -64,7 +64,7 @@ class Scene:
 async def scene(bench: Bench) -> Scene:
     await bench.line.person().says("眠れない")
     await bench.works()
-    (person,) = await store.list_running(bench.pool)
+    (person,) = await store.list_present(bench.pool)
     counsellor = Counsellor(bench.pool, bench.config, bench.channels, bench.outbox)
     counsellor.ghosts = bench.ghosts  # type: ignore[assignment]
     bench.outbox.tell = counsellor.tell
@@ -187,8 +187,8 @@ async def test_during_a_move_either_ghost_hears_for_the_phone_where_the_person_i
     there = bench.telegram.person()
     await there.says("こんにちは")
     await bench.works()
-    (before,) = [each for each in await store.list_running(bench.pool) if each.channel_id == "line-1"]
-    (person,) = [each for each in await store.list_running(bench.pool) if each.channel_id == "telegram-1"]
+    (before,) = [each for each in await store.list_present(bench.pool) if each.channel_id == "line-1"]
+    (person,) = [each for each in await store.list_present(bench.pool) if each.channel_id == "telegram-1"]
     await store.update_person(bench.pool, before.person, case_id=None)
     await store.update_person(bench.pool, person.person, case_id=before.case_id, room_id=before.room_id, since=10)
     new = Scene(bench, scene.counsellor, Ear(person.person, "telegram-1"), scene.room_id)

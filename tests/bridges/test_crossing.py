@@ -78,7 +78,8 @@ async def test_the_case_goes_on_there_and_the_app_before_says_so_once(bench: Ben
     bench.ghosts.present = away  # type: ignore[method-assign, assignment]
     await bench.works()
     assert len({event for _, _, event in bench.desk.redeemed}) == 1
-    (person,) = await store.list_running(bench.pool)
+    person = await store.get_carrier(bench.pool, room)
+    assert person is not None
     assert (person.channel_id, person.case_id, person.room_id) == ("telegram-1", before.case_id, room)
     assert [entered for _, entered in bench.ghosts.entered] == [room]
     assert mio.phone == ["つづきは、Telegramで話せます。ここに書いたことは、相談員には届きません。"]

@@ -11,7 +11,7 @@ async def in_a_case(bench: Bench) -> tuple[LinePerson, store.Person]:
     mio = bench.line.person()
     await mio.says("眠れない")
     await bench.works()
-    (person,) = await store.list_running(bench.pool)
+    (person,) = await store.list_present(bench.pool)
     return mio, person
 
 

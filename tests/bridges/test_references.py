@@ -83,7 +83,7 @@ async def test_a_message_is_marked_as_read_when_a_human_has_read_it_and_once(ben
     mio = bench.line.person()
     events = [await mio.says(text) for text in ("一", "二", "三")]
     await bench.works()
-    (person,) = await store.list_running(bench.pool)
+    (person,) = await store.list_present(bench.pool)
     room, ear, looks_after = person.room_id or "", Ear(person.person), presence(bench)
     shown = [event_id for event_id, _ in said(bench)]
     tokens = [event["message"]["markAsReadToken"] for event in events]
@@ -109,7 +109,7 @@ async def test_a_message_is_marked_as_read_when_a_human_has_read_it_and_once(ben
 async def test_somebody_writing_is_shown_for_as_long_as_it_lasts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     await bench.line.person().says("眠れない")
     await bench.works()
-    (person,) = await store.list_running(bench.pool)
+    (person,) = await store.list_present(bench.pool)
     room, ear, looks_after = person.room_id or "", Ear(person.person), presence(bench)
     (network,) = {channel.network for channel in bench.channels.all()}
     monkeypatch.setattr(network, "typing_seconds", 0.05)
@@ -148,7 +148,7 @@ async def test_a_part_of_the_quota_is_kept_for_danger_and_moves(bench: Bench) ->
         await bench.counsellor_says(str(number), f"${number}")
     await bench.works()
     assert [outcome for _, outcome in bench.told] == ["accepted"] * 18 + ["reserve"] * 2
-    (person,) = await store.list_running(bench.pool)
+    (person,) = await store.list_present(bench.pool)
     await bench.outbox.put_notice(bench.pool, CHANNEL, person.person, "move:case:1", "引っ越しませんか")
     await bench.works()
     assert mio.phone[-1] == "引っ越しませんか"
@@ -186,7 +186,7 @@ async def test_too_fast_is_not_out_of_quota(bench: Bench) -> None:
     bench.tokens._tokens.clear()
     bench.line.fails(1, 429)
     await bench.counsellor_says("聞いているよ", "$1")
-    (person,) = await store.list_running(bench.pool)
+    (person,) = await store.list_present(bench.pool)
     await bench.outbox.work_off(person.person)
     (rest,) = await bench.pool.fetch("SELECT next_at FROM bridge_outbox WHERE outcome IS NULL")
     assert rest["next_at"] - milliseconds() > 4000

@@ -236,7 +236,7 @@ async def test_long_words_are_split_and_what_was_sent_is_not_sent_again(bench: B
     await bench.works()
     text = "あ" * 9000
     await bench.counsellor_says(text, "$1")
-    (person,) = await store.list_running(bench.pool)
+    (person,) = await store.list_present(bench.pool)
     bench.telegram.fails(429, "Too Many Requests: retry after 7", retry_after=7)
     await bench.outbox.work_off(person.person)
     rest = await bench.pool.fetchval("SELECT next_at FROM bridge_outbox WHERE outcome IS NULL")

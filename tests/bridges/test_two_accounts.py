@@ -30,7 +30,7 @@ async def test_two_accounts_of_one_app_do_not_get_in_each_other_s_way(bench: Ben
         assert await bench.line.deliver_raw(raw, city.signature(raw)) == 403
         bench.tokens._tokens.clear()
         await bench.works()
-        people = {person.channel_id: person for person in await store.list_running(bench.pool)}
+        people = {person.channel_id: person for person in await store.list_present(bench.pool)}
         assert people.keys() == {CHANNEL, CITY}
         assert len({person.user_id for person in people.values()}) == len(bench.ghosts.rooms) == 2
         for channel_id, text in ((CHANNEL, "県から"), (CITY, "市から")):
