@@ -1,11 +1,13 @@
 """The lock is evidence: who may be sure of whom, and what the pages do when a server lies."""
 
+from pathlib import Path
 from typing import Any
 
 from nacl.signing import SigningKey
 from nacl.utils import random
 from playwright.async_api import Browser, expect
 
+from tests import lost_keeper
 from tests.browser.people import Counsellor, YoungPerson
 from tests.house import House
 from tests.standins.liar import Liar, public, signed, unpadded
@@ -49,7 +51,7 @@ def another_device(user_id: str, answer: Json) -> None:
     answer["device_keys"][user_id]["ROGUE"] = signed(device, user_id, "ROGUE", key)
 
 
-async def test_a_server_that_lies_is_sent_nothing(house: House, browser: Browser) -> None:
+async def test_a_server_that_lies_is_sent_nothing(house: House, browser: Browser, tmp_path: Path) -> None:
     ken = await Counsellor.signs_in(browser, house, house.staff[0])
     ken_id, keeper = house.staff[0].user_id, f"@keeper:{house.server_name}"
     staff = [
@@ -131,5 +133,21 @@ async def test_a_server_that_lies_is_sent_nothing(house: House, browser: Browser
     await mio.writes(fourth)
     liar.roster = liar.issues(house.server_name, 4, staff)
     await ken.sees(case_id, fourth)
+
+    # The keeper's machine is lost. It comes back as itself on another device, and the page gives it its keys.
+    before = {device for user, device in liar.given_keys if user == keeper}
+    await lost_keeper.prepares(house, tmp_path / "recovery.key", visit["roomId"])
+    lost_keeper.loses(house)
+    await lost_keeper.recovers(house, "--key", str(tmp_path / "recovery.key"))
+    for text in ("おはよう", "起きました", "学校に行きます"):
+        # The first may be under way before the page has heard of the device.
+        fifth = word(text)
+        await mio.says(fifth)
+        await ken.sees(case_id, fifth)
+        if {device for user, device in liar.given_keys if user == keeper} - before:
+            break
+    else:
+        raise AssertionError("the page gives the keeper that came back no key")
+    await expect(lock).to_contain_text("鍵つき・確かめました")
     assert {user for user, _ in liar.given_keys} <= {ken_id, keeper, visit["session"]["userId"]}
     assert mio.errors == []

@@ -68,6 +68,7 @@ class Counsellor:
         self.heard: dict[str, set[str]] = {}
         self.handled: set[str] = set()
         self.known: set[str] = set()
+        self.shown: list[str] = []
         self.click: asyncio.Task[None] | None = None
 
     def invitation(self, room_id: str) -> asyncio.Event:
@@ -159,6 +160,7 @@ class Rush:
             for case_id in set(waiting) - me.known:
                 self.told.setdefault(case_id, []).append(now)
             me.known |= set(waiting)
+            me.shown = waiting
             for own in told["mine"]:
                 if own["case_id"] not in me.handled and own["case_id"] in self.talks:
                     me.handled.add(own["case_id"])
@@ -178,8 +180,10 @@ class Rush:
         return task
 
     async def takes(self, me: Counsellor, case_id: str) -> None:
-        """Several see it at once, and click at about the same time."""
-        await asyncio.sleep(self.dice.uniform(0.05, 0.5))
+        """Several see it at once and click, unless it has gone from their page before."""
+        await asyncio.sleep(self.dice.uniform(0.1, 3.0))
+        if case_id not in me.shown:
+            return
         began = time.perf_counter()
         try:
             await me.person.post(f"{DESK}/cases/{case_id}/accept")

@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 STATE_FILE = "recovery.sealed"
 _BATCH = 200
-_LOOK_AGAIN_S = 10.0
+_LOOK_AGAIN_S = 2.0
 
 
 class Copies:
