@@ -6,7 +6,7 @@ import { ROOM, said } from "./stand-ins";
 const OWN: OwnCase = {
   case_id: "c1", room_id: ROOM, user_id: "@person:desk", channel: "web", mode: "open", state: "talking", accepted_at: 100,
   ghost: false, handing_over: false, risk: "none", helping: false, side_room_id: null, team: null, move: null,
-  came_by: null, language: null, answers: null,
+  came_by: null, language: null, answers: null, previous: false,
 };
 
 test("what somebody said while waiting is no reply, however late it is opened", () => {

@@ -9,7 +9,7 @@ const ME_HERE = { user_id: "@ken:desk", name: "健", role: "counsellor", capacit
 const OWN: OwnCase = {
   case_id: "c1", room_id: ROOM, user_id: "@person:desk", channel: "web", mode: "open", state: "talking", accepted_at: 0, ghost: false,
   handing_over: false, risk: "none", helping: false, side_room_id: null, team: null, move: null, came_by: null,
-  language: null, answers: null,
+  language: null, answers: null, previous: false,
 };
 const SIDE = "!side:desk";
 

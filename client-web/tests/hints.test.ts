@@ -9,7 +9,7 @@ const LETTER: RiskWord = { level: "urgent", language: "ja", text: "遺書" };
 const OWN: OwnCase = {
   case_id: "c1", room_id: "!r:desk", user_id: KEN, channel: "web", mode: "open", state: "talking", accepted_at: 0,
   ghost: false, handing_over: false, risk: "none", helping: false, side_room_id: null, team: null, move: null, came_by: null,
-  language: null, answers: null,
+  language: null, answers: null, previous: false,
 };
 
 let hints: Hints;

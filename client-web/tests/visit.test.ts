@@ -121,6 +121,57 @@ describe("the questions while one waits", () => {
   });
 });
 
+describe("once more as the same person", () => {
+  const AGAIN = { case_id: "c2", room_id: "!second:desk", user_id: ME };
+
+  test("leads into a new room, with the device, the account and nothing of the case before", async () => {
+    const cases = once(OPENED, AGAIN);
+    around.desk = fakeDesk({
+      "GET /desk": { body: FACTS }, "POST /cases": cases,
+      "GET /cases/mine": once({ ...MINE, state: "closed" }, { ...MINE, case_id: "c2", room_id: "!second:desk" }),
+    });
+    const youth = await begun();
+    expect(youth.closed).toBe(true);
+    youth.surveyed = true;
+    await youth.beginAgain("ja");
+    await settled();
+    expect(youth.closed).toBe(false);
+    expect(youth.surveyed).toBe(false);
+    expect(youth.conversation?.roomId).toBe("!second:desk");
+    expect(around.traces.visit).toMatchObject({ caseId: "c2", roomId: "!second:desk", session: { deviceId: "ONE" } });
+    expect(youth.ownUserId).toBe(ME);
+    expect(around.openChat).toHaveBeenCalledOnce();
+  });
+
+  test("a closed desk leaves everything as it was, with a word", async () => {
+    const answers = [{ body: OPENED }, { status: 403, body: { errcode: "JP_MADOGUCHI_CLOSED" } }];
+    around.desk = fakeDesk({
+      "GET /desk": { body: FACTS }, "POST /cases": () => answers.shift() ?? "never",
+      "GET /cases/mine": once({ ...MINE, state: "closed" }),
+    });
+    const youth = await begun();
+    await youth.beginAgain("ja");
+    expect(youth.trouble).toBe("refused");
+    expect(youth.closed).toBe(true);
+    expect(around.traces.visit?.roomId).toBe(ROOM);
+  });
+});
+
+describe("showing when one came before", () => {
+  test("what the desk has kept is what they see, and a failure changes nothing", async () => {
+    const answers = [{ body: { shown: true } }, "offline" as const];
+    around.desk = fakeDesk({
+      "GET /desk": { body: FACTS }, "POST /cases": { body: OPENED }, "GET /cases/mine": once({ ...MINE, repeat: true }),
+      "PUT /cases/mine/previous": () => answers.shift() ?? "never",
+    });
+    const youth = await begun();
+    expect(await youth.showPrevious(true)).toBe(true);
+    expect(youth.mine?.previous_shown).toBe(true);
+    expect(await youth.showPrevious(false)).toBe(false);
+    expect(youth.mine?.previous_shown).toBe(true);
+  });
+});
+
 describe("coming back in the same tab", () => {
   test("who wished that everything is destroyed reads that it was", async () => {
     await begun();

@@ -2,14 +2,17 @@
 
 from playwright.async_api import Browser, expect
 
-from tests.browser.people import DESK, PHONE, PICTURES, Counsellor, YoungPerson
+from tests.browser.people import DESK, PHONE, PICTURES, Counsellor, Visitor, YoungPerson
+from tests.browser.test_shift import a_chief
+from tests.cast import DESK as DESK_API
+from tests.cast import Cast
 from tests.house import House
 from tests.words import SPOKEN, word
 
 LANGUAGES = ("ja-x-easy", "en", "ja")
 
 
-async def speaks_behind(person: YoungPerson, language: str) -> None:
+async def speaks_behind(person: Visitor, language: str) -> None:
     """Another language while a dialog covers the rest of the page."""
     await person.page.locator(".frame > header select").evaluate(
         "(select, code) => { select.value = code; select.dispatchEvent(new Event('change', {bubbles: true})); }",
@@ -51,7 +54,7 @@ async def wishes_it_deleted(mio: YoungPerson) -> None:
     await dialog.get_by_role("button", name="閉じる").click()
 
 
-async def test_six_words_open_the_conversation_on_another_phone(house: House, browser: Browser) -> None:
+async def test_six_words_open_the_conversation_on_another_phone(house: House, browser: Browser, cast: Cast) -> None:
     ken = await Counsellor.signs_in(browser, house, house.staff[0])
     mio = await YoungPerson.arrives(browser, house, reduced_motion="reduce")
     await mio.begins()
@@ -84,6 +87,8 @@ async def test_six_words_open_the_conversation_on_another_phone(house: House, br
     await ken.opens(case_id)
     await ken.says(case_id, later)
 
+    chief = await a_chief(house, cast)
+    await chief.put(f"{DESK_API}/settings/previous_cases", {"value": "with_consent"})
     again = await YoungPerson.arrives(browser, house, reduced_motion="reduce")
     await again.page.get_by_role("button", name="6つの言葉を持っている人は").click()
     dialog = again.page.get_by_role("dialog")
@@ -114,3 +119,55 @@ async def test_six_words_open_the_conversation_on_another_phone(house: House, br
     await again.picture("returned-360")
     await ken.closes(case_id)
     await wishes_it_deleted(again)
+    await chief.put(f"{DESK_API}/cases/{case_id}/record", {"topics": ["friends", "studies"], "risk": "watch"})
+    try:
+        await comes_once_more(again, ken)
+    finally:
+        await chief.put(f"{DESK_API}/settings/previous_cases", {"value": "off"})
+    assert again.errors == ken.errors == []
+
+
+async def comes_once_more(mio: YoungPerson, ken: Counsellor) -> None:
+    """As the same person: staff see that they came before, and what it was about only while they want it."""
+    page = mio.page
+    for language in LANGUAGES:
+        await mio.speaks(language)
+        assert await mio.violations() == []
+        await mio.picture(f"closed-again-{language}-360")
+    await page.get_by_role("button", name="同じ人として").click()
+    await expect(mio.line).to_be_visible()
+    case_id = await mio.case_id()
+    said = word("また来ました")
+    await mio.says(said)
+    await page.get_by_role("button", name="答えない", exact=True).click()
+    for language in LANGUAGES:
+        await mio.speaks(language)
+        assert await mio.violations() == []
+        await mio.picture(f"previous-ask-{language}-360")
+    await expect(ken.ticket(case_id)).to_contain_text("2回目以上")
+    await ken.accepts(case_id)
+    await ken.sees(case_id, said)
+    shown = ken.column(case_id).get_by_role("button", name="以前の相談")
+    await expect(shown).to_have_count(0)
+    await page.get_by_role("button", name="見せる", exact=True).click()
+    await shown.click()
+    sheet = ken.page.get_by_role("dialog")
+    await expect(sheet.get_by_role("listitem")).to_contain_text("友人関係")
+    for language in ("en", "ja"):
+        await speaks_behind(ken, language)
+        for width, viewport in ((360, PHONE), (1280, DESK)):
+            await ken.page.set_viewport_size(viewport)  # type: ignore[arg-type]
+            assert await ken.violations() == []
+            await ken.picture(f"previous-{language}-{width}")
+    # Taken back, it is gone from under the counsellor's eyes.
+    await page.locator("button.lock").click()
+    choice = page.get_by_role("checkbox", name="前に相談したことを、相談員に見せる")
+    await choice.scroll_into_view_if_needed()
+    assert await mio.violations() == []
+    await mio.picture("previous-choice-360")
+    await choice.uncheck()
+    await expect(sheet).to_have_count(0)
+    await expect(shown).to_have_count(0)
+    await page.locator("dialog .close").click()
+    await expect(page.get_by_text("見せてもいいですか")).to_have_count(0)
+    await ken.closes(case_id)

@@ -7,7 +7,7 @@ from playwright.async_api import Browser, Locator, expect
 
 from tests.browser.people import DESK, PHONE, PICTURES, SPEAKS, Counsellor, YoungPerson
 from tests.cast import DESK as DESK_API
-from tests.cast import Cast
+from tests.cast import Cast, Person
 from tests.house import SERVER_NAME, House, Staff
 from tests.words import word
 
@@ -36,11 +36,16 @@ def a_supervisor(house: House) -> Staff:
     return Staff(f"@{localpart}:{SERVER_NAME}", told.split("password: ")[1].split()[0], "主任")
 
 
-async def a_team(house: House, cast: Cast, member: Staff) -> None:
-    """The desk has a team for the night."""
+async def a_chief(house: House, cast: Cast) -> Person:
+    """A new administrator, over HTTP."""
     localpart = f"chief-{secrets.token_hex(3)}"
     told = house.run("staff", "add", localpart, "--name", "長", "--role", "administrator").stdout
-    chief = await cast.enters(f"@{localpart}:{SERVER_NAME}", told.split("password: ")[1].split()[0])
+    return await cast.enters(f"@{localpart}:{SERVER_NAME}", told.split("password: ")[1].split()[0])
+
+
+async def a_team(house: House, cast: Cast, member: Staff) -> None:
+    """The desk has a team for the night."""
+    chief = await a_chief(house, cast)
     team = {"id": "night", "name": "夜間", "members": [member.user_id]}
     await chief.put(f"{DESK_API}/settings/teams", {"value": [team]})
 

@@ -191,7 +191,11 @@ async def test_from_the_page_one_goes_back_to_an_app_only_if_one_came_from_one(d
     assert [app["channel_id"] for app in apps] == [back], "a contact point carries no words"
     given = await person.post(DESK + "/cases/mine/app_ticket", {"channel_id": back})
     assert given["url"] == f"https://line.me/R/oaMessage/%40x/?{given['code']}"
+    await person.put(DESK + "/cases/mine/previous", {"shown": False})
     assert (await redeems(mio, back, code=given["code"]))["outcome"] == "moved"
+    # What they said to that on the page could not be changed on the app.
+    kept = f"SELECT previous_shown IS NULL FROM cases WHERE id = '{case_id}'"
+    assert desk.workers.postgres.psql(kept, "madoguchi").strip() == "t"
     await keeper_does(desk)
     await mio.post(f"/_matrix/client/v3/join/{room}", {}, user_id=mio.user_id)
     await keeper_does(desk)

@@ -45,6 +45,7 @@ WORDS += [
     "refusal",
     "handover",
     "school",
+    "shown",
 ]
 nearly = st.dictionaries(st.sampled_from(WORDS), anything | st.sampled_from(["web", "line", "matrix", "counsellor"]))
 BODIES = [row for row in ROWS if row.method in ("POST", "PUT")]

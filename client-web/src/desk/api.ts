@@ -55,6 +55,8 @@ export interface DeskFacts {
   voice_seconds: number;
   /** Whether those who wait are asked what it is about and which school they go to. */
   questions: boolean;
+  /** Whether those who came before are asked whether the counsellor may see that. */
+  previous_cases: boolean;
   readers: Reader[];
 }
 
@@ -164,6 +166,10 @@ export interface MyCase {
   answers: Answers | null;
   /** Nobody has accepted the case yet. */
   may_answer: boolean;
+  /** They have had a case before. */
+  repeat: boolean;
+  /** Whether they let the counsellor see that; null while they have not been asked. */
+  previous_shown: boolean | null;
   pos: number;
 }
 
@@ -238,6 +244,20 @@ export interface OwnCase {
   language: string | null;
   /** What they said on it while they waited. */
   answers: Answers | null;
+  /** Earlier cases of theirs may be looked at. */
+  previous: boolean;
+}
+
+/** An earlier case of the same person. `day`: YYYY-MM-DD; `minutes`: null if nobody came; topics, risk, outcome: null
+ * without a record; `transcript`: what was said still exists. */
+export interface Earlier {
+  day: string;
+  channel: string;
+  minutes: number | null;
+  topics: Codes["topics"] | null;
+  risk: Risk | null;
+  outcome: Codes["outcome"] | null;
+  transcript: boolean;
 }
 
 export interface Queue {
@@ -481,6 +501,7 @@ export interface DeskSettings {
   late_minutes: number;
   staff_room: boolean;
   questions: boolean;
+  previous_cases: "off" | "with_consent";
   teams: Team[];
 }
 
@@ -757,6 +778,16 @@ export class Desk {
   /** Nothing in them takes back what was said, or puts the questions away. */
   putAnswers(answers: Answers): Promise<Answers> {
     return this.call("PUT", "/cases/mine/answers", { body: answers });
+  }
+
+  /** Whether the counsellor may see when they came before. */
+  showPrevious(shown: boolean): Promise<{ shown: boolean }> {
+    return this.call("PUT", "/cases/mine/previous", { body: { shown } });
+  }
+
+  /** Each look stands in the audit log. */
+  async previous(caseId: string): Promise<Earlier[]> {
+    return (await this.call<{ cases: Earlier[] }>("GET", `/cases/${caseId}/previous`)).cases;
   }
 
   answerSurvey(answers: Partial<Record<"heard" | "mood" | "again", number>>): Promise<unknown> {

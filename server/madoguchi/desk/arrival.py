@@ -33,7 +33,8 @@ class Desk(msgspec.Struct, frozen=True):
     app_name: what the page calls itself where others may see it; empty = as it likes. hours: when new cases are taken.
     push_key: by which a browser subscribes to notices (VAPID, base64url); None where there are none.
     voice_seconds: how long a voice message may be; 0 where none are wanted. questions: whether the page asks those who
-    wait what it is about and which school they go to.
+    wait what it is about and which school they go to; previous_cases: whether it asks those who came before whether the
+    counsellor may see that.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Desk(msgspec.Struct, frozen=True):
     push_key: str | None
     voice_seconds: int
     questions: bool
+    previous_cases: bool
     readers: list[Reader]
 
 
@@ -102,7 +104,8 @@ class MyCase(msgspec.Struct, frozen=True):
     """place: 1 = next, ahead: how many wait in front; both None once somebody has come, or the case has ended.
 
     answers: what the person said while they waited; None while the questions have been neither answered nor put away;
-    may_answer: nobody has accepted the case yet.
+    may_answer: nobody has accepted the case yet. repeat: they have had a case before; previous_shown: whether they let
+    the counsellor see that, None while they have not been asked.
     """
 
     case_id: str
@@ -115,6 +118,8 @@ class MyCase(msgspec.Struct, frozen=True):
     counsellor: Counsellor | None
     answers: Answers | None
     may_answer: bool
+    repeat: bool
+    previous_shown: bool | None
     pos: int
 
 
@@ -143,6 +148,7 @@ async def get_desk(call: Call) -> Desk:
         push_key=ctx.web_push.public_key if ctx.web_push is not None else None,
         voice_seconds=settings.voice_seconds,
         questions=settings.questions,
+        previous_cases=settings.shows_previous,
         readers=await readers.list_readers(tx, at, notices=ctx.web_push is not None),
     )
 
@@ -198,7 +204,19 @@ async def get_my_case(call: Call, query: WaitQuery) -> MyCase:
             if ended is None:
                 await moves.check_not_moved(tx, user_id)
                 raise errors.NotFound("You have no case here.")
-            found = MyPlace(ended.id, ended.room_id, ended.state, None, board.staff_present, None, None, True, None)
+            found = MyPlace(
+                case_id=ended.id,
+                room_id=ended.room_id,
+                state=ended.state,
+                place=None,
+                staff_present=board.staff_present,
+                estimate=None,
+                counsellor=None,
+                accepted=True,
+                answers=None,
+                repeat=False,
+                previous_shown=None,
+            )
     queue.boards(ctx).tell(user_id, board.pos, found)
     return _mine(board.pos, found)
 
@@ -215,6 +233,8 @@ def _mine(pos: int, found: MyPlace) -> MyCase:
         counsellor=found.counsellor,
         answers=found.answers,
         may_answer=not found.accepted,
+        repeat=found.repeat,
+        previous_shown=found.previous_shown,
         pos=pos,
     )
 

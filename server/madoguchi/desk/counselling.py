@@ -40,7 +40,8 @@ class OwnCase(msgspec.Struct, frozen=True):
     `declined`, `unreachable`, or None; came_by: the app that they moved from. handing_over: given to a colleague who
     has not come in yet, or to a team of this name; helping: called in, or joined; a colleague looks after it;
     side_room_id: where its staff talk among themselves, once somebody has needed that; language: of the page on
-    which the person arrived, if known; answers: what they said on it while they waited, None for nothing.
+    which the person arrived, if known; answers: what they said on it while they waited, None for nothing;
+    previous: earlier cases of theirs may be looked at.
     """
 
     case_id: str
@@ -60,6 +61,7 @@ class OwnCase(msgspec.Struct, frozen=True):
     team: str | None
     language: str | None
     answers: Answers | None
+    previous: bool
 
 
 class Queue(msgspec.Struct, frozen=True):
@@ -168,7 +170,8 @@ async def get_queue(call: Call, query: WaitQuery) -> Queue:
         if board is None:
             board = await queue.board(ctx, tx)
         charges = await stored.list_charges(tx, call.session.user_id)
-        reach = await teams.reach(tx, await desk_settings.get(tx), ctx.clock.now())
+        settings = await desk_settings.get(tx)
+        reach = await teams.reach(tx, settings, ctx.clock.now())
     return Queue(
         pos=board.pos,
         waiting=[
@@ -176,7 +179,7 @@ async def get_queue(call: Call, query: WaitQuery) -> Queue:
             for place, case in enumerate(board.waiting, 1)
             if reach.includes(me, case.team)
         ],
-        mine=[_own(charge, reach.name(charge.team)) for charge in charges],
+        mine=[_own(charge, reach.name(charge.team), settings.shows_previous) for charge in charges],
         staff_present=board.staff_present,
     )
 
@@ -275,7 +278,8 @@ def _waiting(case: stored.Running, place: int, team_name: str | None) -> Waiting
     )
 
 
-def _own(charge: stored.Charge, team_name: str | None) -> OwnCase:
+def _own(charge: stored.Charge, team_name: str | None, shows_previous: bool) -> OwnCase:
+    theirs = charge.part == "counsellor" and charge.until is None
     return OwnCase(
         case_id=charge.case_id,
         room_id=charge.room_id,
@@ -294,6 +298,7 @@ def _own(charge: stored.Charge, team_name: str | None) -> OwnCase:
         team=team_name,
         language=charge.language,
         answers=_said(charge.answers),
+        previous=shows_previous and theirs and charge.repeat and charge.previous_shown is True,
     )
 
 

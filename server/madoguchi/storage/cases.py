@@ -18,6 +18,8 @@ Step = Literal[
 Risk = Literal["none", "watch", "high", "urgent"]
 Part = Literal["counsellor", "helper"]
 _RUNNING = "('arriving', 'waiting', 'talking', 'resting')"
+# Whether the person of `cases c` has had a case before.
+_REPEAT = "EXISTS (SELECT 1 FROM cases e WHERE e.user_id = c.user_id AND e.arrived_at < c.arrived_at)"
 # Where the person of `moves m` stands on the way from an app; NULL where nobody has offered them anything.
 STANDING = """
     CASE WHEN m.moved_at IS NOT NULL THEN 'moved'
@@ -61,7 +63,7 @@ class Charge(msgspec.Struct, frozen=True):
     language: of the page on which the person arrived
     part: whether they look after it, or help in it; until: set once it has been handed over, while the successor is on
     the way; team: the id of the one that it waits for then, if it was handed to one; answers: what the person said
-    while they waited
+    while they waited; repeat: they have had a case before, and previous_shown: let that be seen
     """
 
     case_id: str
@@ -80,12 +82,15 @@ class Charge(msgspec.Struct, frozen=True):
     team: str | None
     language: str | None
     answers: Answers | None
+    repeat: bool
+    previous_shown: bool | None
 
 
 class Running(msgspec.Struct, frozen=True):
     """A case that has not ended. repeat: the person has had one before; counsellor: who took it last, if anybody; team:
     the id of the one that it waits for, if it was handed to one; accepted: somebody has taken it, now or earlier;
-    answers: what the person said while they waited."""
+    answers: what the person said while they waited; previous_shown: whether they let their earlier cases be seen, None
+    while they have not been asked."""
 
     case_id: str
     room_id: str
@@ -101,6 +106,7 @@ class Running(msgspec.Struct, frozen=True):
     team: str | None
     accepted: bool
     answers: Answers | None
+    previous_shown: bool | None
 
 
 class Seat(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -408,9 +414,9 @@ async def list_running(tx: Tx) -> list[Running]:
         f"""
         SELECT c.id AS case_id, c.room_id, c.user_id, h.kind AS channel, h.mode, c.state,
                coalesce(c.woke_at, c.waiting_since) AS waiting_since,
-               EXISTS (SELECT 1 FROM cases e WHERE e.user_id = c.user_id AND e.arrived_at < c.arrived_at) AS repeat,
+               {_REPEAT} AS repeat,
                s.user_id AS counsellor_id, s.name AS counsellor_name, c.risk, c.team,
-               c.accepted_at IS NOT NULL AS accepted, a.topics, a.school, a.grade
+               c.accepted_at IS NOT NULL AS accepted, a.topics, a.school, a.grade, c.previous_shown
         FROM cases c JOIN channels h ON h.id = c.channel_id LEFT JOIN case_answers a ON a.case_id = c.id
         LEFT JOIN LATERAL (
             SELECT s.user_id, s.name FROM case_staff cs JOIN staff s USING (user_id)
@@ -431,7 +437,8 @@ async def list_charges(tx: Tx, user_id: str) -> list[Charge]:
                c.risk, cs.part, {STANDING} AS move,
                (SELECT b.kind FROM past_persons p JOIN channels b ON b.id = p.channel_id
                  WHERE p.case_id = c.id AND p.channel_id <> c.channel_id ORDER BY p.until DESC LIMIT 1) AS came_by,
-               c.side_room_id, c.team, c.language, a.topics, a.school, a.grade
+               c.side_room_id, c.team, c.language, a.topics, a.school, a.grade, {_REPEAT} AS repeat,
+               c.previous_shown
         FROM case_staff cs JOIN cases c ON c.id = cs.case_id JOIN channels h ON h.id = c.channel_id
         LEFT JOIN moves m ON m.case_id = c.id LEFT JOIN case_answers a ON a.case_id = c.id
         WHERE cs.user_id = $1 AND c.state IN {_RUNNING}

@@ -67,6 +67,7 @@ class Access(msgspec.Struct, frozen=True):
     joined: int
     records: int
     side_rooms: int
+    previous: int
 
 
 async def list_roles(tx: Tx) -> list[Role]:
@@ -160,7 +161,9 @@ async def list_access(tx: Tx, since: datetime) -> list[Access]:
                (SELECT count(*) FROM entries e JOIN staff o ON o.user_id = e.actor
                  WHERE o.role = s.role AND e.act = 'record.read') AS records,
                (SELECT count(*) FROM entries e JOIN staff o ON o.user_id = e.actor
-                 WHERE o.role = s.role AND e.act = 'side_room.entered') AS side_rooms
+                 WHERE o.role = s.role AND e.act = 'side_room.entered') AS side_rooms,
+               (SELECT count(*) FROM entries e JOIN staff o ON o.user_id = e.actor
+                 WHERE o.role = s.role AND e.act = 'previous.read') AS previous
         FROM staff s GROUP BY s.role ORDER BY s.role
         """,
         since,

@@ -210,7 +210,10 @@ async def delete_old_links(tx: Tx, before: datetime) -> int:
 
 
 async def update_person(tx: Tx, case_id: str, user_id: str, channel_id: str, at: datetime) -> None:
-    """From now on the case's person is `user_id`, who came by another channel; the one before leaves in time."""
+    """From now on the case's person is `user_id`, who came by another channel; the one before leaves in time.
+
+    What they allowed on the page ends: on an app nobody could take it back.
+    """
     await tx.execute(
         """
         INSERT INTO past_persons (case_id, user_id, channel_id, until, number)
@@ -220,7 +223,10 @@ async def update_person(tx: Tx, case_id: str, user_id: str, channel_id: str, at:
         """,
         case_id, at,
     )  # fmt: skip
-    await tx.execute("UPDATE cases SET user_id = $2, channel_id = $3 WHERE id = $1", case_id, user_id, channel_id)
+    await tx.execute(
+        "UPDATE cases SET user_id = $2, channel_id = $3, previous_shown = NULL WHERE id = $1",
+        case_id, user_id, channel_id,
+    )  # fmt: skip
 
 
 async def get_moved_case(tx: Tx, user_id: str) -> str | None:

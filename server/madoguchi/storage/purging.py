@@ -78,7 +78,10 @@ async def list_to_forget(tx: Tx, before: datetime, most: int) -> list[CaseID]:
 async def update_purged(tx: Tx, case_id: CaseID, at: datetime, *, by_wish: bool) -> None:
     """Notes that a case's content is destroyed, and whether the person wished it."""
     await tx.execute(
-        "UPDATE cases SET state = 'purged', purged_at = $2, by_wish = $3 WHERE id = $1", case_id, at, by_wish
+        "UPDATE cases SET state = 'purged', purged_at = $2, by_wish = $3, previous_shown = NULL WHERE id = $1",
+        case_id,
+        at,
+        by_wish,
     )
 
 

@@ -1,7 +1,7 @@
 // The counsellor's console: who waits, the own cases, and the conversations that are open side by side.
 import {
-  Desk, DeskError, type AppWay, type Board, type Colleague, type DeskFacts, type Heirs, type LockReport, type Me,
-  type OwnCase, type Queue, type Reply, type Risk, type RiskWord, type TeamShown,
+  Desk, DeskError, type AppWay, type Board, type Colleague, type DeskFacts, type Earlier, type Heirs, type LockReport,
+  type Me, type OwnCase, type Queue, type Reply, type Risk, type RiskWord, type TeamShown,
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
@@ -356,6 +356,11 @@ export class Console {
   /** Raises DeskError. */
   board(): Promise<Board> {
     return this.around.desk.board();
+  }
+
+  /** When the person of a case came before, if they let that be seen. Raises DeskError. */
+  previous(caseId: string): Promise<Earlier[]> {
+    return this.around.desk.previous(caseId);
   }
 
   /** Raises DeskError. */

@@ -242,6 +242,29 @@ export class Youth {
     }
   }
 
+  /** A new case of the same person: their words open it, too, and staff see that they came before. */
+  async beginAgain(language: string): Promise<void> {
+    const { visit } = this;
+    if (!visit || this.ending) return;
+    this.ending = true;
+    this.trouble = null;
+    try {
+      const opened = await this.around.desk.openCase(language);
+      this.conversation?.detach();
+      this.keepVisit({ ...visit, caseId: opened.case_id, roomId: opened.room_id, moved: false });
+      this.mine = null;
+      this.forgetAfterwards();
+      this.converse();
+      void this.follow();
+      if (this.chat && this.keys === "open") this.conversation?.attach(this.chat);
+      this.loadPastOnce();
+    } catch (error) {
+      this.trouble = asTrouble(error);
+    } finally {
+      this.ending = false;
+    }
+  }
+
   /** Answers what is asked while one waits; nothing in it takes that back. False if it did not get through. */
   async tell(answers: Answers): Promise<boolean> {
     try {
@@ -252,6 +275,17 @@ export class Youth {
       // Somebody has come meanwhile: they can be told.
       const late = error instanceof DeskError && error.status === 409;
       if (late && this.mine) this.mine = { ...this.mine, may_answer: false };
+      return false;
+    }
+  }
+
+  /** Lets the counsellor see when they came before, or takes that back. False if it did not get through. */
+  async showPrevious(wanted: boolean): Promise<boolean> {
+    try {
+      const { shown } = await this.around.desk.showPrevious(wanted);
+      if (this.mine) this.mine = { ...this.mine, previous_shown: shown };
+      return true;
+    } catch {
       return false;
     }
   }
@@ -435,8 +469,18 @@ export class Youth {
       this.stage = "elsewhere";
       return;
     }
-    const { traces } = this.around;
     this.around.desk.token = visit.session.accessToken;
+    this.converse();
+    this.stage = "room";
+    void this.follow();
+    await this.connect(kept);
+  }
+
+  // The conversation of the case that the visit leads to, not live yet.
+  private converse(): void {
+    const { visit } = this;
+    if (!visit) return;
+    const { desk, traces } = this.around;
     this.pastLoaded = false;
     this.conversation = new Conversation({
       roomId: visit.roomId,
@@ -444,11 +488,15 @@ export class Youth {
       kept: traces.drafts,
       silent: this.facts ? [this.facts.keeper_user_id] : [],
       moved: visit.moved ?? false,
-      onfault: (fault) => void this.around.desk.reportLock(visit.roomId, fault).catch(() => undefined),
+      onfault: (fault) => void desk.reportLock(visit.roomId, fault).catch(() => undefined),
     });
-    this.stage = "room";
-    void this.follow();
-    await this.connect(kept);
+  }
+
+  private forgetAfterwards(): void {
+    this.renewed = false;
+    this.words = null;
+    this.surveyed = this.surveyFailed = false;
+    this.withoutPast = false;
   }
 
   private async open(visit: Visit): Promise<Chat> {
@@ -560,11 +608,8 @@ export class Youth {
     this.mine = null;
     this.destroyed = null;
     this.conversation = null;
-    this.renewed = false;
-    this.words = null;
-    this.surveyed = this.surveyFailed = false;
+    this.forgetAfterwards();
     this.remembered = false;
-    this.withoutPast = false;
     void this.notices.end();
     await chat?.forget().catch(() => undefined);
     void this.around.removeStores(STORE_PREFIX, null);

@@ -33,7 +33,8 @@ class Counsellor(msgspec.Struct, frozen=True):
 
 class MyPlace(msgspec.Struct, frozen=True):
     """What a young person sees of their running case. place: 1 = next; None once somebody has come; accepted: somebody
-    has taken it, now or earlier; answers: what they said while they waited."""
+    has taken it, now or earlier; answers: what they said while they waited; repeat: they have had a case before, and
+    previous_shown: let that be seen, None while they have not been asked."""
 
     case_id: str
     room_id: str
@@ -44,6 +45,8 @@ class MyPlace(msgspec.Struct, frozen=True):
     counsellor: Counsellor | None
     accepted: bool
     answers: Answers | None
+    repeat: bool
+    previous_shown: bool | None
 
     def differs_at_heart(self, other: "MyPlace") -> bool:
         """Whether more has changed than numbers."""
@@ -51,7 +54,7 @@ class MyPlace(msgspec.Struct, frozen=True):
 
     @property
     def _at_heart(self) -> tuple[object, ...]:
-        return self.case_id, self.state, self.counsellor, self.accepted, self.answers
+        return self.case_id, self.state, self.counsellor, self.accepted, self.answers, self.previous_shown
 
 
 class Board(msgspec.Struct, frozen=True):
@@ -89,6 +92,8 @@ class Board(msgspec.Struct, frozen=True):
             counsellor=counsellor,
             accepted=case.accepted,
             answers=case.answers,
+            repeat=case.repeat,
+            previous_shown=case.previous_shown,
         )
 
 

@@ -35,6 +35,7 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     teams: groups of staff to which a case can be handed over
     voice_seconds: how long a voice message of the desk's pages may be; 0: they offer none
     questions: whether the page asks those who wait what it is about and which school they go to
+    previous_cases: whether a counsellor sees when the person came before, if the person wants it, or never
     staff_room: the room of all staff with the desk's bot; false: the bot says nothing and obeys nobody
     late_minutes: the staff room is told of whoever waits longer; 0: it is not
     rest_after_minutes: a case rests when the person has not answered for so long; 0: never by itself
@@ -53,11 +54,17 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     teams: Annotated[list[Team], Meta(max_length=100)] = []
     voice_seconds: Annotated[int, Meta(ge=0, le=300)] = 120
     questions: bool = True
+    previous_cases: Literal["off", "with_consent"] = "off"
     staff_room: bool = True
     late_minutes: Annotated[int, Meta(ge=0, le=1440)] = 10
     rest_after_minutes: Annotated[int, Meta(ge=0, le=10080)] = 60
     rest_days: Annotated[int, Meta(ge=1, le=365)] = 7
     proof_of_work: Annotated[int, Meta(ge=0, le=100_000)] = 10_000
+
+    @property
+    def shows_previous(self) -> bool:
+        """Whether earlier cases are shown to the counsellor of whoever wants it so."""
+        return self.previous_cases == "with_consent"
 
 
 _names = {field.name: field for field in msgspec.structs.fields(DeskSettings)}
