@@ -43,7 +43,7 @@ async def test_somebody_asks_and_another_one_decides(house: House, browser: Brow
 
 
 async def asks_for_their_own(mio: YoungPerson) -> None:
-    await mio.page.get_by_role("button", name="だれが読める").click()
+    await mio.page.get_by_role("button", name="記録について").click()
     own = mio.page.get_by_role("dialog")
     await own.get_by_text("自分の記録がほしい").click()
     await expect(own.get_by_role("button", name="写しを求める")).to_be_visible()
@@ -131,7 +131,7 @@ async def decides_on_the_page_of_administrators(lead: Counsellor, house: House, 
 
 
 async def reads_the_answer(mio: YoungPerson) -> None:
-    await mio.page.get_by_role("button", name="だれが読める").click()
+    await mio.page.get_by_role("button", name="記録について").click()
     own = mio.page.get_by_role("dialog")
     await own.get_by_text("自分の記録がほしい").click()
     answers = {"en": "as a file in this conversation", "ja-x-easy": "ファイルで 送ります", "ja": "ファイルで送ります"}

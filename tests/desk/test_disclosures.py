@@ -219,6 +219,9 @@ async def test_the_holders_open_what_was_approved_and_nothing_else(desk: Desk) -
     assert (await mio.get(MINE))["disclosure"]["state"] == "done"
     psql(desk, f"UPDATE disclosures SET ends_at = now() WHERE id = '{court}'")
     assert "is over" in await fails(desk, *opening(court), input_=shares)
+    psql(desk, f"UPDATE disclosures SET ends_at = now() + interval '1 hour' WHERE id = '{court}'")
+    psql(desk, f"UPDATE cases SET state = 'purged' WHERE id = '{case_id}'")
+    assert "is purged" in await fails(desk, *opening(court), input_=shares)
     psql(desk, "DELETE FROM vault_keys; DELETE FROM vault")
 
 

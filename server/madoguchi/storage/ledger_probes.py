@@ -68,6 +68,7 @@ class Access(msgspec.Struct, frozen=True):
     records: int
     side_rooms: int
     previous: int
+    identities: int
 
 
 async def list_roles(tx: Tx) -> list[Role]:
@@ -163,7 +164,9 @@ async def list_access(tx: Tx, since: datetime) -> list[Access]:
                (SELECT count(*) FROM entries e JOIN staff o ON o.user_id = e.actor
                  WHERE o.role = s.role AND e.act = 'side_room.entered') AS side_rooms,
                (SELECT count(*) FROM entries e JOIN staff o ON o.user_id = e.actor
-                 WHERE o.role = s.role AND e.act = 'previous.read') AS previous
+                 WHERE o.role = s.role AND e.act = 'previous.read') AS previous,
+               (SELECT count(*) FROM entries e JOIN staff o ON o.user_id = e.actor
+                 WHERE o.role = s.role AND e.act = 'disclosure.looked') AS identities
         FROM staff s GROUP BY s.role ORDER BY s.role
         """,
         since,

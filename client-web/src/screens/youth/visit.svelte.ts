@@ -1,7 +1,7 @@
 // The young person's visit: from the start screen through waiting and talking to the end.
 import {
   Desk, DeskError, type AppTicket, type AppWay, type DeskFacts, type MyCase, type MoveLink, type OpenedCase,
-  type OwnDisclosure, type PublicLedger,
+  type PublicLedger,
 } from "../../desk/api";
 import type { GuidanceList } from "../../guidance/list";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
@@ -194,15 +194,6 @@ export class Youth {
   /** A link and a code with which the case goes on in an app. Raises DeskError. */
   takeToApp(channelId: string): Promise<AppTicket> {
     return this.around.desk.takeToApp(channelId);
-  }
-
-  /** What was asked for of one's own, and what was decided. */
-  ownDisclosure(): Promise<OwnDisclosure | null> {
-    return this.around.desk.ownDisclosure();
-  }
-
-  askForOwn(): Promise<OwnDisclosure | null> {
-    return this.around.desk.askForOwn();
   }
 
   /** Where it lies and who has opened how much, as the desk has signed it last. */

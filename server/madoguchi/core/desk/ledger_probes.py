@@ -149,7 +149,7 @@ async def _access(ctx: Context, tx: Tx) -> list[Line]:
     found = [
         _counted(each.role, {
             "people": each.people, "cases": each.cases, "joined": each.joined, "records": each.records,
-            "side_rooms": each.side_rooms, "previous": each.previous,
+            "side_rooms": each.side_rooms, "previous": each.previous, "identities": each.identities,
         })
         for each in await probes.list_access(tx, since)
     ]  # fmt: skip

@@ -56,6 +56,7 @@ _FACTS = {
     "records": ("ほかの人の記録を読んだ回数", "read a record of somebody else's"),
     "side_rooms": ("受け持ちでない相談の職員用の部屋に入った回数", "entered a side room of a case not theirs"),
     "previous": ("同じ人の以前の相談の一覧を見た回数", "looked at a list of a person's earlier cases"),
+    "identities": ("命の危険で本人の手がかりを見た回数", "looked at who somebody is, a life at risk"),
     "openings": ("保管庫を開いた回数", "openings of the vault"),
     "exports": ("統計や監査ログを書き出した回数", "exports of statistics or the audit log"),
     "requests": ("通信の回数", "requests"),
