@@ -5,6 +5,7 @@ for tests that need more than one worker or that kill one. Both are plain object
 house serves every test of a run.
 """
 
+import asyncio
 import json
 import os
 import signal
@@ -19,6 +20,9 @@ from typing import Any
 
 import psutil
 
+from madoguchi import database_roles
+from madoguchi.storage.grants import PROCESSES
+from madoguchi.up.runfile import write_private
 from tests import conformance
 from tests.postgres import Postgres
 
@@ -197,6 +201,13 @@ class Workers:
             "MADOGUCHI_SERVER_NAME": SERVER_NAME,
         }
         subprocess.run([MADOGUCHI, "migrate"], check=True, env=_environment(self.env), capture_output=True)
+        # As `madoguchi roles make` does it; what runs a command enters as the owner, each process under its own role.
+        passwords = {process: database_roles.new_password() for process in PROCESSES}
+        asyncio.run(database_roles.make(self.database_url, passwords))
+        keys = self.directory / "data" / "keys"
+        keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for process, password in passwords.items():
+            write_private(database_roles.password_file(keys, process), password.encode())
         for index in range(len(self.processes)):
             self.opens(index, wait=False)
         for index in range(len(self.processes)):

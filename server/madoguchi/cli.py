@@ -28,6 +28,7 @@ class Verbs(click.Group):
         "drill": ("madoguchi.cli_drill", "drill", "Practise suspending a channel, with people that do not exist."),
         "audit": ("madoguchi.cli_audit", "audit", "Who did what: check the log, export it."),
         "ledger": ("madoguchi.cli_ledger", "ledger", "Who can view what from where: show, make, compare, check."),
+        "roles": ("madoguchi.cli_roles", "roles", "Who of the processes may do what in a database of your own."),
         "roster": ("madoguchi.cli_roster", "roster", "Who is of the staff, by which keys: sign it, check it."),
         "vault": ("madoguchi.vault.cli", "vault", "The sealed keys: make the vault, open a case with k of n shares."),
     }
@@ -61,7 +62,7 @@ def serve(settings: Settings) -> None:
     """Run one web worker: Matrix API, desk API, web pages."""
     from madoguchi import app
 
-    _run("serve", settings, app.run)
+    _run("serve", settings, app.run, enters=True)
 
 
 @main.command()
@@ -122,7 +123,7 @@ def bridges(settings: Settings) -> None:
     """Run the bridges to messaging apps: webhooks in, ghosts, messages out."""
     from madoguchi_bridges import app as bridges_app
 
-    _run("bridges", settings, bridges_app.run)
+    _run("bridges", settings, bridges_app.run, enters=True)
 
 
 class KeeperVerbs(Verbs):
@@ -151,7 +152,7 @@ def work(settings: Settings) -> None:
     """Run the background jobs: retention, schedules, transactions to application services."""
     from madoguchi.work import app as work_app
 
-    _run("work", settings, work_app.run)
+    _run("work", settings, work_app.run, enters=True)
 
 
 @main.command(context_settings={"allow_interspersed_args": False})
@@ -197,13 +198,18 @@ def doctor(settings: Settings) -> None:
     sys.exit(1 if sick else 0)
 
 
-def _run(process: str, settings: Settings, run: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
-    """Run one process's coroutine on uvloop until it ends."""
+def _run(
+    process: Any, settings: Settings, run: Callable[[Settings], Coroutine[Any, Any, None]], enters: bool = False
+) -> None:
+    """Run one process's coroutine on uvloop until it ends; `enters` the database under a role of its own."""
     import uvloop
+
+    from madoguchi.database_roles import entered_by
 
     logs.setup(process, settings.log_level)
     keep_to_ourselves()
     try:
+        settings = entered_by(settings, process) if enters else settings
         uvloop.run(_until_asked_to_stop(run(settings)))
     except (Problem, config.SettingsError) as error:
         raise click.ClickException(str(error)) from None

@@ -31,12 +31,14 @@ from madoguchi.storage import (
     cross_signing,
     disclosures,
     health,
+    roles,
     stream,
     vault,
 )
 from madoguchi.storage import staff as stored_staff
 from madoguchi.storage.appservices import Queue
 from madoguchi.storage.db import Tx
+from madoguchi.storage.grants import PROCESSES
 from madoguchi.up import Problem, lock, runfile
 from madoguchi.up.database import reachable
 from madoguchi.web.static import find_root
@@ -196,6 +198,7 @@ async def _inside_database(tx: Tx, settings: Settings, running: bool) -> AsyncIt
         yield Finding("schema", "bad", text, "Run `madoguchi migrate`.")
         return
     yield Finding("schema", "ok", schema)
+    yield await _roles(tx)
     difference = abs(await health.get_database_time(tx) - datetime.now(UTC))
     if difference > LARGEST_CLOCK_DIFFERENCE:
         text = f"The database's clock differs by {difference.total_seconds():.0f} s."
@@ -215,6 +218,27 @@ async def _inside_database(tx: Tx, settings: Settings, running: bool) -> AsyncIt
         yield _quota(quota)
     async for finding in _appservices(tx, settings, running):
         yield finding
+
+
+async def _roles(tx: Tx) -> Finding:
+    """Under which roles the processes are in the database, and whether these may do what they should."""
+    made, entered = await roles.list_made(tx), await health.list_entered(tx)
+    if differ := await roles.list_differences(tx):
+        tables = ", ".join(sorted({each.table for each in differ}))
+        text = f"Roles of the database may do more or less than they should with {tables}."
+        return Finding("roles", "bad", text, "Run `madoguchi migrate` (`madoguchi roles show` says what differs).")
+    if not set(PROCESSES) <= made.keys():
+        text = "All processes enter the database by database_url, and may do everything in it."
+        return Finding(
+            "roles", "note", text, "`madoguchi roles make` gives each a role of its own (docs/operations.md)."
+        )
+    others = [each for each in PROCESSES if set(entered.get(f"madoguchi {each}", ())) - {made[each]}]
+    if others:
+        text = f"{', '.join(others)}: entered the database under another role than the one that is made for it."
+        return Finding(
+            "roles", "note", text, "Start it again, with its own password in DATA/keys (docs/operations.md)."
+        )
+    return Finding("roles", "ok", f"{', '.join(PROCESSES)} each under one of its own in the database")
 
 
 async def _keeper(tx: Tx, settings: Settings) -> Finding:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import asyncpg
 
-from madoguchi import logs
+from madoguchi import database_roles, logs
 
 log = logs.get(__name__)
 
@@ -40,6 +40,7 @@ async def migrate(database_url: str) -> tuple[str | None, str]:
     """Run what is missing, in one transaction, one process at a time. Gives (revision before, revision now)."""
     newest = newest_revision()
     if await current_revision(database_url) == newest:
+        await database_roles.refresh(database_url)
         return newest, newest
     # Held by a connection of its own, so that who dies in the middle leaves no lock behind.
     guard = await asyncpg.connect(database_url)
@@ -49,6 +50,7 @@ async def migrate(database_url: str) -> tuple[str | None, str]:
         if before != newest:
             log.info("migrating the database", before=before, to=newest)
             await _upgrade(database_url)
+        await database_roles.refresh(database_url)
         return before, newest
     finally:
         await guard.close()

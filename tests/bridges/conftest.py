@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from madoguchi import database_roles
 from madoguchi.migrate import migrate
 from tests.bridges.parts import Bench, a_bench
 from tests.postgres import Postgres
@@ -23,6 +24,7 @@ def bridges_database() -> Iterator[str]:
         try:
             url = postgres.create("madoguchi")
             asyncio.run(migrate(url))
+            asyncio.run(database_roles.make(url, {"bridges": KEY.hex()}))
             yield url
         finally:
             postgres.stop()

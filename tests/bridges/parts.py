@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 from hypothesis import HealthCheck, settings
 
+from madoguchi.database_roles import url_as
 from madoguchi.storage.bridging import Ledger, list_ledgers
 from madoguchi_bridges import attachments, store
 from madoguchi_bridges import bridge as bridge_module
@@ -291,15 +292,19 @@ class Bench:
 
 @contextlib.asynccontextmanager
 async def a_bench(database_url: str, key: bytes, tmp_path: Path, mode: str = "relay") -> AsyncIterator[Bench]:
-    """An empty bridges database with one LINE channel, its listener running, nothing worked off by itself."""
-    pool = await asyncpg.create_pool(database_url, min_size=1, max_size=6)
-    await pool.execute(
+    """An empty bridges database with one LINE channel, its listener running, nothing worked off by itself.
+
+    The test looks on as the database's owner; what it tests may do what `bridges` may.
+    """
+    owner = await asyncpg.create_pool(database_url, min_size=1, max_size=2)
+    pool = await asyncpg.create_pool(url_as(database_url, "madoguchi_bridges", key.hex()), min_size=1, max_size=6)
+    await owner.execute(
         "TRUNCATE bridge_intake, bridge_people, bridge_outbox, bridge_doors, bridge_forgotten, bridge_links, "
         "bridge_references, bridge_quota "
         "RESTART IDENTITY"
     )
-    await pool.execute("DELETE FROM channel_changes")
-    await pool.execute("DELETE FROM channels WHERE kind NOT IN ('web', 'matrix')")
+    await owner.execute("DELETE FROM channel_changes")
+    await owner.execute("DELETE FROM channels WHERE kind NOT IN ('web', 'matrix')")
     line = LineStandin()
     await line.start()
     seals = Seals(key)
@@ -322,7 +327,7 @@ async def a_bench(database_url: str, key: bytes, tmp_path: Path, mode: str = "re
     moves = Moves(pool, config, channels, desk, outbox)  # type: ignore[arg-type]
     crossing = Crossing(pool, config, desk, ghosts, outbox, moves)  # type: ignore[arg-type]
     bridge = Bridge(pool, seals, config, channels, desk, ghosts, outbox, moves, crossing)  # type: ignore[arg-type]
-    bench = Bench(pool, seals, config, line, channels, tokens, outbox, ghosts, bridge, desk, moves)
+    bench = Bench(owner, seals, config, line, channels, tokens, outbox, ghosts, bridge, desk, moves)
 
     async def tell(item: store.Leaving, outcome: str) -> None:
         if item.event_key.startswith(OFFER):
@@ -347,5 +352,6 @@ async def a_bench(database_url: str, key: bytes, tmp_path: Path, mode: str = "re
         await runner.cleanup()
         await channels.close()
         await pool.close()
+        await owner.close()
         await line.stop()
         await telegram.stop()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from madoguchi import commands, config
+from madoguchi import commands, config, database_roles
 from madoguchi.clock import Clock
 from madoguchi.context import Context
 from madoguchi.core.desk.hours import TOKYO
@@ -35,8 +35,9 @@ class SetClock(Clock):
 
 @contextlib.asynccontextmanager
 async def a_context(desk: Desk) -> AsyncIterator[Context]:
+    """As `work` has it: in the database it may do what `work` may."""
     environ = {key: value for key, value in desk.workers.env.items() if key.startswith("MADOGUCHI_")}
-    async with commands.context(config.load({}, environ=environ)) as ctx:
+    async with commands.context(database_roles.entered_by(config.load({}, environ=environ), "work")) as ctx:
         ctx.clock = SetClock()
         yield ctx
 
@@ -86,7 +87,7 @@ async def test_of_many_runners_each_job_is_done_by_one(ctx: Context) -> None:
 
 async def test_a_job_that_fails_is_rolled_back_and_waits_longer_each_time(ctx: Context) -> None:
     async def fail(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
-        await tx.execute("UPDATE guidance SET name = 'broken'")
+        await tx.execute("UPDATE staff SET name = 'broken'")
         raise ValueError("words that must not be written down")
 
     runner = Runner(ctx, {"k": fail}, [])
@@ -104,7 +105,7 @@ async def test_a_job_that_fails_is_rolled_back_and_waits_longer_each_time(ctx: C
     assert not await runner.do_next()
     async with ctx.db.transaction() as tx:
         assert await stored.list_gave_up(tx) == [("k", "1", "ValueError")]
-        assert await tx.fetchval("SELECT count(*) FROM guidance WHERE name = 'broken'") == 0
+        assert await tx.fetchval("SELECT count(*) FROM staff WHERE name = 'broken'") == 0
     # What was given up does not stand in the way of the next time.
     assert await ask(ctx, "k", "1")
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -29,7 +30,11 @@ async def ctx(desk: Desk) -> AsyncIterator[Context]:
     async with a_context(desk) as found:
         yield found
     desk.workers.postgres.psql(EVERYTHING.format("viewing_ledgers"), "madoguchi")
-    desk.workers.postgres.psql("DROP ROLE IF EXISTS curious", "madoguchi")
+    desk.workers.postgres.psql(
+        "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'curious') THEN "
+        "DROP OWNED BY curious; DROP ROLE curious; END IF; END $$",
+        "madoguchi",
+    )
     desk.workers.postgres.psql("DELETE FROM checks; DELETE FROM egress_counts", "madoguchi")
 
 
@@ -68,7 +73,10 @@ async def test_drift_is_an_alarm_until_an_administrator_has_looked_at_it(desk: D
     assert lines(first, "processes")["serve"] == {"can know": "metadata only, no content"}
     assert lines(first, "places")["backup 1"]["host"] == "unknown"
     # A role that may enter and read everything, an app that is relayed, a call to a host that stands on no list.
-    desk.workers.postgres.psql("CREATE ROLE curious LOGIN; GRANT pg_read_all_data TO curious", "madoguchi")
+    desk.workers.postgres.psql(
+        "CREATE ROLE curious LOGIN; GRANT pg_read_all_data TO curious; GRANT CONNECT ON DATABASE madoguchi TO curious",
+        "madoguchi",
+    )
     await desk.run("channel", "add", "line", "--name", "県のLINE", "--secret", "-", "--token", "-", input_="s\nt\n")
     [channel] = [each for each in (await admin.get(DESK + "/channels"))["channels"] if each["mode"] == "contact_point"]
     await admin.put(f"{DESK}/channels/{channel['id']}/mode", {"mode": "relay", "reason": "決定"})
@@ -89,7 +97,17 @@ async def test_drift_is_an_alarm_until_an_administrator_has_looked_at_it(desk: D
     assert "api.line.me" in json.dumps(second["sections"])
     assert lines(second, "roles")["curious"] == {
         "the desk's own": "no", "superuser": "no", "let into this database": "yes", "tables it could read": "all",
+        "tables it could write to": "none", "could alter the audit log": "no",
     }  # fmt: skip
+    own = lines(second, "roles")["madoguchi_serve"]
+    assert (own["the desk's own"], own["tables it could write to"], own["could alter the audit log"]) == (
+        "yes",
+        "some",
+        "no",
+    )
+    assert lines(second, "roles")["postgres"]["could alter the audit log"] == "yes"
+    assert lines(second, "roles")["the desk's processes"] == {"each has a role of its own": "yes"}
+    assert {"madoguchi_serve@this_machine", "madoguchi_work@this_machine"} <= lines(second, "connected").keys()
     assert lines(second, "channels")[channel["id"]]["what the company learns"] == "content of conversations"
     assert lines(second, "channels")[channel["id"]]["country"] == "unknown"
     assert "secret" not in json.dumps(second["sections"])
@@ -122,9 +140,12 @@ async def test_it_can_be_checked_elsewhere_and_nobody_changes_it(desk: Desk, ctx
     taken.write_text(file["text"].replace('"metadata"', '"nothing"', 1), encoding="utf-8")
     assert "not what its hash says" in (await asks(desk, "ledger", "verify", str(taken), "--key", key)).stdout
     assert "2 ledgers, whole" in await desk.run("ledger", "verify")
-    with pytest.raises(asyncpg.RaiseError, match="only added"):
+    # By no role of a process, and by the owner only with the trigger switched off.
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
         async with ctx.db.transaction() as tx:
             await tx.execute("UPDATE viewing_ledgers SET drift = '[]'")
+    with pytest.raises(subprocess.CalledProcessError):
+        desk.workers.postgres.psql("UPDATE viewing_ledgers SET drift = '[]'", "madoguchi")
     day = (await full(admin))["day"]
     assert (await admin.get(f"{DESK}/ledger/{day}"))["seq"] == 2
     assert (await admin.get(DESK + "/ledger/diff"))["changes"] == []

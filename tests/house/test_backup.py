@@ -32,7 +32,7 @@ def test_a_restored_desk_goes_on_where_the_backup_was_made() -> None:
         new.data.mkdir(mode=0o700)
         run("tar", "-C", str(new.data), "-xf", keys)
         run("tar", "-C", str(new.data), "-xf", files)
-        restore = ("pg_restore", "--no-owner", "--exit-on-error", "--dbname=madoguchi", dump)
+        restore = ("pg_restore", "--no-owner", "--no-privileges", "--exit-on-error", "--dbname=madoguchi", dump)
         run(MADOGUCHI, "database", "--data", str(new.data), *restore)
         new.opens()
         try:

@@ -40,6 +40,32 @@ async def test_it_runs_for_as_long_as_the_block_and_keeps_what_it_was_told(direc
         await connection.close()
 
 
+async def test_nobody_enters_without_a_password_nor_where_an_older_version_asked_for_none(directory: Path) -> None:
+    async with postgres.running(directory) as url:
+        connection = await asyncpg.connect(url)
+        await connection.execute("CREATE TABLE kept (n int)")
+        rows = await connection.fetch("SELECT type, auth_method FROM pg_hba_file_rules")
+        assert {(row["type"], row["auth_method"]) for row in rows} == {("local", "scram-sha-256")}
+        await connection.close()
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(url.partition("&password=")[0])
+    assert (directory / "password").stat().st_mode & 0o077 == 0
+    # As an older version left it: an owner without a password, whoever passes into the folder of the socket is let in.
+    (directory / "password").unlink()
+    (directory / "data" / "pg_hba.conf").write_text("local all all trust\n")
+    async with postgres.running(directory) as now:
+        connection = await asyncpg.connect(now)
+        assert await connection.fetchval("SELECT count(*) FROM kept") == 0
+        await connection.close()
+        for old in (url, url.partition("&password=")[0]):
+            with pytest.raises(asyncpg.InvalidPasswordError):
+                await asyncpg.connect(old)
+    (directory / "password").write_text("of another backup\n")
+    with pytest.raises(PostgresError, match="Remove the file and start again"):
+        async with postgres.running(directory):
+            pass
+
+
 async def test_its_log_repeats_nothing_of_what_is_written(directory: Path) -> None:
     said = "眠れないんです"
     async with postgres.running(directory) as url:

@@ -9,7 +9,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import asyncpg
 import psutil
 import pytest
 
@@ -62,6 +64,30 @@ def test_what_it_writes_is_private(desk: House) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 
 
+async def test_each_process_enters_the_database_under_a_role_of_its_own(desk: House) -> None:
+    told = {verb: desk.process(verb).environ().get("MADOGUCHI_DATABASE_URL", "") for verb in VERBS}
+    assert told["keeper"] == ""
+    passwords = {urlsplit(url).password for url in [*told.values(), desk.database_url]} - {None}
+    assert len(passwords) == 3
+    for verb in ("serve", "bridges", "work"):
+        assert told[verb].startswith(f"postgresql://madoguchi_{verb}:")
+    connection = await asyncpg.connect(desk.database_url)
+    try:
+        rows = await connection.fetch(
+            "SELECT DISTINCT application_name AS name, usename AS role FROM pg_stat_activity"
+            " WHERE application_name = ANY($1)",
+            [f"madoguchi {verb}" for verb in VERBS],
+        )
+    finally:
+        await connection.close()
+    assert {(row["name"], row["role"]) for row in rows} == {
+        (f"madoguchi {verb}", f"madoguchi_{verb}") for verb in ("serve", "bridges", "work")
+    }
+    for path in desk.written():
+        if "postgres" not in path.parts:
+            assert not any(word.encode() in path.read_bytes() for word in passwords if word), path
+
+
 def test_a_second_one_is_refused(desk: House) -> None:
     second = madoguchi("up", "--data", str(desk.data), "--listen", "127.0.0.1:0")
     assert second.returncode == 1
@@ -98,7 +124,19 @@ def test_the_doctor_finds_it_well(desk: House) -> None:
     # The keeper says so itself, with its first request after the kills above.
     until("all is well", lambda: madoguchi("doctor", "--data", str(desk.data)).returncode == 0)
     seen = madoguchi("doctor", "--data", str(desk.data)).stdout
-    for about in ("data", "keys", "clock", "pages", "database", "schema", "keeper", "vault", "channels", *VERBS[:2]):
+    for about in (
+        "data",
+        "keys",
+        "clock",
+        "pages",
+        "database",
+        "schema",
+        "keeper",
+        "roles",
+        "vault",
+        "channels",
+        *VERBS[:2],
+    ):
         assert any(line.split()[:2] in (["ok", about], ["note", about]) for line in seen.splitlines()), seen
 
 

@@ -64,6 +64,12 @@ async def get_account(tx: Tx, user_id: UserID) -> Account | None:
     return Account(**row) if row else None
 
 
+async def get_kind(tx: Tx, user_id: UserID) -> str | None:
+    """Of which kind an account is, closed ones included; None where there is none."""
+    kind: str | None = await tx.fetchval("SELECT kind FROM accounts WHERE user_id = $1", user_id)
+    return kind
+
+
 async def get_account_for_update(tx: Tx, user_id: UserID) -> Account | None:
     """The account; whoever else asks for it this way waits for this transaction."""
     row = await tx.fetchrow(f"SELECT {_ACCOUNT} FROM accounts WHERE user_id = $1 FOR NO KEY UPDATE", user_id)

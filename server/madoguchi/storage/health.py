@@ -45,6 +45,17 @@ async def list_connected(tx: Tx) -> dict[str, int]:
     return {row["name"]: row["connections"] for row in rows}
 
 
+async def list_entered(tx: Tx) -> dict[str, list[str]]:
+    """The names under which processes of the house are connected to this database, and by which roles each is."""
+    rows = await tx.fetch(
+        """
+        SELECT application_name AS name, array_agg(DISTINCT usename::text) AS roles FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name LIKE 'madoguchi%' GROUP BY 1
+        """
+    )
+    return {row["name"]: row["roles"] for row in rows}
+
+
 async def get_schema_version(tx: Tx) -> str:
     """The newest migration that the database has had."""
     version: str = await tx.fetchval("SELECT version_num FROM alembic_version")

@@ -10,20 +10,24 @@ from typing import TypeVar
 import asyncpg
 import msgspec
 
+from madoguchi.storage import roles
 from madoguchi.storage.db import Tx
 
 _Found = TypeVar("_Found")
 
 
 class Role(msgspec.Struct, frozen=True):
-    """A role that can log in. readable, tables: how many of the desk's tables it could read, of how many."""
+    """A role that can log in. readable, writable: of how many of the desk's `tables` it could read something, and in
+    how many change something; is_ours: the owner's, or that of a process; alters_log: could change the audit log."""
 
     name: str
     superuser: bool
     connects: bool
     is_ours: bool
     readable: int
+    writable: int
     tables: int
+    alters_log: bool
 
 
 class Entrance(msgspec.Struct, frozen=True):
@@ -75,15 +79,23 @@ async def list_roles(tx: Tx) -> list[Role]:
     """Every role that may log in, what it could read of the desk's tables, and whether it is let into this database."""
     rows = await tx.fetch(
         """
-        SELECT r.rolname AS name, r.rolsuper AS superuser, r.rolname = session_user AS is_ours,
+        SELECT r.rolname AS name, r.rolsuper AS superuser,
+               bool_or(c.relowner = r.oid) OR r.rolname = ANY($1) AS is_ours,
                has_database_privilege(r.oid, current_database(), 'CONNECT') AS connects,
-               count(*) FILTER (WHERE has_table_privilege(r.oid, c.oid, 'SELECT')
+               count(*) FILTER (WHERE has_any_column_privilege(r.oid, c.oid, 'SELECT')
                                 AND has_schema_privilege(r.oid, c.relnamespace, 'USAGE')) AS readable,
-               count(*) AS tables
+               count(*) FILTER (WHERE (has_any_column_privilege(r.oid, c.oid, 'INSERT, UPDATE')
+                                       OR has_table_privilege(r.oid, c.oid, 'DELETE, TRUNCATE'))
+                                AND has_schema_privilege(r.oid, c.relnamespace, 'USAGE')) AS writable,
+               count(*) AS tables,
+               bool_or(c.relname = 'audit_log' AND (has_any_column_privilege(r.oid, c.oid, 'UPDATE')
+                                                    OR has_table_privilege(r.oid, c.oid, 'DELETE, TRUNCATE')
+                                                    OR pg_has_role(r.oid, c.relowner, 'MEMBER'))) AS alters_log
         FROM pg_roles r CROSS JOIN pg_class c
         WHERE r.rolcanlogin AND c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
         GROUP BY r.oid, r.rolname, r.rolsuper ORDER BY r.rolname
-        """
+        """,
+        list((await roles.list_made(tx)).values()),
     )
     return [Role(**row) for row in rows]
 
@@ -106,8 +118,10 @@ async def list_entrances(tx: Tx) -> list[Entrance] | None:
     return await _if_allowed(tx, look)
 
 
-async def list_connected(tx: Tx) -> list[Connected]:
-    """Who is connected to this database now."""
+async def list_connected(tx: Tx) -> list[Connected] | None:
+    """Who is connected to this database now, or None where we may not look."""
+    if not await _sees_others(tx):
+        return None
     rows = await tx.fetch(
         """
         SELECT usename AS role, coalesce(host(client_addr), '') AS address, count(*) AS connections
@@ -120,7 +134,7 @@ async def list_connected(tx: Tx) -> list[Connected]:
 
 async def list_copies(tx: Tx) -> list[Copy] | None:
     """Servers that replicate this one, or None where we may not look."""
-    if not await tx.fetchval("SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')"):
+    if not await _sees_others(tx):
         return None
     rows = await tx.fetch(
         """
@@ -180,6 +194,12 @@ async def count_acts(tx: Tx, acts: list[str], since: datetime) -> dict[str, int]
         "SELECT act, count(*) AS times FROM audit_log WHERE act = ANY($1) AND at >= $2 GROUP BY act", acts, since
     )
     return dict.fromkeys(acts, 0) | {row["act"]: row["times"] for row in rows}
+
+
+async def _sees_others(tx: Tx) -> bool:
+    """Whether the server's views show us connections of other roles than ours."""
+    found: bool = await tx.fetchval("SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')")
+    return found
 
 
 async def _if_allowed(tx: Tx, look: Callable[[], Awaitable[_Found]]) -> _Found | None:

@@ -140,7 +140,8 @@ async def put_keys(tx: Tx, key_id: str, keys: Sequence[SealedKey]) -> None:
     await tx.executemany(
         "INSERT INTO vault_keys (key_id, room_id, session_id, sender_key, first_index, sealed)"
         " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (room_id, session_id, key_id) DO UPDATE"
-        " SET sealed = EXCLUDED.sealed, first_index = EXCLUDED.first_index, stored_at = now()"
+        # Not `EXCLUDED.sealed`: `serve` puts keys in, and has no right to read any.
+        " SET sealed = $6, first_index = EXCLUDED.first_index, stored_at = now()"
         " WHERE vault_keys.first_index > EXCLUDED.first_index AND vault_keys.sender_key = EXCLUDED.sender_key",
         [(key_id, key.room_id, key.session_id, key.sender_key, key.first_index, key.sealed) for key in keys],
     )

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import secrets
 import shutil
 import signal
 import stat
@@ -24,12 +25,18 @@ from typing import BinaryIO
 
 import asyncpg
 
+from madoguchi.storage import roles
 from madoguchi.up import Problem
 from madoguchi.up.children import die_with_parent
 from madoguchi.up.identity import Identity, choose_identity
+from madoguchi.up.runfile import write_private
 
 LEAST_MAJOR = 15
 DATABASE = "madoguchi"
+OWNER = "postgres"
+# Whoever may pass into the folder of the socket has to know a password as well. For a backup by pg_basebackup, too.
+_ENTRANCES = "".join(f"local {what} scram-sha-256\n" for what in ("all all", f"replication {OWNER}"))
+_FIRST_ENTRANCE = f"local all {OWNER} trust\n"
 # A Unix socket's path must fit 107 bytes; PostgreSQL adds "/.s.PGSQL.5432.lock".
 LONGEST_SOCKET_DIRECTORY = 85
 START_SECONDS = 60.0
@@ -95,7 +102,8 @@ def _major(bindir: Path) -> int:
 
 
 class Postgres:
-    """One embedded server in `directory` (its data, its lock and, where the path is short enough, its socket).
+    """One embedded server in `directory` (its data, its lock, the password of its owner, by which roles it may be
+    entered, and, where the path is short enough, its socket).
 
     `log`: file for its output. Nothing happens before `start`.
     """
@@ -106,6 +114,9 @@ class Postgres:
         self.log = log or self.directory / "postgres.log"
         self.process: Process | None = None
         self.fresh = False
+        self._password_file = self.directory / "password"
+        self._entrances = self.directory / "pg_hba.conf"
+        self._password = ""
         self._lock: int | None = None
         self._socket_directory: Path | None = None
 
@@ -115,7 +126,8 @@ class Postgres:
         return self._url(DATABASE)
 
     def _url(self, database: str) -> str:
-        return f"postgresql:///{database}?host={self._sockets()}&user=postgres"
+        entered_with = f"&password={self._password}" if self._password else ""
+        return f"postgresql:///{database}?host={self._sockets()}&user={OWNER}{entered_with}"
 
     async def start(self) -> None:
         """Make the cluster where there is none, start the server, wait until it answers. Raises PostgresError."""
@@ -129,8 +141,12 @@ class Postgres:
                 await self._init(bindir, identity)
                 self.fresh = True
             self._check_version(bindir)
+            self._password = self._read_password()
+            self._let_in(_ENTRANCES if self._password else _FIRST_ENTRANCE, identity)
             await self._spawn(bindir, identity)
             await self._wait_until_ready()
+            if not self._password:
+                await self._set_password(identity)
             await self._make_database()
         except BaseException:
             await self.stop()
@@ -173,7 +189,7 @@ class Postgres:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
         identity.own(unfinished)
-        command = [str(bindir / "initdb"), "-D", str(unfinished), "-U", "postgres", "--auth=trust", "--encoding=UTF8"]
+        command = [str(bindir / "initdb"), "-D", str(unfinished), "-U", "postgres", "--auth=reject", "--encoding=UTF8"]
         command += ["--no-locale", "--data-checksums", "--no-instructions"]
         code = await self._run(identity, command)
         if code != 0:
@@ -195,7 +211,8 @@ class Postgres:
         options = [part for name, value in OPTIONS.items() for part in ("-c", f"{name}={value}")]
         with self._open_log() as log:
             self.process = await asyncio.create_subprocess_exec(
-                *identity.prefix, str(bindir / "postgres"), "-D", str(self.data), "-k", str(sockets), *options,
+                *identity.prefix, str(bindir / "postgres"), "-D", str(self.data), "-k", str(sockets),
+                "-c", f"hba_file={self._entrances}", *options,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_clean_environ(), cwd="/",
                 start_new_session=True, preexec_fn=die_with_parent(signal.SIGINT, identity.uid, identity.gid),
             )  # fmt: skip
@@ -229,12 +246,41 @@ class Postgres:
                 raise PostgresError(f"PostgreSQL was not ready within {START_SECONDS:.0f} s:\n{self._log_end()}")
             await asyncio.sleep(0.02)
 
+    def _read_password(self) -> str:
+        """The owner's password; empty for a cluster that has none yet: a new one, or an older version's."""
+        try:
+            return self._password_file.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return ""
+
+    def _let_in(self, entrances: str, identity: Identity) -> None:
+        write_private(self._entrances, entrances.encode())
+        identity.own(self._entrances)
+
+    async def _set_password(self, identity: Identity) -> None:
+        """Give the owner a password, and from then on let nobody in without one."""
+        password = secrets.token_urlsafe(32)
+        connection = await asyncpg.connect(self._url("postgres"))
+        try:
+            await roles.set_password(connection, OWNER, password)
+            write_private(self._password_file, f"{password}\n".encode())
+            self._let_in(_ENTRANCES, identity)
+            await connection.execute("SELECT pg_reload_conf()")
+        finally:
+            await connection.close()
+        self._password = password
+
     async def _make_database(self) -> None:
         try:
             connection = await asyncpg.connect(self._url(DATABASE))
         except asyncpg.InvalidCatalogNameError:
             connection = await asyncpg.connect(self._url("postgres"))
             await connection.execute(f"CREATE DATABASE {DATABASE}")
+        except asyncpg.InvalidPasswordError:
+            raise PostgresError(
+                f"{self._password_file} is not the password of this database (of another backup?). "
+                "Remove the file and start again: a new one is made."
+            ) from None
         await connection.close()
 
     async def _end_orphans(self) -> None:

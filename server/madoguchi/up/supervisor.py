@@ -7,16 +7,18 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import aiohttp
 import msgspec
 
-from madoguchi import config, logs
+from madoguchi import config, database_roles, logs
 from madoguchi.bootstrap import Founded, bootstrap
 from madoguchi.config import Settings
 from madoguchi.keeper import published
 from madoguchi.migrate import migrate
+from madoguchi.storage.grants import PROCESSES
+from madoguchi.storage.roles import role_name
 from madoguchi.up import Problem, runfile
 from madoguchi.up.database import postgres_directory
 from madoguchi.up.lock import DataLock
@@ -43,12 +45,13 @@ async def up(settings: Settings, demo: bool, say: Say) -> None:
         settings.run_file.unlink(missing_ok=True)
         make_directories(settings)
         settings = await _with_free_ports(settings)
+        embedded = not settings.database_url
         async with _database(settings, stop, say) as settings:
             before, now = await migrate(settings.database_url)
             if before != now:
                 say(f"database: schema {now}" + (f" (was {before})" if before else ""))
             founded = await bootstrap(settings, demo)
-            await _run_children(settings, founded, stop, say)
+            await _run_children(settings, await _entrances(settings, embedded), founded, stop, say)
     finally:
         settings.run_file.unlink(missing_ok=True)
         lock.release()
@@ -69,10 +72,29 @@ def make_directories(settings: Settings) -> None:
         )
 
 
-async def _run_children(settings: Settings, founded: Founded, stop: asyncio.Event, say: Say) -> None:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(config.PREFIX)}
-    environ |= config.to_environ(settings)
-    children = [Child(verb, environ, settings.logs / f"{verb}.log") for verb in VERBS]
+async def _entrances(settings: Settings, embedded: bool) -> dict[str, str]:
+    """The address of the database for each process that enters it: each under a role of its own, if there is one."""
+    url = settings.database_url
+    if not embedded:
+        return {each: database_roles.entered_by(settings, each).database_url for each in PROCESSES}
+    passwords = {each: database_roles.new_password() for each in PROCESSES}
+    await database_roles.make(url, passwords)
+    database = database_roles.database_of(url)
+    return {
+        each: database_roles.url_as(url, role_name(database, each), password) for each, password in passwords.items()
+    }
+
+
+async def _run_children(
+    settings: Settings, entrances: Mapping[str, str], founded: Founded, stop: asyncio.Event, say: Say
+) -> None:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(config.PREFIX)}
+
+    def environ(verb: str) -> dict[str, str]:
+        """As this process; the keeper, which does not enter the database, is not told how."""
+        return inherited | config.to_environ(msgspec.structs.replace(settings, database_url=entrances.get(verb, "")))
+
+    children = [Child(verb, environ(verb), settings.logs / f"{verb}.log") for verb in VERBS]
     started = time.monotonic()
     try:
         for child in children:

@@ -45,10 +45,10 @@ async def change(
     content = await _vouched(tx, stands, target, content)
     stands.check(sender, "m.room.member", target, content)
     to = str(content["membership"])
-    account = await accounts.get_account(tx, target) if to in ("invite", "join") else None
-    if to == "invite" and account is None:
+    kind = await accounts.get_kind(tx, target) if to in ("invite", "join") else None
+    if to == "invite" and kind is None:
         raise errors.NotFound("There is no such user here.")
-    if stands.room.kind == "side" and account is not None and account.kind not in _AMONG_STAFF:
+    if stands.room.kind == "side" and kind is not None and kind not in _AMONG_STAFF:
         raise errors.NotAllowed("Only staff come into this room.")
     if stands.room.kind != "plain":
         # State is never encrypted: who came or went, and the name they go by everywhere; no reason, no words.

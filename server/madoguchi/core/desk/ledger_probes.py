@@ -11,9 +11,10 @@ from madoguchi.core.desk import ledger_lines
 from madoguchi.core.desk.countries import UNKNOWN, Countries
 from madoguchi.core.desk.hours import TOKYO
 from madoguchi.core.desk.ledger_lines import Line
-from madoguchi.storage import channels, egress
+from madoguchi.storage import channels, egress, roles
 from madoguchi.storage import ledger_probes as probes
 from madoguchi.storage.db import Tx
+from madoguchi.storage.grants import PROCESSES
 
 ACCESS_DAYS = 90
 _VAULT_ACTS = ["vault.opened"]
@@ -53,7 +54,7 @@ async def _contacted(ctx: Context, tx: Tx) -> list[Line]:
 
 
 async def _roles(tx: Tx) -> list[Line]:
-    return [
+    found = [
         Line(
             section="roles",
             key=role.name,
@@ -62,11 +63,15 @@ async def _roles(tx: Tx) -> list[Line]:
                 "superuser": _yes(role.superuser),
                 "let_in": _yes(role.connects),
                 "tables": _extent(role.readable, role.tables),
+                "written": _extent(role.writable, role.tables),
+                "alters_log": _yes(role.alters_log),
             },
             source="probed",
         )
         for role in await probes.list_roles(tx)
     ]
+    separate = _yes(set(PROCESSES) <= (await roles.list_made(tx)).keys())
+    return [*found, Line(section="roles", key="each_process", facts={"separate": separate}, source="probed")]
 
 
 def _extent(readable: int, of: int) -> str:
@@ -96,6 +101,9 @@ async def _entrances(tx: Tx) -> list[Line]:
 
 
 async def _connected(tx: Tx, countries: Countries) -> list[Line]:
+    connected = await probes.list_connected(tx)
+    if connected is None:
+        return [Line(section="connected", key="everybody", facts={"connected": UNKNOWN}, source="probed")]
     return [
         Line(
             section="connected",
@@ -104,7 +112,7 @@ async def _connected(tx: Tx, countries: Countries) -> list[Line]:
             counts={"connections": each.connections},
             source="probed",
         )
-        for each in await probes.list_connected(tx)
+        for each in connected
     ]
 
 
