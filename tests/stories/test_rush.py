@@ -107,6 +107,10 @@ class Rush:
         self.took.setdefault(what, []).append(time.perf_counter() - began)
         return answer
 
+    def cpu_s(self) -> dict[str, float]:
+        """What the house's own processes have used until now, besides the database."""
+        return {name: sum(self.house.process(name).cpu_times()[:2]) for name in ("serve", "keeper", "work")}
+
     # -- young people ------------------------------------------------------------------------------------------------
     async def comes(self, after_s: float) -> None:
         await asyncio.sleep(after_s)
@@ -181,9 +185,11 @@ class Rush:
 
     async def takes(self, me: Counsellor, case_id: str) -> None:
         """Several see it at once and click, unless it has gone from their page before."""
-        await asyncio.sleep(self.dice.uniform(0.1, 3.0))
+        await asyncio.sleep(self.dice.uniform(0.1, 1.5))
         if case_id not in me.shown:
             return
+        # The finger is on its way.
+        await asyncio.sleep(0.2)
         began = time.perf_counter()
         try:
             await me.person.post(f"{DESK}/cases/{case_id}/accept")
@@ -329,6 +335,7 @@ async def hires(rush: Rush) -> tuple[list[Counsellor], Person, list[tuple[str, s
 @pytest.mark.timeout(3600)
 async def test_three_hundred_come_within_ten_minutes_and_nobody_is_lost(rush: Rush) -> None:
     people, lead, at_devices = await hires(rush)
+    spent, began = rush.cpu_s(), time.monotonic()
     desk = [asyncio.create_task(rush.counsels(each)) for each in people]
     desk.append(asyncio.create_task(rush.watches(lead)))
     real = asyncio.create_task(asyncio.to_thread(asyncio.run, rush.real(at_devices)))
@@ -348,6 +355,8 @@ async def test_three_hundred_come_within_ten_minutes_and_nobody_is_lost(rush: Ru
     news = [max(0.0, at - rush.arrived[case_id]) for case_id, seen in rush.told.items()
             if case_id in rush.arrived for at in seen]  # fmt: skip
     numbers = {name: value for what, took in rush.took.items() for name, value in figures.spread(what, took).items()}
+    lasted, now = time.monotonic() - began, rush.cpu_s()
+    numbers |= {f"{name}_cpu_percent": round((now[name] - spent[name]) / lasted * 100, 1) for name in spent}
     figures.note(
         "rush", people=SIZE.people, counsellors=SIZE.counsellors, minutes=SIZE.minutes, real_devices=rush.readable,
         lost=count - len(rush.taken), clicked_too_late=rush.late, handed_over=rush.handed, board_stale=rush.stale,
@@ -357,7 +366,8 @@ async def test_three_hundred_come_within_ten_minutes_and_nobody_is_lost(rush: Ru
     assert rush.taken.keys() == rush.arrived.keys(), "somebody was never accepted"
     assert all(len(by) == 1 for by in rush.taken.values()), "two have accepted the same case"
     assert all(talk.closed for talk in rush.talks.values())
-    assert rush.late > 0 and rush.stale == 0
+    assert rush.stale == 0
+    assert rush.late > 0 or figures.QUICK
     assert b'"request failed"' not in (rush.house.data / "logs" / "serve.log").read_bytes()
     if not figures.QUICK:
         assert numbers["accept_p99_ms"] <= ACCEPT_P99_MS

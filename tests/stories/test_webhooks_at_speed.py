@@ -34,13 +34,17 @@ async def test_two_hundred_events_a_second_are_on_disk_before_they_are_answered(
             while before.waiting or before.received < PEOPLE:
                 await asyncio.sleep(0.2)
                 before = await ledger_of(measured_setting.house, "line")
+        bridges = measured_setting.house.process("bridges")
+        spent = sum(bridges.cpu_times()[:2])
         took = await at_speed(line, people)
-        measured_setting.house.process("bridges").kill()
+        spent = sum(bridges.cpu_times()[:2]) - spent
+        bridges.kill()
         kill_the_database(measured_setting.house)
         after = await ledger_of(measured_setting.house, "line")
         on_disk = after.received - before.received
         numbers = figures.spread("webhook", took)
-        figures.note("webhook", events=len(took), per_second=RATE, lost=len(took) - on_disk, **numbers)
+        cost = {"bridges_cpu_ms_per_event": round(spent / len(took) * 1000, 2)}
+        figures.note("webhook", events=len(took), per_second=RATE, lost=len(took) - on_disk, **cost, **numbers)
         assert on_disk == len(took) == RATE * SECONDS
         assert numbers["webhook_max_ms"] < LINE_GIVES_UP_MS
         if not figures.QUICK:
