@@ -439,3 +439,22 @@ describe("what became of a case that is no longer one's own", () => {
     expect([desk.seats[0]?.ended, desk.seats[0]?.heir]).toEqual([false, null]);
   });
 });
+
+test("somebody in a Matrix client is brought a link in the conversation, beside what is being written", async () => {
+  const ticket = { url: "https://desk/#move=t", code: "ABCD-2345", expires_at: 1 };
+  const bodies: unknown[] = [];
+  const desk = await signedIn({
+    "GET /queue": once({ ...QUEUE, waiting: [], mine: [{ ...OWN, channel: "matrix" }] }),
+    "POST /cases/c1/move/bring": (body) => (bodies.push(body), { body: ticket }),
+  });
+  const [seat] = desk.seats;
+  if (!seat) throw new Error("no case");
+  seat.conversation.text = "a draft";
+  void desk.bringMove(seat, null, ({ url, code }) => `${url} ${code}`);
+  await settled();
+  expect(bodies).toEqual([{}]);
+  expect(seat.conversation.text).toBe("a draft");
+  expect(seat.conversation.outbox.drafts.map(({ what }) => what)).toEqual([
+    { kind: "text", body: "https://desk/#move=t ABCD-2345" },
+  ]);
+});

@@ -49,6 +49,15 @@ describe("lines", () => {
     expect(own()).toEqual([["眠れない", true], ["聞くよ", false]]);
   });
 
+  test("what somebody said as another account before they moved is one's own", () => {
+    const messages = [said("Mio", "@mio:desk", { kind: "joined" }), said("眠れない", "@mio:desk"), said("聞くよ")];
+    conversation = new Conversation({ roomId: ROOM, silent: [KEEPER], moved: true, before: ["@mio:desk"] });
+    conversation.attach(chat);
+    chat.shows(roomWith(messages));
+    const own = conversation.lines.flatMap((line) => (line.kind === "message" ? [[line.message.body, line.own]] : []));
+    expect(own).toEqual([["眠れない", true], ["聞くよ", false]]);
+  });
+
   test("a message is read when a person has read up to it, not when the keeper has", () => {
     const messages = [said("one", ME), said("two", ME)];
     const read = (): boolean[] => conversation.lines.flatMap((line) => (line.kind === "message" ? [line.read] : []));

@@ -380,12 +380,34 @@ describe("coming back", () => {
   test.each([
     [{ status: 403, body: { errcode: "M_FORBIDDEN" } }, "unknown"],
     [{ status: 404, body: { errcode: "M_NOT_FOUND" } }, "destroyed"],
+    [{ status: 409, body: { errcode: "JP_MADOGUCHI_MOVED" } }, "moved"],
     [{ status: 429, body: { errcode: "M_LIMIT_EXCEEDED" } }, "busy"],
     ["offline" as const, "unreachable"],
   ])("a refusal %o leaves the start screen with a word", async (answer, refused) => {
     const youth = await returning(answer);
     expect(youth.stage).toBe("start");
     expect(youth.refused).toBe(refused);
+    expect(storage.data.has("madoguchi.visit")).toBe(false);
+  });
+});
+
+describe("going on in a Matrix client", () => {
+  const MOVED = { status: 409, body: { errcode: "JP_MADOGUCHI_MOVED", case_id: "c1" } };
+
+  test("a code is made, and the page steps aside once it has been said", async () => {
+    const invite = { code: "ABCD-2345", alias: "#move-ABCD-2345:desk", link: "https://matrix.to/#/x", expires_at: 1 };
+    around.desk = fakeDesk({
+      "GET /desk": { body: FACTS }, "POST /cases": { body: OPENED }, "POST /cases/mine/move/matrix": { body: invite },
+      "GET /cases/mine": once(MINE),
+    });
+    expect(await (await begun()).inviteToMatrix()).toEqual(invite);
+    around.desk = fakeDesk({ "GET /desk": { body: FACTS }, "GET /cases/mine": MOVED });
+    const youth = new Youth(around);
+    await youth.arrive();
+    await settled();
+    expect(youth.stage).toBe("gone");
+    await youth.startAfresh();
+    expect(youth.stage).toBe("start");
     expect(storage.data.has("madoguchi.visit")).toBe(false);
   });
 });
@@ -415,6 +437,19 @@ describe("coming from an app", () => {
     expect(chat.signedBy[0]).toBe("secret");
     expect(chat.host).toBe(KEEPER);
     expect(chat.loads).toEqual([ROOM]);
+  });
+
+  test.each([["line", true], ["matrix", false]])("from %s: an app that is told of news: %s", async (channel, fromApp) => {
+    const opened = { ...OPENED, before: ["@before:desk"] };
+    const youth = await arriving({
+      "POST /move/look": { body: { ...LOOKED.body, channel } }, "POST /move": { body: opened },
+    });
+    expect(youth.move?.channel).toBe(channel);
+    await youth.confirmMove(null);
+    await settled();
+    expect(youth.fromApp).toBe(fromApp);
+    // After a reload, too, what was said before is one's own.
+    expect(JSON.parse(storage.data.get("madoguchi.visit") ?? "")).toMatchObject({ cameBy: channel, before: ["@before:desk"] });
   });
 
   test("an earlier visit stays until the person has moved", async () => {

@@ -142,6 +142,10 @@ class NotOnRoster(NotAllowed):
     """Somebody of the staff whom the desk's signed roster does not vouch for."""
 
 
+class UnknownLink(NotAllowed):
+    """A link or code to a move that never opened anything here, or was forgotten long ago."""
+
+
 class LinkSpent(Refused):
     """A link or code that opens nothing any more; `reason`: `used`, `expired`, `ended` (the case), `locked`."""
 

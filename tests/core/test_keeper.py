@@ -237,9 +237,9 @@ async def test_whom_the_roster_does_not_vouch_for_gets_neither_history_nor_invit
         staff = [roster.Entry(name, name, "counsellor", master) for name, master in masters.items()]
         play.server.roster = roster.sign(by, "x", number, datetime.now(UTC), staff)
 
-    async def lets_in(user_id: str) -> str | None:
+    async def lets_in(user_id: str, **more: bool) -> str | None:
         play.server.done.clear(), play.server.reports.clear()
-        play.server.invitations = [{"case_id": "c", "room_id": ROOM, "user_id": user_id}]
+        play.server.invitations = [{"case_id": "c", "room_id": ROOM, "user_id": user_id, **more}]
         keeper.door._turned_away.clear()
         await keeper.door._ask(None)
         assert bool(play.server.done) != bool(play.server.reports)
@@ -261,6 +261,11 @@ async def test_whom_the_roster_does_not_vouch_for_gets_neither_history_nor_invit
     play.server.cross["@ken:x"] = dict(play.server.cross["@aoi:x"])
     assert await lets_in("@ken:x") == "identity"
     assert await receive(aoi) == 0
+    # A young person who has moved to another account stands on no roster, and need not; after a restart, too.
+    assert await lets_in("@aoi:x", person=True) is None
+    assert play.server.given[-1] == ("@aoi:x", 1, 1), "and the desk's audit log says so"
+    assert await receive(aoi) == 1
+    assert Ledger(keeper.device.kept).is_person(ROOM, "@aoi:x")
 
 
 async def test_who_should_go_is_removed(play: Play) -> None:

@@ -223,7 +223,8 @@ async def test_somebody_with_an_account_moves_as_themselves(desk: Desk) -> None:
     aoi, other = await desk.arrives()
     await aoi.post(DESK + "/cases/mine/leave")
     moved = await aoi.post(DESK + "/move", {"token": token})
-    assert moved == {"case_id": opened["case_id"], "room_id": opened["room_id"], "user_id": aoi.user_id}
+    place = {"case_id": opened["case_id"], "room_id": opened["room_id"]}
+    assert moved == place | {"user_id": aoi.user_id, "before": [mio.user_id]}
     assert other["case_id"] != moved["case_id"]
     assert (await own_case(ken, opened["case_id"]))["channel"] == "matrix"
 

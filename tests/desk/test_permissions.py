@@ -53,6 +53,8 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("GET", "/cases/{case_id}/move/apps"): STAFF,
     ("GET", "/cases/mine/apps"): USER,
     ("POST", "/cases/mine/app_ticket"): USER,
+    ("POST", "/cases/{case_id}/move/bring"): STAFF,
+    ("POST", "/cases/mine/move/matrix"): {"young person"},
     ("POST", "/move/look"): ANYONE | {"disabled"},
     ("POST", "/move"): ANYONE,
     ("POST", "/move/decline"): ANYONE | {"disabled"},

@@ -67,6 +67,11 @@ class Young:
     async def hears(self, room: str, text: str) -> None:
         await self.until(lambda: any(where == room and said == text for where, _, said in self.heard))
 
+    async def hears_some(self, room: str, part: str) -> str:
+        """Waits for words with this part in them; gives them."""
+        await self.until(lambda: any(where == room and part in said for where, _, said in self.heard))
+        return next(said for where, _, said in self.heard if where == room and part in said)
+
 
 @asynccontextmanager
 async def at_a_client(house: House, user_id: str, password: str, home: Path) -> AsyncIterator[Young]:

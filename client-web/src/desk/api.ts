@@ -133,6 +133,30 @@ export interface OpenedCase {
   device_id?: string;
   access_token?: string;
   password?: string;
+  /** As whom the person came until they moved here. */
+  before?: string[];
+}
+
+/** Opens a case, once, on the page. `expires_at` is in milliseconds. */
+export interface MoveTicket {
+  url: string;
+  code: string;
+  expires_at: number;
+}
+
+/** Opens a case, once, to an account in a Matrix client: who joins the alias says the code, and so does the link. */
+export interface MatrixInvite {
+  code: string;
+  alias: string;
+  link: string;
+  expires_at: number;
+}
+
+/** What a link to a move leads to. `channel`: by what kind of channel the case comes now. */
+export interface MoveLooked {
+  channel: string;
+  passphrase: boolean;
+  expires_at: number;
 }
 
 export type CaseState = "arriving" | "waiting" | "talking" | "resting" | "closed" | "purged";
@@ -812,7 +836,7 @@ export class Desk {
   }
 
   /** What a link to a move leads to. Looking spends nothing. */
-  lookAtMove(link: MoveLink): Promise<{ passphrase: boolean; expires_at: number }> {
+  lookAtMove(link: MoveLink): Promise<MoveLooked> {
     return this.call("POST", "/move/look", { body: link });
   }
 
@@ -824,6 +848,11 @@ export class Desk {
     const opened = await this.call<OpenedCase>("POST", "/move", { body });
     this.arrivalKey = null;
     return opened;
+  }
+
+  /** A code by which one's own case goes on in a Matrix client. */
+  inviteToMatrix(): Promise<MatrixInvite> {
+    return this.call("POST", "/cases/mine/move/matrix", { body: {} });
   }
 
   declineMove(link: MoveLink): Promise<unknown> {
@@ -1104,6 +1133,12 @@ export class Desk {
 
   offerMove(caseId: string, body: { passphrase?: string; to?: string }): Promise<unknown> {
     return this.call("POST", `/cases/${encodeURIComponent(caseId)}/move`, { body });
+  }
+
+  /** A link and a code to the page, for this client to bring to somebody in a Matrix client. */
+  bringMove(caseId: string, passphrase: string | null): Promise<MoveTicket> {
+    const body = passphrase === null ? {} : { passphrase };
+    return this.call("POST", `/cases/${encodeURIComponent(caseId)}/move/bring`, { body });
   }
 
   settings(): Promise<DeskSettings> {

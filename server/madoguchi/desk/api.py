@@ -72,6 +72,8 @@ CHAPTERS: dict[str, list[Row]] = {
     ],
     "Moving": [
         POST(DESK + "/cases/{case_id}/move", moving.offer_move, who=STAFF),
+        POST(DESK + "/cases/{case_id}/move/bring", moving.bring_move, who=STAFF),
+        POST(DESK + "/cases/mine/move/matrix", moving.invite_to_matrix, who=YOUNG_PERSON, limit="keep"),
         POST(DESK + "/move/look", moving.look_at_move, who=ANYONE, limit="move"),
         POST(DESK + "/move", moving.confirm_move, who=OPTIONAL, limit="move", tx=False),
         POST(DESK + "/move/decline", moving.decline_move, who=ANYONE, limit="move"),

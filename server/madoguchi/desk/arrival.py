@@ -74,7 +74,8 @@ class OpenCase(msgspec.Struct):
 
 
 class OpenedCase(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where to go on. device_id, access_token, password: of an account that was just made for somebody without one."""
+    """Where to go on. device_id, access_token, password: of an account that was just made for somebody without one.
+    before: as whom somebody came until they moved here, the latest last."""
 
     case_id: str
     room_id: str
@@ -82,6 +83,7 @@ class OpenedCase(msgspec.Struct, frozen=True, omit_defaults=True):
     device_id: str | None = None
     access_token: str | None = None
     password: str | None = None
+    before: list[str] = []
 
 
 class WaitQuery(msgspec.Struct):

@@ -16,7 +16,8 @@ LOOK_AGAIN_S = 3.0
 
 
 class Invitations(msgspec.Struct, frozen=True):
-    """invitations: staff of open cases who are neither invited nor in; removals: staff who no longer look after one.
+    """invitations: staff of open cases who are neither invited nor in, and whoever has moved to another account;
+    removals: staff who no longer look after one, and as whom somebody came before.
 
     Side rooms are among the rooms of both.
     """
@@ -46,10 +47,9 @@ async def _read(call: Call) -> Invitations:
         pos = await stream.position(tx)
         invitations = [*await stored.list_invitations(tx), *await side_rooms.list_invitations(tx)]
         # Who came into a case while they stood on the roster, or before there was one, waits until they do.
-        # A ghost is given nothing that it could read, and so needs nobody to vouch for it.
-        strangers = await roster.unvouched(
-            call.ctx.settings, tx, [seat.user_id for seat in invitations if seat.history]
-        )
+        # A ghost is given nothing that it could read, a young person stands on no roster: nobody vouches for them.
+        staff = [seat.user_id for seat in invitations if not seat.person]
+        strangers = await roster.unvouched(call.ctx.settings, tx, staff)
         invitations = [seat for seat in invitations if seat.user_id not in strangers]
         removals = [*await stored.list_removals(tx), *await side_rooms.list_removals(tx)]
         return Invitations(pos, invitations, removals)

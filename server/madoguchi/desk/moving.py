@@ -8,8 +8,9 @@ from msgspec import Meta
 
 from madoguchi import errors
 from madoguchi.core.chat.sessions import Started
-from madoguchi.core.desk import app_moves, cases, moves
+from madoguchi.core.desk import app_moves, cases, moves, moves_matrix
 from madoguchi.core.desk.moves import Moving, Ticket
+from madoguchi.core.desk.moves_matrix import Invite
 from madoguchi.desk.app_moving import ChannelID
 from madoguchi.desk.arrival import ArrivalKey, OpenedCase, WaitQuery
 from madoguchi.desk.counselling import Changed
@@ -90,6 +91,18 @@ async def offer_move(call: Call, case_id: str, body: Offer) -> Changed:
     return Changed(case.id, case.room_id, case.state)
 
 
+async def bring_move(call: Call, case_id: str, body: Offer) -> Ticket:
+    """A link and a code to the page for the person of a case in a Matrix client: the caller's own client brings them,
+    encrypted, into the case's room."""
+    return await moves_matrix.bring(call.ctx, call.tx, case_id, await caller(call, call.tx), body.passphrase)
+
+
+async def invite_to_matrix(call: Call) -> Invite:
+    """A code by which the caller's case goes on, once, with an account in a Matrix client."""
+    call.session.must_not_be_suspended()
+    return await moves_matrix.invite(call.ctx, call.tx, call.session.user_id)
+
+
 async def look_at_move(call: Call, body: MoveLink) -> Moving:
     """What a link leads to, and whether it asks for a passphrase. Looking spends nothing."""
     return await moves.look(call.ctx, call.tx, body.token, body.code)
@@ -105,8 +118,9 @@ async def confirm_move(call: Call, body: ConfirmMove) -> OpenedCase:
     if session is None and body.arrival_key is not None:
         async with ctx.db.transaction() as tx:
             before = await cases.arrived_before(ctx, tx, body.arrival_key, body.with_password)
+            came_as = await stored.list_past_persons(tx, before.case.id) if before is not None else []
         if before is not None and before.session is not None:
-            return _opened(before.case, before.session, before.password)
+            return _opened(before.case, before.session, before.password, came_as)
     # A transaction of its own: a wrong passphrase stays counted when the answer is a refusal.
     async with ctx.db.transaction() as tx:
         left = await moves.check_passphrase(ctx, tx, body.token, body.code, body.passphrase)
@@ -123,13 +137,13 @@ async def confirm_move(call: Call, body: ConfirmMove) -> OpenedCase:
             with_password=body.with_password,
             arrival_key=body.arrival_key,
         )
-    return _opened(moved.case, moved.session, moved.password)
+    return _opened(moved.case, moved.session, moved.password, moved.before)
 
 
-def _opened(case: Case, started: Started | None, password: str | None) -> OpenedCase:
+def _opened(case: Case, started: Started | None, password: str | None, before: list[str]) -> OpenedCase:
     if started is None:
-        return OpenedCase(case.id, case.room_id, case.user_id)
-    return OpenedCase(case.id, case.room_id, case.user_id, started.device_id, started.access_token, password)
+        return OpenedCase(case.id, case.room_id, case.user_id, before=before)
+    return OpenedCase(case.id, case.room_id, case.user_id, started.device_id, started.access_token, password, before)
 
 
 async def decline_move(call: Call, body: MoveLink) -> Declined:

@@ -56,9 +56,13 @@ class Door:
     async def _ask(self, after: int | None) -> int:
         query = {} if after is None else {"after": str(after), "timeout": str(_POLL_MS)}
         wishes = await self._device.call("GET", f"{DESK}/keeper/invitations", query=query, timeout=_POLL_MS / 1000 + 15)
+        invitations = wishes.get("invitations", [])
+        for wish in invitations:
+            if wish.get("person"):
+                self._ledger.put_person(wish["room_id"], wish["user_id"])
         work = [
             self.bring_in(wish["room_id"], wish["user_id"], with_history=wish.get("history", True))
-            for wish in wishes.get("invitations", [])
+            for wish in invitations
         ]
         work += [self.take_out(wish["room_id"], wish["user_id"]) for wish in wishes.get("removals", [])]
         results = await asyncio.gather(*(self._bounded(piece) for piece in work), return_exceptions=True)
@@ -72,8 +76,8 @@ class Door:
             await piece
 
     async def bring_in(self, room_id: str, user_id: str, *, with_history: bool = True) -> None:
-        """Give the user the room's history, then invite; who is not on the roster gets neither. Raises Refused or
-        aiohttp.ClientError."""
+        """Give the user the room's history, then invite; who of the staff is not on the roster gets neither. Raises
+        Refused or aiohttp.ClientError."""
         if with_history and not await self._give_before(room_id, user_id):
             return
         await self._device.call("POST", room_path(room_id, "/invite"), {"user_id": user_id})
@@ -82,11 +86,15 @@ class Door:
         """Whether they may come in."""
         await self._stragglers(room_id)
         try:
-            await self._give(room_id, user_id, await self._guest_list.vouched(user_id))
+            await self._give(room_id, user_id, await self._vouched(room_id, user_id))
         except NotVouchedFor as why:
             await self._turn_away(room_id, user_id, why.kind)
             return False
         return True
+
+    async def _vouched(self, room_id: str, user_id: str) -> str | None:
+        # A young person stands on no roster. That it is they who have moved is the desk's word, here as on the pages.
+        return None if self._ledger.is_person(room_id, user_id) else await self._guest_list.vouched(user_id)
 
     async def _turn_away(self, room_id: str, user_id: str, kind: str) -> None:
         self._ledger.end_guest(room_id, user_id)
@@ -163,7 +171,7 @@ class Door:
             if guest.devices or time.monotonic() - self._tried.get(key, 0) > (1 if age < 30 else 15):
                 self._tried[key] = time.monotonic()
                 try:
-                    await self._give(*key, await self._guest_list.vouched(guest.user_id))
+                    await self._give(*key, await self._vouched(*key))
                 except NotVouchedFor as why:
                     await self._turn_away(*key, why.kind)
         elif guest.joined and (guest.devices or age > 60):

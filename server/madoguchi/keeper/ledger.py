@@ -34,7 +34,8 @@ class Guest:
 
 
 class Ledger:
-    """Small tables: sessions sealed, copied, missing, withheld; guests on their way in; rooms not looked back into."""
+    """Small tables: sessions sealed, copied, missing, withheld; guests on their way in; whom a case is for since they
+    moved; rooms not looked back into."""
 
     def __init__(self, store: AgentStore) -> None:
         self._sql = store.database.execute_sql
@@ -50,6 +51,7 @@ class Ledger:
             "keeper_withheld (room_id TEXT, session_id TEXT, sender TEXT, code TEXT NOT NULL,"
             " PRIMARY KEY (room_id, session_id, sender))",
             "keeper_behind (room_id TEXT PRIMARY KEY, before TEXT NOT NULL)",
+            "keeper_persons (room_id TEXT, user_id TEXT, PRIMARY KEY (room_id, user_id))",
         ):
             self._sql(f"CREATE TABLE IF NOT EXISTS {table}")
 
@@ -124,8 +126,17 @@ class Ledger:
 
     def forget_room(self, room_id: str) -> None:
         """The room is purged; nothing of it is remembered."""
-        for table in ("sealed", "copied", "missing", "withheld", "guests", "behind"):
+        for table in ("sealed", "copied", "missing", "withheld", "guests", "persons", "behind"):
             self._sql(f"DELETE FROM keeper_{table} WHERE room_id = ?", (room_id,))
+
+    def put_person(self, room_id: str, user_id: str) -> None:
+        """The room's case is for this user, who has moved to this account."""
+        self._sql("INSERT OR IGNORE INTO keeper_persons (room_id, user_id) VALUES (?, ?)", (room_id, user_id))
+
+    def is_person(self, room_id: str, user_id: str) -> bool:
+        """Whether the room's case is for this user."""
+        found = self._sql("SELECT 1 FROM keeper_persons WHERE room_id = ? AND user_id = ?", (room_id, user_id))
+        return found.fetchone() is not None
 
     def put_guest(self, room_id: str, user_id: str, sessions: int, devices: frozenset[str]) -> None:
         """A bundle with so many sessions has gone to these devices of somebody invited."""

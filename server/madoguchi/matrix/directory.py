@@ -8,7 +8,7 @@ from madoguchi import errors
 from madoguchi.core.chat import appservices, auth_rules, events, registrations, rooms, spaces
 from madoguchi.core.chat.room_cache import Room
 from madoguchi.core.chat.shapes import check_names
-from madoguchi.core.desk import case_room
+from madoguchi.core.desk import case_room, moves_matrix
 from madoguchi.storage import appservices as stored_appservices
 from madoguchi.storage import rooms as stored_rooms
 from madoguchi.web.endpoint import Call
@@ -35,6 +35,8 @@ async def get_room_id_by_alias(call: Call, room_alias: str) -> dict[str, Any]:
         raise errors.Invalid("That is not a room alias.")
     if case_room.is_the_desk(call.ctx, room_alias):
         return {"room_id": case_room.desk_door(call.ctx), "servers": [call.ctx.settings.server_name]}
+    if (code := moves_matrix.code_of(call.ctx, room_alias)) is not None:
+        return {"room_id": moves_matrix.door(call.ctx, code), "servers": [call.ctx.settings.server_name]}
     found = await stored_rooms.get_alias(call.tx, room_alias)
     if found is None:
         raise errors.NotFound("There is no room with this alias.")

@@ -6,9 +6,10 @@ import msgspec
 
 from madoguchi import errors
 from madoguchi.core.chat import membership
-from madoguchi.core.desk import case_room, cases, side_room
+from madoguchi.core.desk import case_room, cases, moves_matrix, side_room
 from madoguchi.ids import RoomID
 from madoguchi.storage import rooms as stored_rooms
+from madoguchi.storage.db import Tx
 from madoguchi.web.endpoint import Call
 
 
@@ -47,26 +48,46 @@ async def join_room(call: Call, room_id_or_alias: str, body: Reason) -> dict[str
     call.session.must_not_be_suspended()
     if case_room.is_the_desk(call.ctx, room_id_or_alias):
         # The desk's own alias: whoever joins it from any Matrix client opens a case and is in its room.
-        return {"room_id": await cases.arrive_by_alias(call.ctx, call.tx, call.session.user_id)}
-    room_id = await _room_of(call, room_id_or_alias)
-    await membership.join(call.ctx, call.tx, room_id, call.session.user_id, body.reason)
-    await cases.people_changed(call.tx, room_id)
+        async with call.ctx.db.transaction() as tx:
+            return {"room_id": await cases.arrive_by_alias(call.ctx, tx, call.session.user_id)}
+    if (code := moves_matrix.code_of(call.ctx, room_id_or_alias)) is not None:
+        return await _come_by_code(call, code)
+    async with call.ctx.db.transaction() as tx:
+        room_id = await _room_of(tx, room_id_or_alias)
+        await membership.join(call.ctx, tx, room_id, call.session.user_id, body.reason)
+        await cases.people_changed(tx, room_id)
+    return {"room_id": room_id}
+
+
+async def _come_by_code(call: Call, code: str) -> dict[str, Any]:
+    """Says a code in the way that every client has. It is taken, and the joining refused until the invitation has been
+    accepted: only then does a client take the history."""
+    user_id = call.session.user_id
+    call.ctx.limits.guess(f"move {user_id}", call)
+    async with call.ctx.db.transaction() as tx:
+        room_id = await moves_matrix.come(call.ctx, tx, code, user_id)
+        present = await stored_rooms.get_membership(tx, room_id, user_id)
+    if present is None or present.membership != "join":
+        raise errors.NotAllowed(moves_matrix.EXPECTED)
     return {"room_id": room_id}
 
 
 async def knock_room(call: Call, room_id_or_alias: str, body: Reason) -> dict[str, Any]:
     call.session.must_not_be_suspended()
-    room_id = await _room_of(call, room_id_or_alias)
+    if (code := moves_matrix.code_of(call.ctx, room_id_or_alias)) is not None:
+        call.ctx.limits.guess(f"move {call.session.user_id}", call)
+        return {"room_id": await moves_matrix.come(call.ctx, call.tx, code, call.session.user_id)}
+    room_id = await _room_of(call.tx, room_id_or_alias)
     await membership.knock(call.ctx, call.tx, room_id, call.session.user_id, body.reason)
     return {"room_id": room_id}
 
 
-async def _room_of(call: Call, room_id_or_alias: str) -> RoomID:
+async def _room_of(tx: Tx, room_id_or_alias: str) -> RoomID:
     if room_id_or_alias.startswith("!"):
         return room_id_or_alias
     if not room_id_or_alias.startswith("#"):
         raise errors.Invalid("That is neither a room id nor an alias.")
-    found = await stored_rooms.get_alias(call.tx, room_id_or_alias)
+    found = await stored_rooms.get_alias(tx, room_id_or_alias)
     if found is None:
         raise errors.NotFound("There is no room with this alias.")
     return found[0]

@@ -111,12 +111,13 @@ class Running(msgspec.Struct, frozen=True):
 
 class Seat(msgspec.Struct, frozen=True, omit_defaults=True):
     """A member of staff, or whoever has moved, who should come into a case's room, or leave it. history: whether they
-    are given what was said before."""
+    are given what was said before; person: not of the staff; the case is theirs."""
 
     case_id: str
     room_id: str
     user_id: str
     history: bool = True
+    person: bool = False
 
 
 class PastWait(msgspec.Struct, frozen=True):
@@ -434,7 +435,10 @@ async def list_charges(tx: Tx, user_id: str) -> list[Charge]:
         f"""
         SELECT c.id AS case_id, c.room_id, c.user_id, h.kind AS channel, h.mode, c.state,
                cs.since AS accepted_at, cs.until,
-               c.risk, cs.part, {STANDING} AS move,
+               c.risk, cs.part,
+               -- Who made a code for themselves on the page is offered nothing and needs no bridge.
+               CASE WHEN h.kind IN ('web', 'matrix') AND m.asked_by = m.ghost AND m.moved_at IS NULL THEN NULL
+                    ELSE {STANDING} END AS move,
                (SELECT b.kind FROM past_persons p JOIN channels b ON b.id = p.channel_id
                  WHERE p.case_id = c.id AND p.channel_id <> c.channel_id ORDER BY p.until DESC LIMIT 1) AS came_by,
                c.side_room_id, c.team, c.language, a.topics, a.school, a.grade, {_REPEAT} AS repeat,
@@ -496,7 +500,8 @@ async def list_invitations(tx: Tx) -> list[Seat]:
     )
     moved = await tx.fetch(
         f"""
-        SELECT c.id AS case_id, c.room_id, c.user_id, a.kind NOT IN ('ghost', 'appservice') AS history
+        SELECT c.id AS case_id, c.room_id, c.user_id, a.kind NOT IN ('ghost', 'appservice') AS history,
+               true AS person
         FROM (SELECT case_id, max(until) AS at FROM past_persons GROUP BY case_id) moved
         JOIN cases c ON c.id = moved.case_id JOIN accounts a ON a.user_id = c.user_id
         LEFT JOIN memberships m ON m.room_id = c.room_id AND m.user_id = c.user_id

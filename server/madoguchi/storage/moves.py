@@ -38,12 +38,13 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Link(msgspec.Struct, frozen=True):
-    """A link, found by its token or its code."""
+    """A link, found by its token or its code. own: made on the person's own page, asks for no passphrase."""
 
     token_hash: bytes
     case_id: str
     expires_at: datetime
     used_at: datetime | None
+    own: bool
 
 
 class Errand(msgspec.Struct, frozen=True):
@@ -175,15 +176,16 @@ async def update_news(tx: Tx, case_id: str, at: datetime) -> None:
 
 
 async def insert_link(
-    tx: Tx, token_hash: bytes, code_hash: bytes, case_id: str, at: datetime, expires_at: datetime
+    tx: Tx, token_hash: bytes, code_hash: bytes, case_id: str, at: datetime, expires_at: datetime, own: bool
 ) -> bool:
     """One more link to a case's move; False if the code is another's."""
     done: str = await tx.execute(
         """
-        INSERT INTO move_links (token_hash, code_hash, case_id, made_at, expires_at) VALUES ($1, $2, $3, $4, $5)
+        INSERT INTO move_links (token_hash, code_hash, case_id, made_at, expires_at, own)
+        VALUES ($1, $2, $3, $4, $5, $6)
         ON CONFLICT DO NOTHING
         """,
-        token_hash, code_hash, case_id, at, expires_at,
+        token_hash, code_hash, case_id, at, expires_at, own,
     )  # fmt: skip
     return done.endswith(" 1")
 
@@ -192,7 +194,7 @@ async def get_link(tx: Tx, *, token_hash: bytes | None = None, code_hash: bytes 
     """The link with a token, or the one with a code."""
     row = await tx.fetchrow(
         """
-        SELECT token_hash, case_id, expires_at, used_at FROM move_links
+        SELECT token_hash, case_id, expires_at, used_at, own FROM move_links
         WHERE token_hash = $1 OR code_hash = $2
         """,
         token_hash, code_hash,
@@ -227,6 +229,18 @@ async def update_person(tx: Tx, case_id: str, user_id: str, channel_id: str, at:
         "UPDATE cases SET user_id = $2, channel_id = $3, previous_shown = NULL WHERE id = $1",
         case_id, user_id, channel_id,
     )  # fmt: skip
+
+
+async def list_past_persons(tx: Tx, case_id: str) -> list[str]:
+    """As whom the person of a case came before, the latest last."""
+    rows = await tx.fetch(
+        """
+        SELECT p.user_id FROM past_persons p JOIN cases c ON c.id = p.case_id
+        WHERE p.case_id = $1 AND p.user_id <> c.user_id ORDER BY p.until
+        """,
+        case_id,
+    )
+    return [row["user_id"] for row in rows]
 
 
 async def get_moved_case(tx: Tx, user_id: str) -> str | None:

@@ -16,6 +16,8 @@ export interface ConversationOptions {
   person?: string;
   /** Came from an app: what came by its bridge is of this side. */
   moved?: boolean;
+  /** As whom somebody came until they moved here. */
+  before?: readonly string[];
   /** Why nothing is sent, once that stands; called once for each reason. */
   onfault?: (fault: Fault) => void;
 }
@@ -41,6 +43,7 @@ export class Conversation {
   private put = "";
   private readonly person: string | null;
   private readonly moved: boolean;
+  private readonly before: readonly string[];
   readonly outbox: Outbox;
   private chat: Chat | null = null;
   private unwatch: (() => void) | null = null;
@@ -54,7 +57,7 @@ export class Conversation {
     return this.outbox.drafts.filter((draft) => !txns.has(draft.txn));
   });
   readonly lines: readonly Line[] = $derived.by(() =>
-    linesOf(this.room, this.drafts, this.silent, this.ownId, this.moved));
+    linesOf(this.room, this.drafts, this.silent, this.ownId, this.moved, this.before));
   readonly over = $derived(new TextEncoder().encode(this.text).length - LONGEST);
   readonly typing: readonly Member[] = $derived(
     (this.room?.members ?? []).filter(({ userId }) => this.room?.typing.includes(userId)),
@@ -80,6 +83,7 @@ export class Conversation {
     this.silent = options.silent ?? [];
     this.person = options.person ?? null;
     this.moved = options.moved ?? false;
+    this.before = options.before ?? [];
     this.watch = new FaultWatch((fault) => (this.fault = fault), options.onfault ?? (() => undefined));
     this.outbox = new Outbox({
       send: (what, txn) => {

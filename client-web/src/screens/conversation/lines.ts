@@ -28,13 +28,15 @@ export type Line =
   | { key: string; kind: "draft"; draft: Draft; quote: Quote | null };
 
 /** `silent`: members that never read along as a person does; `drafts`: what the room does not show yet; `moved`: what
- * came by an app was said by whoever looks at this. */
+ * came by an app was said by whoever looks at this, and so was what `earlier` said. */
 export function linesOf(
   room: Room | null, drafts: readonly Draft[], silent: readonly string[], ownId: string | null, moved = false,
+  earlier: readonly string[] = [],
 ): readonly Line[] {
   const lines: Line[] = [];
   const messages = room?.messages ?? [];
-  const before = new Set(moved ? messages.filter(({ fromApp }) => fromApp).map(({ sender }) => sender) : []);
+  const ghosts = moved ? messages.filter(({ fromApp }) => fromApp).map(({ sender }) => sender) : [];
+  const before = new Set([...ghosts, ...earlier]);
   const names = new Map(room?.members.map(({ userId, name }) => [userId, name]));
   const places = new Map(messages.map((message) => [message.id, message]));
   const readers = Object.entries(room?.readUpTo ?? {}).filter(([who]) => !silent.includes(who));

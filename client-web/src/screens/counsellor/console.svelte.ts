@@ -1,7 +1,7 @@
 // The counsellor's console: who waits, the own cases, and the conversations that are open side by side.
 import {
   Desk, DeskError, type AppWay, type Board, type Colleague, type DeskFacts, type Earlier, type Heirs, type LockReport,
-  type Me, type OwnCase, type Queue, type Reply, type Risk, type RiskWord, type TeamShown,
+  type Me, type MoveTicket, type OwnCase, type Queue, type Reply, type Risk, type RiskWord, type TeamShown,
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
@@ -336,6 +336,16 @@ export class Console {
   /** Offers the person to go on in the sealed room, or at another app (`to`). Raises DeskError. */
   async offerMove(caseId: string, way: { passphrase?: string; to?: string }): Promise<void> {
     await this.around.desk.offerMove(caseId, way);
+    await this.lookAgain();
+  }
+
+  /** Brings somebody in a Matrix client a link and a code to the page, sealed like all that is said. `words`: in which
+   * words. Raises DeskError. */
+  async bringMove(
+    { case: own, conversation }: Seat, passphrase: string | null, words: (ticket: MoveTicket) => string,
+  ): Promise<void> {
+    const ticket = await this.around.desk.bringMove(own.case_id, passphrase);
+    conversation.outbox.add({ kind: "text", body: words(ticket) });
     await this.lookAgain();
   }
 

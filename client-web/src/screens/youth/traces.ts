@@ -14,8 +14,11 @@ export interface Visit {
   store: string;
   /** The device's public key at its first start, null before that. */
   fingerprint: string | null;
-  /** Came from an app: the keeper lets this account in, with the history. */
+  /** Came from elsewhere: the keeper lets this account in, with the history. */
   moved?: boolean;
+  /** By what kind of channel, and as whom, until then. */
+  cameBy?: string | null;
+  before?: readonly string[];
 }
 
 /** The part of Web Storage that is needed here. */

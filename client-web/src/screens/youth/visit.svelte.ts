@@ -1,7 +1,7 @@
 // The young person's visit: from the start screen through waiting and talking to the end.
 import {
-  Desk, DeskError, type AppTicket, type AppWay, type DeskFacts, type MyCase, type MoveLink, type OpenedCase,
-  type PublicLedger,
+  Desk, DeskError, type AppTicket, type AppWay, type DeskFacts, type MatrixInvite, type MyCase, type MoveLink,
+  type OpenedCase, type PublicLedger,
 } from "../../desk/api";
 import type { GuidanceList } from "../../guidance/list";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
@@ -61,9 +61,15 @@ export class Youth {
   /** Whoever opens the page in this browser is in the conversation at once. */
   remembered = $state(false);
   /** Why somebody could not come back. */
-  refused = $state<"unknown" | "destroyed" | "busy" | "unreachable" | null>(null);
+  refused = $state<"unknown" | "destroyed" | "moved" | "busy" | "unreachable" | null>(null);
   /** The link or code by which somebody comes from an app, and what is known of it. */
-  move = $state.raw<{ link: MoveLink; passphrase: boolean | null; triesLeft: number | null } | null>(null);
+  move = $state.raw<{
+    link: MoveLink;
+    /** Null until it has been looked at. */
+    channel: string | null;
+    passphrase: boolean | null;
+    triesLeft: number | null;
+  } | null>(null);
   moveTrouble = $state<MoveTrouble | null>(null);
   confirming = $state(false);
   /** Whether the app that somebody came from may say that there is news. */
@@ -84,9 +90,19 @@ export class Youth {
 
   constructor(private readonly around: Surroundings) {}
 
-  /** Came from an app; what was said there opens as soon as the keeper has let this account in. */
+  /** Came from elsewhere; what was said there opens as soon as the keeper has let this account in. */
   get moved(): boolean {
     return this.visit?.moved ?? false;
+  }
+
+  /** Came from an app that can be told that there is news. */
+  get fromApp(): boolean {
+    return this.moved && !isOwn(this.visit?.cameBy ?? null);
+  }
+
+  /** A code by which this conversation goes on in a Matrix client. Raises DeskError. */
+  inviteToMatrix(): Promise<MatrixInvite> {
+    return this.around.desk.inviteToMatrix();
   }
 
   get notices(): Notices {
@@ -123,11 +139,11 @@ export class Youth {
   /** Shows what a link or code leads to; nothing is spent by it. */
   async lookAtMove(link: MoveLink): Promise<void> {
     this.stage = "moving";
-    this.move = { link, passphrase: null, triesLeft: null };
+    this.move = { link, channel: null, passphrase: null, triesLeft: null };
     this.moveTrouble = null;
     try {
-      const { passphrase } = await this.around.desk.lookAtMove(link);
-      this.move = { link, passphrase, triesLeft: null };
+      const { channel, passphrase } = await this.around.desk.lookAtMove(link);
+      this.move = { link, channel, passphrase, triesLeft: null };
     } catch (error) {
       this.moveTrouble = asMoveTrouble(error);
     }
@@ -143,7 +159,7 @@ export class Youth {
       const opened = await this.around.desk.confirmMove(move.link, passphrase);
       this.around.traces.clear();
       void this.notices.end();
-      this.visit = { ...this.visitOf(opened), moved: true };
+      this.visit = { ...this.visitOf(opened), moved: true, cameBy: move.channel, before: opened.before ?? [] };
       this.around.traces.visit = this.visit;
       this.move = null;
       await this.goOn(false);
@@ -479,6 +495,7 @@ export class Youth {
       kept: traces.drafts,
       silent: this.facts ? [this.facts.keeper_user_id] : [],
       moved: visit.moved ?? false,
+      before: visit.before ?? [],
       onfault: (fault) => void desk.reportLock(visit.roomId, fault).catch(() => undefined),
     });
   }
@@ -538,7 +555,7 @@ export class Youth {
           else await this.loseDestroyed();
           return;
         }
-        if (error instanceof DeskError && error.errcode === "JP_MADOGUCHI_MOVED") {
+        if (hasMoved(error)) {
           this.stop();
           this.stage = "gone";
           return;
@@ -613,11 +630,16 @@ function isRefusedToken(error: unknown): boolean {
   return errcode === "M_UNKNOWN_TOKEN" || httpStatus === 401;
 }
 
-function asRefusal(error: unknown): "unknown" | "destroyed" | "busy" | "unreachable" {
+function asRefusal(error: unknown): NonNullable<Youth["refused"]> {
   if (!(error instanceof DeskError)) return "unreachable";
   if (error.status === 403) return "unknown";
   if (error.status === 404) return "destroyed";
+  if (hasMoved(error)) return "moved";
   return error.status === 429 ? "busy" : "unreachable";
+}
+
+function hasMoved(error: unknown): boolean {
+  return error instanceof DeskError && error.errcode === "JP_MADOGUCHI_MOVED";
 }
 
 function asMoveTrouble(error: unknown): MoveTrouble {
@@ -629,6 +651,11 @@ function asMoveTrouble(error: unknown): MoveTrouble {
     return reason;
   }
   return error.status === 409 ? "own" : "unknown";
+}
+
+/** A channel of the desk's own, with no app in between. */
+export function isOwn(channel: string | null): boolean {
+  return channel === "web" || channel === "matrix";
 }
 
 function serverOf(userId: string): string {

@@ -248,7 +248,7 @@ def check_alias(ctx: "Context", alias: str, appservice: str | None = None) -> No
         raise errors.Invalid("That is not a room alias.")
     if server_name != ctx.settings.server_name:
         raise errors.Invalid("Aliases of other servers can't be kept here.")
-    if localpart == "desk":
+    if localpart == "desk" or localpart.lower().startswith("move-"):
         raise errors.Exclusive("This alias leads to the desk itself.")
     for service in ctx.appservices:
         if service.id != appservice and service.keeps_alias(alias):

@@ -54,16 +54,19 @@ class Ticket(msgspec.Struct, frozen=True):
 
 
 class Moving(msgspec.Struct, frozen=True):
-    """What somebody with a link may know before they use it."""
+    """What somebody with a link may know before they use it. channel: by what kind of channel the case comes now."""
 
+    channel: str
     passphrase: bool
     expires_at: int
 
 
 class Moved(msgspec.Struct, frozen=True):
-    """session, password: of the account that was made for the person; None for somebody who has one."""
+    """before: as whom the person came until now, the latest last; session, password: of the account that was made for
+    them; None for somebody who has one."""
 
     case: Case
+    before: list[UserID]
     session: Started | None
     password: str | None
 
@@ -74,7 +77,7 @@ async def offer(ctx: Context, tx: Tx, case_id: CaseID, by: Staff, passphrase: st
     Raises NotAllowed for a case that is not theirs, Conflict for one that has ended or came by no app, NotFound.
     """
     case = await lock_on_an_app(tx, case_id, by)
-    hashed = await accounts.hash_password(_plain(passphrase)) if passphrase else None
+    hashed = await hash_passphrase(passphrase)
     await stored.put_move(tx, case_id, case.channel_id, case.user_id, ctx.clock.now(), by.user_id, hashed)
     await stored_cases.insert_step(tx, case_id, ctx.clock.now(), "move_offered", by.user_id)
     await stream.publish(tx, Note("desk", "queue"))
@@ -110,14 +113,21 @@ async def ticket(ctx: Context, tx: Tx, ghost: UserID) -> Ticket:
     case = await stored_cases.lock_case(tx, case_id) if case_id is not None else None
     if case is None or case_id is None or not case.running:
         raise errors.NotFound("There is no case to go on with.")
-    move = await stored.lock_move(tx, case_id)
+    if await stored.lock_move(tx, case_id) is None:
+        await stored.put_move(tx, case_id, case.channel_id, ghost, ctx.clock.now(), ghost, None)
+    return await make_ticket(ctx, tx, case)
+
+
+async def make_ticket(ctx: Context, tx: Tx, case: Case, *, own: bool = False) -> Ticket:
+    """One more link, with its code, to a running case of which it is known that its person may move.
+
+    own: for the person's own page, which has the case open already: it asks for no passphrase.
+    """
     at = ctx.clock.now()
-    if move is None:
-        await stored.put_move(tx, case_id, case.channel_id, ghost, at, ghost, None)
     token, expires_at = secrets.token_urlsafe(32), at + LINK_FOR
     while True:
         code = new_code()
-        if await stored.insert_link(tx, token_hash(token), await code_hash(code), case_id, at, expires_at):
+        if await stored.insert_link(tx, token_hash(token), await code_hash(code), case.id, at, expires_at, own):
             break
     url = f"{ctx.settings.base_url}/#move={token}"
     return Ticket(url, f"{code[:4]}-{code[4:]}", milliseconds(expires_at), case.channel_id)
@@ -141,19 +151,19 @@ async def told(ctx: Context, tx: Tx, case_id: CaseID, ghost: UserID, what: str) 
 
 async def look(ctx: Context, tx: Tx, token: str | None, code: str | None) -> Moving:
     """What a link leads to. Spends nothing; the desk sees that it was opened. Raises what `confirm` raises of links."""
-    link, move, _ = await _open(ctx, tx, token, code)
+    link, move, case = await _open(ctx, tx, token, code)
     await stored.update_opened(tx, move.case_id, ctx.clock.now())
     await stream.publish(tx, Note("desk", "queue"))
-    return Moving(move.passphrase_hash is not None, milliseconds(link.expires_at))
+    return Moving(case.channel, move.passphrase_hash is not None and not link.own, milliseconds(link.expires_at))
 
 
 async def decline(ctx: Context, tx: Tx, token: str | None, code: str | None) -> None:
     """The person would rather stay where they are. The link goes on working. Raises what `confirm` raises of links."""
-    _, move, _ = await _open(ctx, tx, token, code)
+    _, move, case = await _open(ctx, tx, token, code)
     if move.moved_at is None:
         at = ctx.clock.now()
         await stored.update_declined(tx, move.case_id, at)
-        await stored_cases.insert_step(tx, move.case_id, at, "move_declined", move.ghost)
+        await stored_cases.insert_step(tx, move.case_id, at, "move_declined", case.user_id)
     await stream.publish(tx, Note("desk", "queue"))
 
 
@@ -162,9 +172,11 @@ async def check_passphrase(ctx: Context, tx: Tx, token: str | None, code: str | 
 
     Raises what `confirm` raises of links.
     """
-    _, move, _ = await _open(ctx, tx, token, code)
-    if move.passphrase_hash is None or (
-        passphrase is not None and await accounts.verify(move.passphrase_hash, _plain(passphrase))
+    link, move, _ = await _open(ctx, tx, token, code)
+    if (
+        link.own
+        or move.passphrase_hash is None
+        or (passphrase is not None and await accounts.verify(move.passphrase_hash, _plain(passphrase)))
     ):
         return -1
     if passphrase is None:
@@ -213,7 +225,7 @@ async def confirm(
     await stored_cases.insert_step(tx, case.id, at, "moved", case.user_id, into)
     await cases.tell(ctx, tx, case.id)
     await audit.append(tx, at, into, "case.moved", case.id, before=case.channel_id, after=channel_id)
-    return Moved(await cases.existing(tx, case.id), started, password)
+    return Moved(await cases.existing(tx, case.id), await stored.list_past_persons(tx, case.id), started, password)
 
 
 async def want_news(tx: Tx, user_id: UserID, wanted: bool) -> None:
@@ -230,6 +242,17 @@ async def check_not_moved(tx: Tx, user_id: UserID) -> None:
         raise errors.HasMoved("This conversation goes on elsewhere.", case_id=case_id)
 
 
+async def leads_to(tx: Tx, code: str, case_id: CaseID) -> bool:
+    """Whether a code, used or not, is one of a case's."""
+    link = await stored.get_link(tx, code_hash=await code_hash(code))
+    return link is not None and link.case_id == case_id
+
+
+async def hash_passphrase(passphrase: str | None) -> str | None:
+    """As it is kept; None where none is asked for."""
+    return await accounts.hash_password(_plain(passphrase)) if passphrase else None
+
+
 async def _open(ctx: Context, tx: Tx, token: str | None, code: str | None) -> tuple[Link, Move, Case]:
     """The link, its move and its case, both held until the end of the transaction."""
     if (token is None) == (code is None):
@@ -240,7 +263,7 @@ async def _open(ctx: Context, tx: Tx, token: str | None, code: str | None) -> tu
         code_hash=await code_hash(code) if code is not None else None,
     )
     if link is None:
-        raise errors.NotAllowed("This link opens nothing here.")
+        raise errors.UnknownLink("This link opens nothing here.")
     case = await stored_cases.lock_case(tx, link.case_id)
     move = await stored.lock_move(tx, link.case_id)
     # Read again, for somebody may have used it while this waited.
@@ -251,7 +274,7 @@ async def _open(ctx: Context, tx: Tx, token: str | None, code: str | None) -> tu
         raise errors.LinkSpent("This link has been used.", reason="used")
     if link.expires_at <= ctx.clock.now():
         raise errors.LinkSpent("This link has run out.", reason="expired")
-    if move.wrong_passphrases >= MOST_WRONG_PASSPHRASES:
+    if move.wrong_passphrases >= MOST_WRONG_PASSPHRASES and not link.own:
         raise errors.LinkSpent("Too many wrong passphrases.", reason="locked")
     return link, move, case
 

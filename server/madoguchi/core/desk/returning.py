@@ -11,7 +11,7 @@ from madoguchi import errors
 from madoguchi.context import Context
 from madoguchi.core.chat import sessions
 from madoguchi.core.chat.sessions import Started
-from madoguchi.core.desk import resting
+from madoguchi.core.desk import moves, resting
 from madoguchi.ids import UserID
 from madoguchi.storage import cases as stored_cases
 from madoguchi.storage import return_keys as stored
@@ -38,13 +38,15 @@ async def forget_key(tx: Tx, user_id: UserID) -> None:
 async def come_back(ctx: Context, tx: Tx, key_id: str, secret: str) -> tuple[Case, Started]:
     """The newest case of whoever has the phrase, and a session on a new device.
 
-    Raises NotAllowed for a phrase that opens nothing, NotFound for somebody whose cases have been destroyed.
+    Raises NotAllowed for a phrase that opens nothing, HasMoved for somebody who goes on as another account,
+    NotFound for somebody whose cases have been destroyed.
     """
     key = await stored.get(tx, key_id)
     if not hmac.compare_digest(key.secret_hash if key else bytes(32), _digest(secret)) or key is None:
         raise errors.NotAllowed("These words open nothing here.")
     case = await stored_cases.get_latest_case(tx, key.user_id)
     if case is None:
+        await moves.check_not_moved(tx, key.user_id)
         raise errors.NotFound("What was said has been destroyed, as its time was over.")
     await stored.update_used(tx, key.id, ctx.clock.now())
     await resting.has_come_back(ctx, tx, key.user_id)
