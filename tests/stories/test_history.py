@@ -284,7 +284,7 @@ async def test_a_keeper_whose_machine_is_lost_comes_back_with_what_it_had(stage:
     async def said() -> bool:
         return "has lost its identity" in (await asyncio.to_thread(stage.house.run, "doctor")).stdout
 
-    await until(said)
+    await until(said, within_s=lost_keeper.PATIENCE_S)
     wrong = stage.house.run("keeper", "recover", "--key", str(key), input_="another passphrase\n")
     assert "does not open" in wrong.stderr and await master() == was
     told = await lost_keeper.recovers(stage.house, "--key", str(key))
@@ -309,7 +309,7 @@ async def test_a_keeper_whose_machine_is_lost_comes_back_with_what_it_had(stage:
         reason = rf"{re.escape(gap)} since [^:]+:\d+: its maker was asked for the key"
         return re.search(reason, checked.stdout) is not None
 
-    await until(explained, within_s=60)
+    await until(explained, within_s=lost_keeper.PATIENCE_S)
     # The recovery key is lost, too: another identity, and the history from the vault's holders.
     lost_keeper.loses(stage.house)
     vault_key = ("--vault-key", str(stage.house.data / "demo-vault-key.txt"))
