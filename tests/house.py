@@ -162,10 +162,10 @@ class House:
                 continue
         raise AssertionError(f"no `{verb}` process runs")
 
-    def kills(self, verb: str, within_s: float = 30) -> None:
-        """SIGKILL one process and wait until the supervisor has another one in its place."""
+    def kills(self, verb: str, within_s: float = 30, by: signal.Signals = signal.SIGKILL) -> None:
+        """Kill one process and wait until the supervisor has another one in its place."""
         old = self.process(verb)
-        old.send_signal(signal.SIGKILL)
+        old.send_signal(by)
         ends = time.monotonic() + within_s
         while time.monotonic() < ends:
             try:
