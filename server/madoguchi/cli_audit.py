@@ -33,17 +33,19 @@ def audit() -> None:
 def verify(settings: Settings, file: Path | None, key: str | None) -> None:
     """Check the desk's log, or an exported FILE, which needs nothing of the desk. Ends with 1 if anything is wrong."""
     if file is not None:
-        count, faults = _of_file(file, key)
+        count, faults, cut = _of_file(file, key)
     else:
 
-        async def act(ctx: Context, tx: Tx) -> tuple[int, list[str]]:
-            return await auditing.faults(ctx, tx)
+        async def act(ctx: Context, tx: Tx) -> tuple[int, list[str], chain.Anchor | None]:
+            return *(await auditing.faults(ctx, tx)), await stored.get_anchor(tx)
 
-        count, faults = in_transaction(settings, act)
+        count, faults, cut = in_transaction(settings, act)
     for fault in faults:
         click.echo(f"WRONG: {fault}.")
     if not faults:
         click.echo(f"{count} entries, whole and signed.")
+    if cut is not None and not faults:
+        click.echo(f"They begin with {cut.seq + 1}: what was before was cut on {cut.at:%Y-%m-%d}, as is signed, too.")
     sys.exit(1 if faults else 0)
 
 
@@ -59,7 +61,9 @@ def export(settings: Settings, out: Path | None) -> None:
         key = bytes(auditing.read_key(settings.keys).verify_key)
         head = {"format": FORMAT, "desk": settings.server_name, "public_key": _text(key)}
         entries = [{**entry.shown(), "hash": _text(entry.hash)} async for entry in stored.read_all(tx)]
-        return [head, *entries, *(_head(each) for each in await stored.list_heads(tx))]
+        anchor = await stored.get_anchor(tx)
+        begins = [] if anchor is None else [{**_head(anchor, "anchor")}]
+        return [head, *begins, *entries, *(_head(each) for each in await stored.list_heads(tx))]
 
     lines = in_transaction(settings, act)
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
@@ -84,7 +88,7 @@ def show_key(settings: Settings) -> None:
         raise click.ClickException("There is no audit key yet; the first start makes it.") from None
 
 
-def _of_file(file: Path, key: str | None) -> tuple[int, list[str]]:
+def _of_file(file: Path, key: str | None) -> tuple[int, list[str], chain.Anchor | None]:
     try:
         lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
         about = lines[0]
@@ -98,24 +102,26 @@ def _of_file(file: Path, key: str | None) -> tuple[int, list[str]]:
             for line in lines[1:]
             if "seq" in line
         ]  # fmt: skip
-        heads = [
-            chain.Head(
-                line["head"],
-                base64.b64decode(line["hash"]),
-                datetime.fromisoformat(line["at"]),
-                base64.b64decode(line["signature"]),
-            )
-            for line in lines[1:]
-            if "head" in line
-        ]
-        return len(entries), chain.faults(entries, heads, about["desk"], base64.b64decode(key or about["public_key"]))
+        heads = [chain.Head(*_place(line, "head")) for line in lines[1:] if "head" in line]
+        anchor = next((chain.Anchor(*_place(line, "anchor")) for line in lines[1:] if "anchor" in line), None)
+        public_key = base64.b64decode(key or about["public_key"])
+        return len(entries), chain.faults(entries, heads, about["desk"], public_key, anchor), anchor
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise click.ClickException(f"{file} is damaged: it can't be read as an exported audit log.") from None
 
 
-def _head(head: chain.Head) -> dict[str, Any]:
+def _place(line: dict[str, Any], name: str) -> tuple[int, bytes, datetime, bytes]:
+    return (
+        line[name],
+        base64.b64decode(line["hash"]),
+        datetime.fromisoformat(line["at"]),
+        base64.b64decode(line["signature"]),
+    )
+
+
+def _head(head: chain.Head | chain.Anchor, name: str = "head") -> dict[str, Any]:
     return {
-        "head": head.seq,
+        name: head.seq,
         "hash": _text(head.hash),
         "at": chain.moment(head.at),
         "signature": _text(head.signature),

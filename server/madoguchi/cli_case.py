@@ -15,7 +15,7 @@ from madoguchi.cli_staff import in_transaction, operator
 from madoguchi.config import Settings
 from madoguchi.context import Context
 from madoguchi.core.chat import integrity
-from madoguchi.core.desk import certificates, holds
+from madoguchi.core.desk import certificates, holds, periods
 from madoguchi.core.desk import purge as rules
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.hours import TOKYO
@@ -132,6 +132,15 @@ def due(settings: Settings, day: datetime | None) -> None:
         days = (await desk_settings.get(tx)).content_days
         return await purging.list_figures(tx, at - timedelta(days=days), at)
 
+    async def apart(ctx: Context, tx: Tx) -> list[tuple[str, int, int]]:
+        at = day.replace(hour=4, tzinfo=TOKYO) if day else ctx.clock.now()
+        days = periods.days_of(await desk_settings.get(tx))
+        return [
+            (kind, *await purging.count_due(tx, kind, at - timedelta(days=period), at))
+            for kind in periods.APART
+            if (period := days[kind]) is not None
+        ]
+
     found = in_transaction(settings, act)
     for each in found:
         closed = each.closed_at.astimezone(TOKYO)
@@ -139,6 +148,8 @@ def due(settings: Settings, day: datetime | None) -> None:
         click.echo(f"{each.case_id}\tclosed {closed:%Y-%m-%d}\t{_figures([each])}{mark}")
     free = [each for each in found if not each.held]
     click.echo(f"{len(free)} cases would be purged: {_figures(free)}. {len(found) - len(free)} are held.")
+    for kind, due, held in in_transaction(settings, apart):
+        click.echo(f"{kind}: of {due - held} cases its time is over. {held} are held.")
 
 
 def _figures(found: list[purging.Due]) -> str:

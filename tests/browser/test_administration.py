@@ -262,11 +262,13 @@ async def every_page_stands(rika: Visitor) -> None:
         "risk_words": "危険の言葉",
         "settings": "設定",
         "disclosures": "開示",
+        "retention": "保存と削除",
         "audit": "記録",
     }
     english = {"status": "Status", "staff": "Staff", "channels": "Channels", "guidance": "Guidance",
                "replies": "Saved replies", "risk_words": "Risk words", "settings": "Settings",
-               "disclosures": "Disclosures", "audit": "Audit log"}  # fmt: skip
+               "disclosures": "Disclosures", "retention": "Retention",
+               "audit": "Audit log"}  # fmt: skip
     for language, names in (("ja", pages), ("en", english)):
         await rika.page.locator(".frame > header select").select_option(language)
         for size, viewport in (("1280", DESK), ("360", PHONE)):

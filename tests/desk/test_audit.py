@@ -106,7 +106,7 @@ async def test_whoever_changes_it_all_the_same_is_found(desk: Desk, tmp_path: Pa
     assert (await run(desk, "verify")).returncode == 0
     # A superuser of the database switches the refusal off, cuts the end, and changes an entry.
     psql("CREATE TABLE kept_audit AS SELECT * FROM audit_log", "madoguchi")
-    psql("ALTER TABLE audit_log DISABLE TRIGGER audit_log_grows", "madoguchi")
+    psql("ALTER TABLE audit_log DISABLE TRIGGER USER", "madoguchi")
     try:
         psql(f"DELETE FROM audit_log WHERE seq = {last}", "madoguchi")
         told = await run(desk, "verify")
@@ -118,7 +118,7 @@ async def test_whoever_changes_it_all_the_same_is_found(desk: Desk, tmp_path: Pa
     finally:
         psql("DELETE FROM audit_log", "madoguchi")
         psql("INSERT INTO audit_log SELECT * FROM kept_audit", "madoguchi")
-        psql("ALTER TABLE audit_log ENABLE TRIGGER audit_log_grows", "madoguchi")
+        psql("ALTER TABLE audit_log ENABLE TRIGGER USER", "madoguchi")
         psql("DROP TABLE kept_audit", "madoguchi")
     assert (await run(desk, "verify")).returncode == 0
 

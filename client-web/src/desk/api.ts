@@ -177,6 +177,30 @@ export interface Deletion {
   destroyed: Record<string, number> | null;
 }
 
+/** A case that goes by its person's wish; by: `person`, or who of the staff entered it. */
+export interface DeletionSeen {
+  case_id: string;
+  asked_at: number;
+  due_at: number;
+  by: string;
+  reason: string | null;
+  receipt: string;
+  kept: HoldCode | null;
+}
+
+/** kinds: of each, what went in the last 30 days and what goes in the next; days: null for good. */
+export interface Deletions {
+  wishes: DeletionSeen[];
+  kinds: {
+    kind: "media" | "keys" | "content" | "record" | "metadata";
+    days: number | null;
+    gone_cases: number;
+    gone_items: number;
+    due: number;
+    held: number;
+  }[];
+}
+
 export interface MyCase {
   case_id: string;
   room_id: string;
@@ -517,6 +541,10 @@ export interface DeskSettings {
   session_days: number;
   capacity: number;
   content_days: number;
+  media_days: number;
+  record_days: number;
+  metadata_days: number;
+  audit_days: number;
   wish_days: number;
   voice_seconds: number;
   rest_after_minutes: number;
@@ -1139,6 +1167,19 @@ export class Desk {
   bringMove(caseId: string, passphrase: string | null): Promise<MoveTicket> {
     const body = passphrase === null ? {} : { passphrase };
     return this.call("POST", `/cases/${encodeURIComponent(caseId)}/move/bring`, { body });
+  }
+
+  deletions(): Promise<Deletions> {
+    return this.call("GET", "/deletions");
+  }
+
+  /** Of a case that has ended, for its person. */
+  enterDeletion(caseId: string, reason: string): Promise<Deletion> {
+    return this.call("PUT", `/cases/${encodeURIComponent(caseId)}/deletion`, { body: { reason } });
+  }
+
+  dropDeletion(caseId: string): Promise<Deletion> {
+    return this.call("DELETE", `/cases/${encodeURIComponent(caseId)}/deletion`);
   }
 
   settings(): Promise<DeskSettings> {

@@ -1,7 +1,8 @@
 """A log whose entries are bound to each other: change, leave out, add or move one, and all hashes after it are wrong.
 
 An entry's hash is SHA-256 over the hash before it (32 zero bytes at the beginning) and the entry as canonical JSON.
-What the chain can't show by itself, that its end was cut off, the signed heads do (Ed25519, PyNaCl).
+What the chain can't show by itself, that its end was cut off, the signed heads do (Ed25519, PyNaCl). Its beginning may
+be cut off openly: a signed anchor then says at which entry and hash it goes on.
 """
 
 import base64
@@ -16,6 +17,8 @@ from nacl.signing import SigningKey, VerifyKey
 from madoguchi.crypto import canonical_json
 
 BEGINNING = bytes(32)
+# A signature over an anchor is good for no head, and the other way round.
+_ANCHOR = b"madoguchi audit anchor\n"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,16 @@ class Head:
     signature: bytes
 
 
+@dataclass(frozen=True)
+class Anchor:
+    """Up to which entry a log was cut and when, with that entry's hash, signed."""
+
+    seq: int
+    hash: bytes
+    at: datetime
+    signature: bytes
+
+
 def moment(at: datetime) -> str:
     """A moment as it is hashed and signed: UTC with microseconds."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")
@@ -67,8 +80,18 @@ def sign(key: SigningKey, desk: str, seq: int, last: bytes, at: datetime) -> Hea
     return Head(seq, last, at, key.sign(_signed(desk, seq, last, at)).signature)
 
 
-def faults(entries: Iterable[Entry], heads: Sequence[Head], desk: str, public_key: bytes) -> list[str]:
-    """What is wrong with a log, in words; nothing if it is whole. The first fault of the chain ends the search."""
+def sign_anchor(key: SigningKey, desk: str, seq: int, last: bytes, at: datetime) -> Anchor:
+    """The statement that a desk's log was cut up to an entry. desk: its server name."""
+    return Anchor(seq, last, at, key.sign(_signed(desk, seq, last, at, _ANCHOR)).signature)
+
+
+def faults(
+    entries: Iterable[Entry], heads: Sequence[Head], desk: str, public_key: bytes, anchor: Anchor | None = None
+) -> list[str]:
+    """What is wrong with a log, in words; nothing if it is whole. The first fault of the chain ends the search.
+
+    anchor: where it begins, if it was cut.
+    """
     found: list[str] = []
     at_head = {head.seq: head for head in heads}
     verifier = VerifyKey(public_key)
@@ -78,6 +101,14 @@ def faults(entries: Iterable[Entry], heads: Sequence[Head], desk: str, public_ke
         except BadSignatureError:
             found.append(f"the head at {head.seq} was not signed by this key")
     before, seq = BEGINNING, 0
+    if anchor is not None:
+        before, seq = anchor.hash, anchor.seq
+        try:
+            verifier.verify(_signed(desk, anchor.seq, anchor.hash, anchor.at, _ANCHOR), anchor.signature)
+        except BadSignatureError:
+            found.append(f"the anchor at {anchor.seq}, where the log was cut, was not signed by this key")
+        if anchor.seq in at_head and at_head[anchor.seq].hash != anchor.hash:
+            found.append(f"the anchor at {anchor.seq} says another entry than the signed head")
     for entry in entries:
         seq += 1
         if entry.seq != seq:
@@ -93,6 +124,6 @@ def faults(entries: Iterable[Entry], heads: Sequence[Head], desk: str, public_ke
     return found
 
 
-def _signed(desk: str, seq: int, last: bytes, at: datetime) -> bytes:
+def _signed(desk: str, seq: int, last: bytes, at: datetime, word: bytes = b"madoguchi audit head\n") -> bytes:
     told = {"desk": desk, "seq": seq, "hash": base64.b64encode(last).decode(), "at": moment(at)}
-    return b"madoguchi audit head\n" + canonical_json.encode(told)
+    return word + canonical_json.encode(told)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from madoguchi.core.desk import certificates, wishes
+from madoguchi.core.desk import certificates, periods, wishes
 from madoguchi.desk.permissions import caller
 from madoguchi.storage import wishes as stored
 from madoguchi.storage.holds import Code
@@ -57,9 +57,10 @@ class DeletionSeen(msgspec.Struct, frozen=True):
 
 
 class Deletions(msgspec.Struct, frozen=True):
-    """Those due first stand first."""
+    """wishes: those due first stand first; kinds: what has gone and what goes soon, of each kind."""
 
     wishes: list[DeletionSeen]
+    kinds: list[periods.Figures]
 
 
 async def get_my_deletion(call: Call) -> Deletion:
@@ -97,7 +98,7 @@ async def take_back_deletion(call: Call, case_id: str) -> Deletion:
 
 
 async def list_deletions(call: Call) -> Deletions:
-    """The cases that go by their persons' wishes."""
+    """The cases that go by their persons' wishes, and what has gone and goes soon as its time is over."""
     found = await stored.list_covered(call.tx, call.ctx.clock.now())
     return Deletions(
         [
@@ -111,7 +112,8 @@ async def list_deletions(call: Call) -> Deletions:
                 kept=each.code,
             )
             for each in found
-        ]
+        ],
+        await periods.figures(call.ctx, call.tx),
     )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from madoguchi.crypto import chain
-from madoguchi.crypto.chain import Entry, Head
+from madoguchi.crypto.chain import Anchor, Entry, Head
 from madoguchi.storage import stream
 from madoguchi.storage.db import Tx
 
@@ -52,6 +52,35 @@ async def get_last(tx: Tx) -> tuple[int, bytes]:
     """The number and hash of the last entry; 0 and the beginning of the chain for an empty log."""
     row = await tx.fetchrow("SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1")
     return (row["seq"], row["hash"]) if row else (0, chain.BEGINNING)
+
+
+async def get_anchor(tx: Tx) -> Anchor | None:
+    """Up to where the log was cut last; None if it never was."""
+    row = await tx.fetchrow("SELECT seq, hash, at, signature FROM audit_anchors ORDER BY seq DESC LIMIT 1")
+    return Anchor(**row) if row else None
+
+
+async def get_head_to_cut(tx: Tx, before: datetime) -> Head | None:
+    """The newest signed head up to which all entries are older than a moment; never the log's end."""
+    row = await tx.fetchrow(
+        """
+        SELECT h.seq, h.hash, h.at, h.signature FROM audit_heads h JOIN audit_log l USING (seq)
+         WHERE l.at < $1 AND h.seq < (SELECT max(seq) FROM audit_log) ORDER BY h.seq DESC LIMIT 1
+        """,
+        before,
+    )
+    return Head(**row) if row else None
+
+
+async def cut(tx: Tx, anchor: Anchor) -> int:
+    """Keeps an anchor, and deletes the log up to it. Gives how many entries."""
+    count = int(await tx.fetchval("SELECT count(*) FROM audit_log WHERE seq <= $1", anchor.seq))
+    await tx.execute(
+        "INSERT INTO audit_anchors (seq, hash, at, entries, signature) VALUES ($1, $2, $3, $4, $5)",
+        anchor.seq, anchor.hash, anchor.at, count, anchor.signature,
+    )  # fmt: skip
+    await tx.execute("DELETE FROM audit_log WHERE seq <= $1", anchor.seq)
+    return count
 
 
 async def list_heads(tx: Tx) -> list[Head]:

@@ -24,7 +24,8 @@ GRANTS: dict[str, tuple[str, str, str]] = {
     "alembic_version":       ("r",      "r",      ""),
 
     # -- what only grows ---------------------------------------------------------------------------------------
-    "audit_log":             ("ra",     "ra",     ""),
+    "audit_log":             ("ra",     "rad",    ""),
+    "audit_anchors":         ("r",      "ra",     ""),
     "audit_heads":           ("r",      "ra",     ""),
     "viewing_ledgers":       ("r",      "ra",     ""),
     "viewing_ledger_seen":   ("ra",     "r",      ""),
@@ -84,11 +85,11 @@ GRANTS: dict[str, tuple[str, str, str]] = {
 
     # -- cases -------------------------------------------------------------------------------------------------
     "cases":                 ("rac",    "rc",     "r(id,risk)"),
-    "case_staff":            ("rac",    "rc",     ""),
+    "case_staff":            ("rac",    "rcd",    ""),
     "case_steps":            ("ra",     "rad",    ""),
     "case_holds":            ("ra",     "r",      ""),
     "case_answers":          ("rac",    "rd",     ""),
-    "disclosures":           ("rac",    "rc(asked_by)", ""),
+    "disclosures":           ("rac",    "rc(asked_by)d", ""),
     "deletion_wishes":       ("rac",    "rc",     ""),
     "case_destructions":     ("r",      "rac",    ""),
     "disclosure_sightings":  ("racd",   "racd",   ""),

@@ -6,6 +6,56 @@ import msgspec
 
 from madoguchi.ids import CaseID, RoomID, UserID
 from madoguchi.storage.db import Tx
+from madoguchi.storage.destructions import Kind
+
+# Of which cases `c` a kind may still have to go.
+_OPEN: dict[Kind, str] = {
+    "media": "c.state = 'closed'",
+    "keys": "c.state = 'closed'",
+    "content": "c.state = 'closed'",
+    "record": "c.state IN ('closed', 'purged')",
+    "metadata": "c.state = 'purged' AND c.forgotten_at IS NOT NULL",
+}
+_HELD = """
+    EXISTS (SELECT 1 FROM case_holds h
+             WHERE h.case_id = c.id AND released_at IS NULL AND (ends_at IS NULL OR ends_at > $2))
+"""
+
+
+def _due(kind: Kind) -> str:
+    return f"""
+        {_OPEN[kind]} AND c.closed_at < $1 AND NOT EXISTS (
+            SELECT 1 FROM case_destructions d WHERE d.case_id = c.id AND d.kind = '{kind}')
+    """
+
+
+async def list_due_of(tx: Tx, kind: Kind, before: datetime, now: datetime, most: int) -> list[CaseID]:
+    """Cases that were closed before a moment, of which a kind has not gone yet and nothing holds now, oldest first."""
+    rows = await tx.fetch(
+        f"SELECT c.id FROM cases c WHERE {_due(kind)} AND NOT {_HELD} ORDER BY c.closed_at, c.id LIMIT $3",
+        before,
+        now,
+        most,
+    )
+    return [row["id"] for row in rows]
+
+
+async def count_due(tx: Tx, kind: Kind, before: datetime, now: datetime) -> tuple[int, int]:
+    """How many cases were closed before a moment of which a kind has not gone yet, and how many of them are held."""
+    row = await tx.fetchrow(
+        f"SELECT count(*) AS due, count(*) FILTER (WHERE {_HELD}) AS held FROM cases c"
+        f" WHERE {_due(kind).replace(' AND c.forgotten_at IS NOT NULL', '')}",
+        before,
+        now,
+    )
+    assert row is not None
+    return row["due"], row["held"]
+
+
+async def list_rooms_of(tx: Tx, case_id: CaseID) -> list[RoomID]:
+    """The rooms of a case: its own, and the staff's if there is one."""
+    row = await tx.fetchrow("SELECT room_id, side_room_id FROM cases WHERE id = $1", case_id)
+    return [room_id for room_id in row if room_id is not None] if row else []
 
 
 async def list_due(tx: Tx, before: datetime, now: datetime, most: int) -> list[CaseID]:
@@ -213,6 +263,26 @@ async def update_anonymous(tx: Tx, case_id: CaseID, instead: str) -> bool:
         instead,
     )
     return done == "UPDATE 1"
+
+
+async def delete_staff(tx: Tx, case_id: CaseID) -> list[str]:
+    """Who looked after a case. Gives who."""
+    rows = await tx.fetch("DELETE FROM case_staff WHERE case_id = $1 RETURNING user_id", case_id)
+    return [row["user_id"] for row in rows]
+
+
+async def update_person_forgotten(tx: Tx, case_id: CaseID, instead: str) -> list[str]:
+    """Forgets whose a case was. Gives the case's id, unless that was forgotten already."""
+    await tx.execute("DELETE FROM disclosures WHERE case_id = $1", case_id)
+    rows = await tx.fetch(
+        """
+        UPDATE cases SET user_id = $2, language = NULL, closed_by = NULL WHERE id = $1 AND user_id NOT LIKE 'gone:%'
+        RETURNING id
+        """,
+        case_id,
+        instead,
+    )
+    return [row["id"] for row in rows]
 
 
 async def delete_room(tx: Tx, room_id: RoomID) -> None:

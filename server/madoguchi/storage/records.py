@@ -150,7 +150,8 @@ async def update_purged(tx: Tx, case_id: CaseID) -> None:
 
 
 async def delete_record(tx: Tx, case_id: CaseID) -> int:
-    """Destroys a record. Gives how many there were."""
+    """Destroys a record; none is to be written any more. Gives how many there were."""
+    await tx.execute("UPDATE cases SET record_due = false WHERE id = $1", case_id)
     done: str = await tx.execute("DELETE FROM records WHERE case_id = $1", case_id)
     return int(done.rpartition(" ")[2])
 

@@ -38,6 +38,8 @@ KINDS: dict[str, Work] = {
     "forget_abandoned_sessions": retention.forget_abandoned_sessions,
     "purge_old_cases": retention.purge_old_cases,
     "purge_case": retention.purge_case,
+    "destroy_kind": retention.destroy_kind,
+    "cut_audit_log": retention.cut_audit_log,
     "grant_wishes": retention.grant_wishes,
     "grant_wish": retention.grant_wish,
     "forget_case": retention.forget_case,

@@ -8,7 +8,7 @@ import structlog
 
 from madoguchi.context import Context
 from madoguchi.core.chat import sessions
-from madoguchi.core.desk import case_room, holds, purge, resting, side_room, staff_commands, wishes
+from madoguchi.core.desk import case_room, holds, periods, purge, resting, side_room, staff_commands, wishes
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.cases import ARRIVAL_REPEATED_WITHIN
 from madoguchi.ids import CaseID
@@ -114,11 +114,15 @@ async def purge_old_cases(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
     days = (await desk_settings.get(tx)).content_days
     due = await purging.list_due(tx, now - timedelta(days=days), now, _CASES_AT_ONCE)
     gone = await purging.list_to_forget(tx, now - purge.TRACES_KEPT, _CASES_AT_ONCE)
+    apart = await periods.list_due(ctx, tx, _CASES_AT_ONCE)
     # Each in a transaction of its own: it holds the stream, and everybody who writes waits for it.
     for case_id in due:
         await jobs.insert_job(tx, "purge_case", case_id, now, _about(case_id))
     for case_id in gone:
         await jobs.insert_job(tx, "forget_case", case_id, now, _about(case_id))
+    for kind, case_id in apart:
+        about = msgspec.json.encode({"case_id": case_id, "kind": kind}).decode()
+        await jobs.insert_job(tx, "destroy_kind", f"{kind} {case_id}", now, about)
 
 
 async def purge_case(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
@@ -131,6 +135,17 @@ async def purge_case(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
         return
     await purge.purge(ctx, tx, case.id, by="retention")
     await jobs.insert_job(tx, "remove_files", "", ctx.clock.now())
+
+
+async def destroy_kind(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """A kind of one case whose time is over before or after the rest, unless the case was held since."""
+    if await periods.destroy(ctx, tx, body["case_id"], body["kind"]) and body["kind"] == "media":
+        await jobs.insert_job(tx, "remove_files", "", ctx.clock.now())
+
+
+async def cut_audit_log(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
+    """Entries of the audit log that are older than the desk keeps them."""
+    await periods.cut_audit_log(ctx, tx)
 
 
 async def grant_wishes(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:

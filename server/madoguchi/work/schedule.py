@@ -59,6 +59,7 @@ SCHEDULE: Sequence[Entry] = [
     Daily("03:48",  "make_ledger"),
     Daily("03:50",  "sign_audit_log"),
     Daily("04:00",  "purge_old_cases"),
+    Daily("04:05",  "cut_audit_log"),
     Daily("04:10",  "forget_transactions"),
     Daily("04:20",  "forget_sliding_states"),
     Daily("04:30",  "forget_abandoned_sessions"),

@@ -1,6 +1,6 @@
 // Administration: the one-time link, staff, channels and how the house is.
 import {
-  Desk, DeskError, type AddedStaff, type AuditEntry, type Channel, type DeskSettings, type DeskStatus,
+  Desk, DeskError, type AddedStaff, type AuditEntry, type Channel, type Deletions, type DeskSettings, type DeskStatus,
   type GuidanceEntry, type LockReport, type Me, type Reply, type RiskWord, type RiskWords, type Role, type StaffMember,
   type Suspension, type SurveyMonth, type Team, type Wording,
 } from "../../desk/api";
@@ -41,6 +41,7 @@ export class Administration {
   audit = $state.raw<readonly AuditEntry[] | null>(null);
   replies = $state.raw<readonly Reply[] | null>(null);
   riskWords = $state.raw<RiskWords | null>(null);
+  deletions = $state.raw<Deletions | null>(null);
   added = $state.raw<AddedStaff | null>(null);
   /** A password that was just given to somebody who had lost theirs. */
   replaced = $state.raw<{ user_id: string; password: string } | null>(null);
@@ -201,6 +202,27 @@ export class Administration {
     this.replies = await this.around.desk.replies();
   }
 
+  async readDeletions(): Promise<boolean> {
+    return this.act(async () => void (this.deletions = await this.around.desk.deletions()), false);
+  }
+
+  /** Gives the receipt, null where it was refused. */
+  async enterDeletion(caseId: string, reason: string): Promise<string | null> {
+    let receipt: string | null = null;
+    await this.act(async () => {
+      receipt = (await this.around.desk.enterDeletion(caseId, reason)).receipt;
+      this.deletions = await this.around.desk.deletions();
+    }, false);
+    return receipt;
+  }
+
+  async takeBackDeletion(caseId: string): Promise<boolean> {
+    return this.act(async () => {
+      await this.around.desk.dropDeletion(caseId);
+      this.deletions = await this.around.desk.deletions();
+    }, false);
+  }
+
   /** Fetches the risk words anew: what somebody changes is made from these. */
   async readRiskWords(): Promise<boolean> {
     return this.act(async () => {
@@ -292,14 +314,23 @@ export class Administration {
     return this.act(() => this.around.desk.orderGuidance(order));
   }
 
-  /** Sets what differs from what stands. Of several, those before a refused one are set. */
+  /** Sets what differs from what stands. Periods that only fit together are tried again once others are set. */
   async saveSettings(wanted: Partial<DeskSettings>): Promise<boolean> {
     return this.act(async () => {
       const stands = await this.around.desk.settings();
-      for (const name of Object.keys(wanted) as (keyof DeskSettings)[]) {
-        const value = wanted[name];
-        if (value === undefined || JSON.stringify(value) === JSON.stringify(stands[name])) continue;
-        await this.around.desk.putSetting(name, value);
+      let left = (Object.keys(wanted) as (keyof DeskSettings)[]).filter(
+        (name) => wanted[name] !== undefined && JSON.stringify(wanted[name]) !== JSON.stringify(stands[name]),
+      );
+      while (left.length > 0) {
+        const refused: [keyof DeskSettings, unknown][] = [];
+        for (const name of left) {
+          await this.around.desk.putSetting(name, wanted[name] as DeskSettings[typeof name]).catch((error: unknown) => {
+            if (!(error instanceof DeskError) || error.status !== 400) throw error;
+            refused.push([name, error]);
+          });
+        }
+        if (refused.length === left.length) throw refused[0]?.[1];
+        left = refused.map(([name]) => name);
       }
     });
   }
@@ -345,6 +376,7 @@ export class Administration {
     this.session = null;
     this.me = null;
     this.staff = this.channels = this.status = this.guidance = this.settings = this.survey = this.audit = null;
+    this.deletions = null;
     this.riskWords = this.replies = null;
     this.added = this.replaced = null;
     this.statistics.forget();

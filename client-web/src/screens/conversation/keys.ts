@@ -19,12 +19,12 @@ export type EvidenceKey =
   | `evidence.role.${RosterEntry["role"]}`;
 
 export type FileKey =
-  | "file" | "file.film" | "file.open" | "file.save" | "file.failed" | "file.tooLarge" | "picture.loading" | "message.retry";
+  | "file" | "file.film" | "file.open" | "file.save" | "file.failed" | "file.gone" | "file.tooLarge" | "picture.loading" | "message.retry";
 
 export type VoiceKey =
   | "voice" | "voice.add" | "voice.lead" | "voice.start" | "voice.asking" | "voice.recording" | "voice.stop"
   | "voice.listen" | "voice.send" | "voice.again" | "voice.play" | "voice.pause" | "voice.at" | "voice.loading"
-  | "voice.failed" | "voice.refused" | "voice.none" | "voice.unable" | "voice.broken" | "message.retry" | "close";
+  | "voice.failed" | "file.gone" | "voice.refused" | "voice.none" | "voice.unable" | "voice.broken" | "message.retry" | "close";
 
 /** Says a text in the page's language. */
 export type Say = (key: ConversationKey, parameters?: Record<string, string | number>) => string;

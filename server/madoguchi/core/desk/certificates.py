@@ -20,25 +20,34 @@ NAME = "certificate"
 # What is not destroyed, and what the certificate can't speak of (docs/operations.md, "Destroy a case").
 _LEFT = ["figures", "steps", "record_codes", "departures_for_30_days"]
 _LEFT_BY_WISH = ["figures", "departures_for_30_days", "whose_it_was_for_30_days"]
+# What is left after a kind has gone by itself, of a case that is not purged yet and of one that is.
+LEFT_WITHOUT = {
+    "media": ["messages", "sealed_keys", *_LEFT[:3]],
+    "record": ["messages", "sealed_keys", "files", "figures", "steps"],
+    "purged_record": ["figures", "steps"],
+    "metadata": ["figures"],
+}
 _NOT_COVERED = ["backups_made_before", "devices_of_those_who_took_part"]
 
 
 async def make(
     ctx: Context, tx: Tx, case_id: CaseID, at: datetime, by: str, reason: str | None, destroyed: dict[str, list[str]],
-    receipt: str | None = None,
+    receipt: str | None = None, left: list[str] | None = None,
 ) -> None:  # fmt: skip
     """Signs and stores the certificate of a purge.
 
     destroyed: the ids of what was destroyed, by kind; they go in as figures and one digest. receipt: of the person's
-    wish that it answers. Raises Conflict without a
+    wish that it answers. left: what is not destroyed, where that is not what a purge leaves. Raises Conflict without a
     key: what was destroyed could not be proved.
     """
     try:
         key = auditing.read_key(ctx.settings.keys)
     except (OSError, ValueError):
         raise errors.Conflict("The audit key can't be read; it signs the certificate. Nothing was destroyed.") from None
+    number = len(await stored.list_of_case(tx, case_id)) + 1
     page: dict[str, Any] = {
         "desk": ctx.settings.server_name,
+        "number": number,
         "case": case_id,
         "purged_at": at.astimezone(UTC).isoformat(timespec="seconds"),
         "by": by,
@@ -47,7 +56,7 @@ async def make(
         "digest": digest(f"{kind} {each}" for kind, ids in destroyed.items() for each in ids),
         # They are off the list of what anybody can ask for; `work` takes them off the store within minutes.
         "files": "listed_for_removal",
-        "left": _LEFT if receipt is None else _LEFT_BY_WISH,
+        "left": left or (_LEFT if receipt is None else _LEFT_BY_WISH),
         "not_covered": _NOT_COVERED,
     }
     if receipt is not None:
@@ -55,7 +64,6 @@ async def make(
     signed = signed_page.sign(key, page, WORD)
     text = canonical_json.encode(page).decode()
     public = bytes(key.verify_key)
-    number = len(await stored.list_of_case(tx, case_id)) + 1
     await stored.insert(tx, stored.Stored(case_id, at, text, signed.hash, signed.signature, public, number, receipt))
 
 

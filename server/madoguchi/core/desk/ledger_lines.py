@@ -12,7 +12,7 @@ import msgspec
 
 from madoguchi.context import Context
 from madoguchi.core import egress
-from madoguchi.core.desk import case_room, channels, readers
+from madoguchi.core.desk import case_room, channels, periods, readers
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.countries import INSIDE, UNKNOWN, Countries, of_host
 from madoguchi.storage import account_data, suspensions, vault
@@ -189,8 +189,15 @@ async def _place(key: str, host: str, holds: str, countries: Countries) -> Line:
 
 async def _retention(tx: Tx) -> list[Line]:
     settings = await desk_settings.get(tx)
-    days = {"content": settings.content_days, "session": settings.session_days}
-    return [Line(section="retention", key=key, facts={"days": str(count)}) for key, count in days.items()]
+    days: dict[str, int | None] = {
+        **{str(kind): count for kind, count in periods.days_of(settings).items()},
+        "audit": settings.audit_days or None,
+        "session": settings.session_days,
+    }
+    return [
+        Line(section="retention", key=key, facts={"days": "for_good" if count is None else str(count)})
+        for key, count in days.items()
+    ]
 
 
 def _name(host: str) -> str:

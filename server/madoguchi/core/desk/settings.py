@@ -31,6 +31,10 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     capacity: how many running cases a new counsellor may have at once
     intake: `paused` by whoever leads the shift: no new cases for a while, though the desk is open
     content_days: a closed case's messages, keys and files are destroyed so many days after it was closed
+    media_days: its files so many days after; 0: with what was said, and never later
+    record_days: the codes of its record; 0: with `metadata_days`, and never before what was said
+    metadata_days: who took part and what happened when; 0: never, and never before a month after what was said
+    audit_days: the audit log is cut behind what is older; 0: never, and never what is younger than what was said
     wish_days: a person who wishes that what they said is destroyed may take that back for so many days
     teams: groups of staff to which a case can be handed over
     voice_seconds: how long a voice message of the desk's pages may be; 0: they offer none
@@ -50,6 +54,10 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     capacity: Annotated[int, Meta(ge=0, le=100)] = 5
     intake: Literal["open", "paused"] = "open"
     content_days: Annotated[int, Meta(ge=1, le=36500)] = 1825
+    media_days: Annotated[int, Meta(ge=0, le=36500)] = 0
+    record_days: Annotated[int, Meta(ge=0, le=36500)] = 0
+    metadata_days: Annotated[int, Meta(ge=0, le=36500)] = 0
+    audit_days: Annotated[int, Meta(ge=0, le=36500)] = 0
     wish_days: Annotated[int, Meta(ge=0, le=90)] = 7
     teams: Annotated[list[Team], Meta(max_length=100)] = []
     voice_seconds: Annotated[int, Meta(ge=0, le=300)] = 120
@@ -70,6 +78,31 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _names = {field.name: field for field in msgspec.structs.fields(DeskSettings)}
 
 
+_PERIODS = ("content_days", "media_days", "record_days", "metadata_days", "audit_days")
+# When the last traces of a purged case have gone (core/desk/purge.py).
+TRACES_DAYS = 30
+LEAST_AUDIT_DAYS = 365
+
+
+def contradiction(wanted: DeskSettings) -> str | None:
+    """Why these periods make no sense together; None if they do. 0: no period of its own."""
+    content, record, metadata, audit_log = (
+        wanted.content_days, wanted.record_days, wanted.metadata_days, wanted.audit_days,
+    )  # fmt: skip
+    if wanted.media_days > content:
+        return f"Files can't outlive what was said with them: at most {content} days (content_days)."
+    if record and record < content:
+        return f"A record can't go before what it is about: at least {content} days (content_days)."
+    if metadata and metadata < content + TRACES_DAYS:
+        return f"Who took part is needed until a case's last traces are gone: at least {content + TRACES_DAYS} days."
+    if metadata and record > metadata:
+        return f"A record can't outlive the case's metadata: at most {metadata} days (metadata_days)."
+    if audit_log and audit_log < max(content, LEAST_AUDIT_DAYS):
+        least = max(content, LEAST_AUDIT_DAYS)
+        return f"Who has looked at what is kept must stay to be seen as long as that: at least {least} days."
+    return None
+
+
 async def get(tx: Tx) -> DeskSettings:
     """The settings as they stand now."""
     found = await stored.get_settings(tx)
@@ -82,9 +115,12 @@ async def change(tx: Tx, name: str, value: object, by: str, at: datetime) -> Des
     if name not in _names:
         raise errors.Invalid("There is no setting of that name.")
     try:
-        msgspec.convert({name: value}, DeskSettings)
+        wanted = msgspec.convert({name: value}, DeskSettings)
     except msgspec.ValidationError as wrong:
         raise errors.Invalid(f"This is not a value for {name}: {wrong}") from None
+    against = contradiction(msgspec.structs.replace(await get(tx), **{name: getattr(wanted, name)}))
+    if against is not None and name in _PERIODS:
+        raise errors.Invalid(against)
     await stored.update_setting(tx, name, msgspec.json.encode(value).decode(), by)
     await audit.append(tx, at, by, "setting.changed", name, value=value)
     return await get(tx)
