@@ -189,7 +189,7 @@ async def test_a_supervisor_that_is_killed_takes_nothing_with_it(own_house: Hous
 def test_a_channel_of_a_thousand_is_suspended_in_a_drill(
     named: str, minutes: str, assumed: list[str], tmp_path: Path
 ) -> None:
-    people, speed = (50, 120) if figures.QUICK else (1000, 30)
+    people, speed = (50, 120) if figures.QUICK else (1000, 10)
     report = tmp_path / "drill.html"
     size = ["--people", str(people), "--speed", str(speed), "--minutes", minutes]
     words = ["drill", *size, *assumed, "--out", str(report)]
