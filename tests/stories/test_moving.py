@@ -35,6 +35,7 @@ async def telegram(setting: Setting) -> AsyncIterator[TelegramStandin]:
     await telegram.stop()
 
 
+@pytest.mark.timeout(400)
 async def test_a_conversation_goes_on_in_the_sealed_room(
     setting: Setting, line: LineStandin, telegram: TelegramStandin, browser: Browser
 ) -> None:
