@@ -35,6 +35,15 @@ def upgrade() -> None:
         END $$;
         CREATE TRIGGER audit_log_cut BEFORE DELETE ON audit_log
             FOR EACH ROW EXECUTE FUNCTION audit_cut_at_anchor();
+        -- The anchor itself cuts: whoever may add one needs no right to delete.
+        CREATE FUNCTION audit_cut_behind_anchor() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+            SET search_path = public, pg_temp AS $$
+        BEGIN
+            DELETE FROM audit_log WHERE seq <= new.seq;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER audit_anchors_cut AFTER INSERT ON audit_anchors
+            FOR EACH ROW EXECUTE FUNCTION audit_cut_behind_anchor();
 
         -- Of cases that were purged before what was destroyed of each was noted.
         INSERT INTO case_destructions (case_id, kind, at, items)

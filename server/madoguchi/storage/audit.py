@@ -73,13 +73,12 @@ async def get_head_to_cut(tx: Tx, before: datetime) -> Head | None:
 
 
 async def cut(tx: Tx, anchor: Anchor) -> int:
-    """Keeps an anchor, and deletes the log up to it. Gives how many entries."""
+    """Keeps an anchor, by which the database deletes the log up to it. Gives how many entries."""
     count = int(await tx.fetchval("SELECT count(*) FROM audit_log WHERE seq <= $1", anchor.seq))
     await tx.execute(
         "INSERT INTO audit_anchors (seq, hash, at, entries, signature) VALUES ($1, $2, $3, $4, $5)",
         anchor.seq, anchor.hash, anchor.at, count, anchor.signature,
     )  # fmt: skip
-    await tx.execute("DELETE FROM audit_log WHERE seq <= $1", anchor.seq)
     return count
 
 

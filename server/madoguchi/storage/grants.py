@@ -24,7 +24,7 @@ GRANTS: dict[str, tuple[str, str, str]] = {
     "alembic_version":       ("r",      "r",      ""),
 
     # -- what only grows ---------------------------------------------------------------------------------------
-    "audit_log":             ("ra",     "rad",    ""),
+    "audit_log":             ("ra",     "ra",     ""),
     "audit_anchors":         ("r",      "ra",     ""),
     "audit_heads":           ("r",      "ra",     ""),
     "viewing_ledgers":       ("r",      "ra",     ""),
