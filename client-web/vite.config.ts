@@ -41,6 +41,8 @@ export default defineConfig(({ mode }) => {
     },
     test: {
       environment: "node",
+      // Keys are made of words slowly by intent, and the machine that tests may be busy.
+      testTimeout: 30_000,
       include: ["tests/**/*.test.ts"],
       // Runes only react in the browser build of Svelte.
       server: { deps: { inline: [/svelte/] } },
