@@ -165,9 +165,8 @@ async def test_a_held_case_stays_and_a_purge_is_certified(desk: Desk, ctx: Conte
             await desk.run(*words)
         assert told in refusal.value.stderr
     await desk.run("case", "release", case, "--reference", "R8-13")
-    assert [line.split("\t")[:3] for line in (await desk.run("case", "holds")).splitlines()] == [
-        [case, "court", "R8-12"]
-    ]
+    listed = [line.split("\t")[:3] for line in (await desk.run("case", "holds")).splitlines()]
+    assert [line for line in listed if line[0] == case] == [[case, "court", "R8-12"]]
 
     # Its time is over, and it stays until the last day of the hold is.
     await admin.put(f"{DESK}/settings/content_days", {"value": 90})
