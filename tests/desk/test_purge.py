@@ -113,7 +113,8 @@ async def test_nothing_of_a_purged_case_is_left_and_clients_learn_it_quietly(des
     assert files(desk).isdisjoint({b"fileMARKONE", b"sideMARKONE"})
     assert b"fileMARKONE" not in files(desk)
     # What an app may deliver again is still known, and that it was never shown.
-    kept = "SELECT outcome, sealed IS NULL, done_at IS NOT NULL FROM bridge_intake WHERE channel_id = 'x'"
+    newest = "SELECT * FROM bridge_intake WHERE channel_id = 'x' ORDER BY seq DESC LIMIT 1"
+    kept = f"SELECT outcome, sealed IS NULL, done_at IS NOT NULL FROM ({newest}) AS newest"
     assert desk.workers.postgres.psql(kept, "madoguchi").splitlines() == ["destroyed|t|t"]
     steps = desk.workers.postgres.psql(
         f"SELECT step, reason FROM case_steps WHERE case_id = '{case}' ORDER BY id DESC LIMIT 1", "madoguchi"
