@@ -137,7 +137,7 @@ export class FakeChat implements Chat {
 export const FACTS: DeskFacts = {
   name: "相談窓口", server_name: "desk", open: true, reason: null, next_opening: null, hours: { weekly: [] }, waiting: 0, staff_present: 1,
   estimate_minutes: null, guidance: [], holidays: { from: "2026-04-05", to: "2027-04-06", days: [] },
-  app_name: "", quick_exit_url: "https://example.org/", keeper_user_id: KEEPER, voice_seconds: 120, push_key: null, questions: true, previous_cases: false, readers: [],
+  app_name: "", quick_exit_url: "https://example.org/", keeper_user_id: KEEPER, voice_seconds: 120, push_key: null, questions: true, previous_cases: false, readers: [], texts: {},
 };
 
 export const MINE: MyCase = {

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 from playwright.async_api import Browser, expect
 
-from tests.browser.people import DESK, PHONE, PICTURES, Counsellor, Visitor
+from tests.browser.people import DESK, PHONE, PICTURES, Counsellor, Visitor, YoungPerson
 from tests.house import House, Staff
 
 
@@ -51,6 +51,7 @@ async def test_from_the_link_to_a_colleague_at_work(house: House, browser: Brows
     await writes_guidance(rika, house)
     await sets_the_hours(rika, house)
     await switches_a_channel(rika)
+    await words_a_text(rika, browser, house)
     await writes_a_reply(rika)
     await changes_the_risk_words(rika)
     await every_page_stands(rika)
@@ -202,6 +203,73 @@ async def switches_a_channel(rika: Visitor) -> None:
     await page.get_by_role("dialog").get_by_role("button", name="閉じる").click()
 
 
+async def words_a_text(rika: Visitor, browser: Browser, house: House) -> None:
+    page = rika.page
+    await page.get_by_role("button", name="テキスト", exact=True).click()
+    card = page.get_by_role("region", name="はじめの画面: あいさつ")
+    row = card.get_by_role("listitem").filter(has_text="やさしい日本語")
+    built_in = "名前は いりません。とうろくも いりません。すぐに 相談できます。"
+    await expect(row).to_contain_text(built_in)
+    await row.get_by_role("button", name="変える").click()
+    dialog = page.get_by_role("dialog")
+    words, phone = dialog.get_by_label("文 (やさしい日本語)"), dialog.locator(".phone")
+    await expect(phone.locator(".lead")).to_have_text(built_in)
+    save = dialog.get_by_role("button", name="保存する")
+    for wrong, why in (
+        ("<b>", "見えない文字"),
+        ("{name}さん", "窓口の名前"),
+        ("あ" * 201, "200文字まで"),
+        ("", "文を書いて"),
+    ):
+        await words.fill(wrong)
+        await expect(dialog.get_by_role("alert")).to_contain_text(why)
+        await expect(save).to_be_disabled()
+    await words.fill("です。ゆっくり 話してね。")
+    await words.press("Home")
+    await dialog.get_by_role("button", name="窓口の名前").click()
+    # Seen as it would be, in the young person's own screen and language, before anybody else sees it.
+    await expect(phone.locator(".lead")).to_have_text("相談窓口です。ゆっくり 話してね。")
+    await expect(phone.get_by_text("チャットを はじめる")).to_be_visible()
+    assert (await phone.bounding_box() or {})["width"] == 360
+    for size, viewport in (("1280", DESK), ("360", PHONE)):
+        await page.set_viewport_size(viewport)
+        assert await rika.violations() == []
+        widths = await dialog.evaluate("each => [each.scrollWidth, each.clientWidth]")
+        assert widths[0] <= widths[1], (size, widths)
+        await rika.picture(f"admin-text-form-{size}")
+    await page.set_viewport_size(DESK)
+    mio = await YoungPerson.arrives(browser, house, language="ja-x-easy")
+    await expect(mio.page.locator(".lead")).to_have_text(built_in)
+    await save.click()
+    await expect(dialog).to_be_hidden()
+    await expect(row).to_contain_text("窓口の文")
+    await expect(row).to_contain_text(built_in)
+    await mio.page.reload()
+    await expect(mio.page.locator(".lead")).to_have_text("相談窓口です。ゆっくり 話してね。")
+    await mio.picture("start-own-words-360")
+    # Names and an operator's words have no readings.
+    await mio.page.get_by_role("switch", name="ふりがな").check()
+    await expect(mio.page.locator("h1 rt")).to_have_count(1)
+    await expect(mio.page.locator(".lead rt")).to_have_count(0)
+    await mio.speaks("ja")
+    await expect(mio.page.locator(".lead")).not_to_contain_text("相談窓口です")
+    assert mio.errors == []
+    await mio.context.close()
+    closed = page.get_by_role("region", name="混んでいて").get_by_role("listitem").filter(has_text="English")
+    await closed.get_by_role("button", name="変える").click()
+    await dialog.get_by_label("文 (English)").fill("Many are here tonight.")
+    await expect(phone.locator(".notice")).to_have_text("Many are here tonight.")
+    await dialog.get_by_role("button", name="やめる").click()
+    await expect(closed).not_to_contain_text("Many are here tonight.")
+    thanks = page.get_by_role("region", name="終わりの画面: お礼").get_by_role("listitem").filter(has_text="English")
+    await thanks.get_by_role("button", name="変える").click()
+    await expect(phone.get_by_role("button", include_hidden=True)).to_have_count(4)
+    await dialog.get_by_role("button", name="やめる").click()
+    await row.get_by_role("button", name="変える").click()
+    await dialog.get_by_role("button", name="はじめからある文にもどす").click()
+    await expect(row).not_to_contain_text("窓口の文")
+
+
 async def writes_a_reply(rika: Visitor) -> None:
     page = rika.page
     await page.get_by_role("button", name="定型文", exact=True).click()
@@ -258,6 +326,7 @@ async def every_page_stands(rika: Visitor) -> None:
         "staff": "職員",
         "channels": "経路",
         "guidance": "案内",
+        "texts": "テキスト",
         "replies": "定型文",
         "risk_words": "危険の言葉",
         "settings": "設定",
@@ -265,7 +334,7 @@ async def every_page_stands(rika: Visitor) -> None:
         "retention": "保存と削除",
         "audit": "記録",
     }
-    english = {"status": "Status", "staff": "Staff", "channels": "Channels", "guidance": "Guidance",
+    english = {"status": "Status", "staff": "Staff", "channels": "Channels", "guidance": "Guidance", "texts": "Texts",
                "replies": "Saved replies", "risk_words": "Risk words", "settings": "Settings",
                "disclosures": "Disclosures", "retention": "Retention",
                "audit": "Audit log"}  # fmt: skip

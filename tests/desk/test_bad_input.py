@@ -41,6 +41,7 @@ WORDS += [
     "kind",
     "about",
     "team",
+    "text",
     "reference",
     "refusal",
     "handover",

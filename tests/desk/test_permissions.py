@@ -133,6 +133,9 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("PUT", "/guidance/{guidance_id}"): ADMINISTRATOR,
     ("DELETE", "/guidance/{guidance_id}"): ADMINISTRATOR,
     ("POST", "/guidance/{guidance_id}/confirm"): ADMINISTRATOR,
+    ("GET", "/texts"): ADMINISTRATOR,
+    ("PUT", "/texts/{key}/{language}"): ADMINISTRATOR,
+    ("DELETE", "/texts/{key}/{language}"): ADMINISTRATOR,
     ("PUT", "/replies"): ADMINISTRATOR,
     ("PUT", "/replies/{reply_id}"): ADMINISTRATOR,
     ("DELETE", "/replies/{reply_id}"): ADMINISTRATOR,
@@ -182,6 +185,7 @@ BODIES: dict[str, object] = {
     "/bridge/cases/{case_id}/told": {"what": "news"},
     "/replies": {"order": []},
     "/replies/{reply_id}": {"language": "ja", "title": "t", "text": "t"},
+    "/texts/{key}/{language}": {"text": "t"},
     "/risk_words": {"revision": "none", "words": []},
     "/admin/redeem": {"token": "wrong", "localpart": "x", "name": "n", "password": "long enough"},
     "/keeper/vault_keys": {"keys": []},
@@ -232,6 +236,8 @@ def _call(desk: Desk, person: Person | None, method: str, path: str) -> Callable
         day="no",
         channel_id="no",
         disclosure_id="no",
+        key="no",
+        language="no",
     )
     body = BODIES.get(path, {} if method in ("POST", "PUT") else None)
     return lambda: desk.some_line().call(method, filled, body, token=token)

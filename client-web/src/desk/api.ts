@@ -58,6 +58,22 @@ export interface DeskFacts {
   /** Whether those who came before are asked whether the counsellor may see that. */
   previous_cases: boolean;
   readers: Reader[];
+  /** What the page says in the desk's own words. */
+  texts: OwnTexts;
+}
+
+/** A text of the young person's page that an administrator may word anew (core/desk/texts.py). */
+export type TextKey =
+  | "start.title" | "start.lead" | "start.consent" | `start.closed.${"hours" | "paused" | "channel"}`
+  | `room.waiting.${"write" | "nobody"}` | `closed.${"title" | "text"}`;
+
+export type OwnTexts = Partial<Record<ReplyLanguage, Partial<Record<TextKey, string>>>>;
+
+/** `longest`: in characters; `own`: what stands in the place of the page's words. */
+export interface ChangeableText {
+  key: TextKey;
+  longest: number;
+  own: Partial<Record<ReplyLanguage, { text: string; changed_by: string; changed_at: number }>>;
 }
 
 /** Countries: two letters, `inside` or `unknown`. Null: few, or not known yet. */
@@ -951,6 +967,17 @@ export class Desk {
 
   setRisk(caseId: string, risk: Risk): Promise<unknown> {
     return this.call("PUT", `/cases/${encodeURIComponent(caseId)}/risk`, { body: { risk } });
+  }
+
+  async texts(): Promise<ChangeableText[]> {
+    return (await this.call<{ texts: ChangeableText[] }>("GET", "/texts")).texts;
+  }
+
+  /** `text`: null for the page's own words. Gives the whole list. */
+  async putText(key: TextKey, language: ReplyLanguage, text: string | null): Promise<ChangeableText[]> {
+    const path = `/texts/${key}/${language}`;
+    const asked = text === null ? this.call("DELETE", path) : this.call("PUT", path, { body: { text } });
+    return ((await asked) as { texts: ChangeableText[] }).texts;
   }
 
   async replies(): Promise<Reply[]> {

@@ -8,13 +8,17 @@ export const NAMES: Record<Language, string> = { "ja-x-easy": "やさしい日�
 class Current {
   code = $state<Language>("ja");
 
-  /** For Intl: plain Japanese has no locale data of its own. */
   get locale(): string {
-    return this.code === "en" ? "en-GB" : "ja-JP";
+    return localeOf(this.code);
   }
 }
 
 export const language = new Current();
+
+/** For Intl: plain Japanese has no locale data of its own. */
+export function localeOf(code: Language): string {
+  return code === "en" ? "en-GB" : "ja-JP";
+}
 
 /** Takes over a language for the whole page. */
 export function speak(code: Language): void {

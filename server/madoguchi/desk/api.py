@@ -27,6 +27,7 @@ from madoguchi.desk import (
     supervision,
     survey,
     suspending,
+    texts,
 )
 from madoguchi.desk.permissions import (
     ADMINISTRATOR,
@@ -159,6 +160,9 @@ CHAPTERS: dict[str, list[Row]] = {
         PUT(DESK + "/replies", replies.order_replies, who=ADMINISTRATOR),
         PUT(DESK + "/replies/{reply_id}", replies.put_reply, who=ADMINISTRATOR),
         DELETE(DESK + "/replies/{reply_id}", replies.delete_reply, who=ADMINISTRATOR),
+        GET(DESK + "/texts", texts.list_texts, who=ADMINISTRATOR),
+        PUT(DESK + "/texts/{key}/{language}", texts.put_text, who=ADMINISTRATOR),
+        DELETE(DESK + "/texts/{key}/{language}", texts.reset_text, who=ADMINISTRATOR),
         PUT(DESK + "/risk_words", risk_words.put_risk_words, who=ADMINISTRATOR),
         POST(DESK + "/admin/redeem", administration.redeem_admin_link, who=ANYONE, limit="redeem"),
     ],

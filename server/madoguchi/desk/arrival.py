@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from madoguchi import errors
-from madoguchi.core.desk import case_room, cases, channels, guidance, moves, proof, queue, readers, resting
+from madoguchi.core.desk import case_room, cases, channels, guidance, moves, proof, queue, readers, resting, texts
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.estimate import Estimate
 from madoguchi.core.desk.guidance import Guidance, Holidays
@@ -16,6 +16,7 @@ from madoguchi.core.desk.queue import Counsellor, MyPlace
 from madoguchi.core.desk.readers import Reader
 from madoguchi.storage import cases as stored
 from madoguchi.storage.answers import Answers
+from madoguchi.storage.replies import Language
 from madoguchi.web.endpoint import Call
 
 # A long poll ends before proxies lose patience.
@@ -34,7 +35,7 @@ class Desk(msgspec.Struct, frozen=True):
     push_key: by which a browser subscribes to notices (VAPID, base64url); None where there are none.
     voice_seconds: how long a voice message may be; 0 where none are wanted. questions: whether the page asks those who
     wait what it is about and which school they go to; previous_cases: whether it asks those who came before whether the
-    counsellor may see that.
+    counsellor may see that. texts: language, key, text: what the page says in the desk's own words.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Desk(msgspec.Struct, frozen=True):
     questions: bool
     previous_cases: bool
     readers: list[Reader]
+    texts: dict[Language, dict[str, str]]
 
 
 class OpenCase(msgspec.Struct):
@@ -152,6 +154,7 @@ async def get_desk(call: Call) -> Desk:
         questions=settings.questions,
         previous_cases=settings.shows_previous,
         readers=await readers.list_readers(tx, at, notices=ctx.web_push is not None),
+        texts=await texts.own(tx),
     )
 
 

@@ -115,6 +115,7 @@ GRANTS: dict[str, tuple[str, str, str]] = {
     "staff_room_commands":   ("rac",    "rd",     ""),
     "guidance":              ("racd",   "r",      ""),
     "replies":               ("racd",   "",       ""),
+    "texts":                 ("racd",   "",       ""),
     "risk_words":            ("racd",   "",       ""),
     "channels":              ("rc",     "rc",     "r"),
     "channel_changes":       ("ra",     "ra",     ""),

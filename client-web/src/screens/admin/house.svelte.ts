@@ -1,8 +1,9 @@
 // Administration: the one-time link, staff, channels and how the house is.
 import {
-  Desk, DeskError, type AddedStaff, type AuditEntry, type Channel, type Deletions, type DeskSettings, type DeskStatus,
-  type GuidanceEntry, type LockReport, type Me, type Reply, type RiskWord, type RiskWords, type Role, type StaffMember,
-  type Suspension, type SurveyMonth, type Team, type Wording,
+  Desk, DeskError, type AddedStaff, type AuditEntry, type ChangeableText, type Channel, type Deletions,
+  type DeskSettings, type DeskStatus, type GuidanceEntry, type LockReport, type Me, type OwnTexts,
+  type Reply, type ReplyLanguage, type RiskWord, type RiskWords, type Role, type StaffMember,
+  type Suspension, type SurveyMonth, type Team, type TextKey, type Wording,
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
 import type { Session } from "../../matrix";
@@ -42,6 +43,7 @@ export class Administration {
   replies = $state.raw<readonly Reply[] | null>(null);
   riskWords = $state.raw<RiskWords | null>(null);
   deletions = $state.raw<Deletions | null>(null);
+  texts = $state.raw<readonly ChangeableText[] | null>(null);
   added = $state.raw<AddedStaff | null>(null);
   /** A password that was just given to somebody who had lost theirs. */
   replaced = $state.raw<{ user_id: string; password: string } | null>(null);
@@ -173,6 +175,28 @@ export class Administration {
 
   async confirmGuidance(id: string): Promise<boolean> {
     return this.act(() => this.around.desk.confirmGuidance(id));
+  }
+
+  /** What the desk says in its own words, as the young person's page is told. */
+  get ownTexts(): OwnTexts {
+    const own: OwnTexts = {};
+    for (const text of this.texts ?? [])
+      for (const [language, { text: words }] of Object.entries(text.own) as [ReplyLanguage, { text: string }][])
+        (own[language] ??= {})[text.key] = words;
+    return own;
+  }
+
+  async readTexts(): Promise<boolean> {
+    return this.act(async () => {
+      this.texts = await this.around.desk.texts();
+    }, false);
+  }
+
+  /** `text`: null for the page's own words. */
+  async putText(key: TextKey, language: ReplyLanguage, text: string | null): Promise<boolean> {
+    return this.act(async () => {
+      this.texts = await this.around.desk.putText(key, language, text);
+    }, false);
   }
 
   async readReplies(): Promise<boolean> {
@@ -377,7 +401,7 @@ export class Administration {
     this.me = null;
     this.staff = this.channels = this.status = this.guidance = this.settings = this.survey = this.audit = null;
     this.deletions = null;
-    this.riskWords = this.replies = null;
+    this.riskWords = this.replies = this.texts = null;
     this.added = this.replaced = null;
     this.statistics.forget();
     this.ledger.forget();

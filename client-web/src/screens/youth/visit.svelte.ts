@@ -4,6 +4,7 @@ import {
   type OpenedCase, type PublicLedger,
 } from "../../desk/api";
 import type { GuidanceList } from "../../guidance/list";
+import { wording } from "../../i18n/youth/wording.svelte";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
 import { Conversation } from "../conversation/conversation.svelte";
 import type { Background } from "./background.svelte";
@@ -222,6 +223,7 @@ export class Youth {
     try {
       const facts = await this.around.desk.facts();
       this.facts = facts;
+      wording.take(facts);
       this.guidance = { made_at: Date.now(), holidays: facts.holidays, guidance: facts.guidance };
       this.factsFailed = false;
       if (facts.open && this.stage === "start" && !this.visit) void this.around.desk.prepare();
