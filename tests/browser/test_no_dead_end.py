@@ -128,5 +128,5 @@ async def test_after_the_end_there_are_thanks_three_taps_and_a_way_back(house: H
     await send.click()
     await expect(mio.page.get_by_text("教えてくれて、ありがとうございました")).to_be_visible()
     assert await mio.violations() == []
-    await mio.page.get_by_role("button", name="もう一度相談する").click()
+    await mio.page.get_by_role("button", name="もう一度相談する", exact=True).click()
     await expect(mio.page.get_by_role("button", name="チャットをはじめる")).to_be_visible()
