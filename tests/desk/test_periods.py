@@ -144,6 +144,10 @@ async def test_an_old_part_of_the_audit_log_is_cut_and_the_rest_verifies(
         first, last = desk.workers.postgres.psql("SELECT min(seq), max(seq) FROM audit_log", "madoguchi").split("|")
         return int(first), int(last)
 
+    # What other tests hold would keep the log as well.
+    for line in (await desk.run("case", "holds")).splitlines():
+        case, _, reference = line.split("\t")[:3]
+        await desk.run("case", "release", case, "--reference", reference)
     await nightly()
     begins, ends = numbers()
     # Nothing is cut unless somebody has said so, nor before its time.
