@@ -303,4 +303,12 @@ test("what a colleague says is an answer; only the person's own words wait", () 
   expect(conversation.waitingSince).toBeNull();
   chat.shows(roomWith([asked, answered, again]));
   expect(conversation.waitingSince).toBe(again.at);
+
+  // Who has moved waits on under another account, and what they said before is theirs still.
+  const moved = said("ここでもいい?", "@person_anew:desk");
+  conversation.goesOnWith("@person_anew:desk");
+  chat.shows(roomWith([asked, answered, moved]));
+  expect(conversation.waitingSince).toBe(moved.at);
+  chat.shows(roomWith([answered, again, moved]));
+  expect(conversation.waitingSince).toBe(again.at);
 });

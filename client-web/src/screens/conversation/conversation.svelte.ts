@@ -41,7 +41,8 @@ export class Conversation {
   aside = $state.raw<{ kind: "answer" | "correction"; message: Message } | null>(null);
   /** What was being written before a correction began. */
   private put = "";
-  private readonly person: string | null;
+  /** The accounts of whom this is for, the one before a move as well; null where it is for nobody in particular. */
+  private persons = $state.raw<readonly string[] | null>(null);
   private readonly moved: boolean;
   private readonly before: readonly string[];
   readonly outbox: Outbox;
@@ -72,7 +73,8 @@ export class Conversation {
     let since: number | null = null;
     for (const message of this.room?.messages ?? []) {
       if (!SAID.includes(message.kind) && message.kind !== "unreadable") continue;
-      if (message.mine || (this.person !== null && message.sender !== this.person)) since = null;
+      const theirs = this.persons === null || message.fromApp || this.persons.includes(message.sender);
+      if (message.mine || !theirs) since = null;
       else since ??= message.at;
     }
     return since;
@@ -81,7 +83,7 @@ export class Conversation {
   constructor(options: ConversationOptions) {
     this.roomId = options.roomId;
     this.silent = options.silent ?? [];
-    this.person = options.person ?? null;
+    this.persons = options.person === undefined ? null : [options.person];
     this.moved = options.moved ?? false;
     this.before = options.before ?? [];
     this.watch = new FaultWatch((fault) => (this.fault = fault), options.onfault ?? (() => undefined));
@@ -93,6 +95,11 @@ export class Conversation {
       ...(options.keep ? { keep: options.keep } : {}),
       ...(options.kept ? { kept: options.kept } : {}),
     });
+  }
+
+  /** The person goes on under this account; what they said under another one stays theirs. */
+  goesOnWith(person: string): void {
+    if (this.persons !== null && !this.persons.includes(person)) this.persons = [...this.persons, person];
   }
 
   /** From now on the room is live. */

@@ -680,8 +680,9 @@ export class Console {
     const seats = this.seats.map((seat): Seat => {
       const own = running.get(seat.case.room_id);
       running.delete(seat.case.room_id);
-      if (own) this.chat?.expect(own.room_id, own.user_id);
       if (!own) return { ...seat, ended: true };
+      this.chat?.expect(own.room_id, own.user_id);
+      seat.conversation.goesOnWith(own.user_id);
       const side = this.sideOf(own, seat.side);
       return { ...seat, case: own, ended: false, heir: seat.ended ? null : seat.heir, side };
     });
