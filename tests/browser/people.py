@@ -89,6 +89,10 @@ class Visitor:
             await self.page.evaluate(AXE.read_text())
         tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
         found = await self.page.evaluate("tags => axe.run(document, {runOnly: tags})", tags)
+        if found["violations"]:
+            # Something came in while it looked: a button half disabled has half the contrast.
+            await self.page.wait_for_timeout(1_000)
+            found = await self.page.evaluate("tags => axe.run(document, {runOnly: tags})", tags)
         return [
             f"{one['id']}: {[(node['target'], node.get('any', [{}])[:1]) for node in one['nodes']]}"
             for one in found["violations"]
