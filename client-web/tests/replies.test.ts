@@ -177,7 +177,7 @@ describe("one's own replies", () => {
     await own.use(await keyOf("first"));
     expect([own.state, own.list]).toEqual(["open", []]);
     await own.save([reply]);
-    expect(atob(box ?? "")).not.toContain("r1");
+    expect(atob(box ?? "")).not.toContain('"r1"');
     await own.use(null);
     expect([own.state, own.list]).toEqual(["shut", []]);
     await own.use(await keyOf("first"));
