@@ -196,6 +196,48 @@ async def test_two_devices_talk(troupe: Troupe) -> None:
     assert "眠れない" not in json.dumps(troupe.server.timeline, ensure_ascii=False)
 
 
+async def test_whose_devices_were_out_of_sight_is_given_keys_again(troupe: Troupe) -> None:
+    mio, ken = await troupe.enters("mio"), await troupe.enters("ken")
+    troupe.server.makes_room(ROOM, ["@mio:x", "@ken:x"])
+    heard: list[str] = []
+
+    async def hear(_room: Any, event: RoomMessageText) -> None:
+        heard.append(event.body)
+
+    ken.add_event_callback(hear, RoomMessageText)
+    for device in (mio, ken):
+        await device.sync_once(0)
+    await mio.say(ROOM, {"msgtype": "m.text", "body": "one"}, "t1")
+    # A server tells no devices of somebody with whom no room is shared; later they share one again.
+    seen, troupe.server.devices["@ken:x"] = troupe.server.devices["@ken:x"], {}
+    await mio.query_devices(["@ken:x"])
+    mio.machine.forget_room(ROOM)
+    assert list(mio.machine.device_store.active_user_devices("@ken:x")) == []
+    troupe.server.devices["@ken:x"] = seen
+    await mio.query_devices(["@ken:x"])
+    await mio.close()
+    again = await troupe.enters("mio")
+    await again.sync_once(0)
+    await again.say(ROOM, {"msgtype": "m.text", "body": "two"}, "t2")
+    await ken.sync_once(0)
+    assert heard == ["one", "two"]
+
+
+async def test_a_device_that_comes_back_with_another_key_is_given_none(troupe: Troupe) -> None:
+    mio, ken = await troupe.enters("mio"), await troupe.enters("ken")
+    await mio.query_devices(["@ken:x"])
+    seen, troupe.server.devices["@ken:x"] = troupe.server.devices["@ken:x"], {}
+    await mio.query_devices(["@ken:x"])
+    _, other = signed_world()
+    impostor = json.loads(json.dumps(other["device_keys"]["@ken:x"]["D"]).replace(":D", f":{ken.device_id}"))
+    troupe.server.devices["@ken:x"] = {ken.device_id: {**impostor, "device_id": ken.device_id}}
+    await mio.query_devices(["@ken:x"])
+    assert list(mio.machine.device_store.active_user_devices("@ken:x")) == []
+    troupe.server.devices["@ken:x"] = seen
+    await mio.query_devices(["@ken:x"])
+    assert [device.id for device in mio.machine.device_store.active_user_devices("@ken:x")] == [ken.device_id]
+
+
 async def test_keys_survive_a_crash_between_opening_and_confirming(troupe: Troupe) -> None:
     mio, ken = await troupe.enters("mio"), await troupe.enters("ken")
     troupe.server.makes_room(ROOM, ["@mio:x", "@ken:x"])

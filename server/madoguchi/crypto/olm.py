@@ -16,6 +16,7 @@ from nio.api import Api
 from nio.crypto import InboundGroupSession, OlmDevice, Session
 from nio.crypto.olm_machine import Olm
 from nio.events import ForwardedRoomKeyEvent, ToDeviceEvent, UnknownToDeviceEvent
+from nio.responses import KeysQueryResponse
 from nio.store import SqliteStore
 from unpaddedbase64 import encode_base64
 
@@ -116,6 +117,25 @@ class AgentOlm(Olm):  # type: ignore[misc]
             # A one-time key that was used must not come back with the next start.
             self.save_account()
         return opened
+
+    def _handle_key_query(self, response: KeysQueryResponse) -> None:
+        """Remember the devices that were told, those among them as well that had not been told of for a while.
+
+        A server tells no devices of whom one shares no room with. nio takes them for deleted, and leaves them so when
+        they are told of again: whoever came back into a room would then give its keys to nobody.
+        """
+        super()._handle_key_query(response)
+        back: dict[str, dict[str, OlmDevice]] = {}
+        for user_id, told in response.device_keys.items():
+            for device_id, keys in told.items():
+                device = self.device_store[user_id].get(device_id)
+                # A device's keys never change: with others it is none that was known.
+                if device is not None and device.deleted and device.ed25519 == _signing_key(keys, device_id):
+                    device.deleted = False
+                    back.setdefault(user_id, {})[device_id] = device
+        self.store.save_device_keys(back)
+        for user_id, devices in back.items():
+            response.changed.setdefault(user_id, {}).update(devices)
 
     def _mark_device_for_unwedging(self, sender: str, sender_key: str) -> None:
         # nio gives up on a device it does not know; it may only not have been asked for yet.
@@ -259,3 +279,8 @@ class AgentOlm(Olm):  # type: ignore[misc]
         if payload["type"] in (BUNDLE, UNSTABLE_BUNDLE):
             return UnknownToDeviceEvent({**payload, "sender_key": sender_key}, sender, BUNDLE)
         return super()._handle_olm_event(sender, sender_key, payload)
+
+
+def _signing_key(device_keys: dict[str, Any], device_id: str) -> str | None:
+    key: str | None = device_keys.get("keys", {}).get(f"ed25519:{device_id}")
+    return key
