@@ -91,27 +91,27 @@ async def test_every_session_reaches_the_vault(play: Play) -> None:
     play.makes_vault()
     await play.says(mio, "眠れない")
     await keeper.device.sync_once(0)
-    assert await keeper.sealer.seal_waiting() == 1
+    assert await keeper.sealer.put_waiting() == 1
     (secret,) = play.in_vault()
     (session,) = mio.machine.sessions_of(ROOM)
     assert (secret.session_id, secret.first_index, secret.session_key) == (session.id, 0, session.export_session(0))
     assert secret.signing_key == mio.machine.account.identity_keys["ed25519"]
-    assert await keeper.sealer.seal_waiting() == 0
+    assert await keeper.sealer.put_waiting() == 0
 
 
 async def test_keys_wait_for_a_vault_over_a_restart(play: Play) -> None:
     keeper, mio = await play.keeper(), await play.person("mio")
     await play.says(mio, "眠れない")
     await keeper.device.sync_once(0)
-    assert await keeper.sealer.seal_waiting() == 0
+    assert await keeper.sealer.put_waiting() == 0
     await keeper.device.close()
     again = await play.keeper()
     play.makes_vault()
-    assert await again.sealer.seal_waiting() == 1
+    assert await again.sealer.put_waiting() == 1
     await again.device.close()
     # An answer that got lost, or a crash before it was noted, costs nothing: the same key goes there again.
     once_more = await play.keeper()
-    assert await once_more.sealer.seal_waiting() == 0
+    assert await once_more.sealer.put_waiting() == 0
     assert len(play.in_vault()) == 1
 
 
@@ -123,8 +123,8 @@ async def test_a_lost_answer_of_the_vault_is_asked_for_again(play: Play) -> None
     # aiohttp itself tries a PUT a second time.
     play.server.lost["PUT", "/keeper/vault_keys"] = 2
     with pytest.raises(Exception):  # noqa: B017 - whichever way the line broke
-        await keeper.sealer.seal_waiting()
-    assert await keeper.sealer.seal_waiting() == 1
+        await keeper.sealer.put_waiting()
+    assert await keeper.sealer.put_waiting() == 1
     assert len(play.in_vault()) == 1
 
 
@@ -133,12 +133,12 @@ async def test_a_new_vault_key_gets_everything(play: Play) -> None:
     play.makes_vault()
     await play.says(mio, "眠れない")
     await keeper.device.sync_once(0)
-    await keeper.sealer.seal_waiting()
+    await keeper.sealer.put_waiting()
     await keeper.device.close()
     play.private_key = sealing.make_private_key()
     play.makes_vault()
     again = await play.keeper()
-    assert await again.sealer.seal_waiting() == 1
+    assert await again.sealer.put_waiting() == 1
     assert len(play.in_vault()) == 1
 
 
@@ -147,11 +147,11 @@ async def test_a_database_older_than_the_keeper_gets_everything_again(play: Play
     play.makes_vault()
     await play.says(mio, "眠れない")
     await keeper.device.sync_once(0)
-    await keeper.sealer.seal_waiting()
+    await keeper.sealer.put_waiting()
     await keeper.device.close()
     play.server.vault.clear()
     again = await play.keeper()
-    assert await again.sealer.seal_waiting() == 1
+    assert await again.sealer.put_waiting() == 1
     assert len(play.in_vault()) == 1
 
 
@@ -357,7 +357,7 @@ async def test_a_keeper_without_its_identity_waits_and_puts_no_other_in_its_plac
     await taking
     assert again.ledger.missing() == []
     play.makes_vault()
-    assert await again.sealer.seal_waiting() == 2
+    assert await again.sealer.put_waiting() == 2
 
 
 def test_only_the_recovery_key_opens_what_was_kept_and_only_the_keeper_makes_it() -> None:

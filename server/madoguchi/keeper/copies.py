@@ -1,91 +1,69 @@
 """What recovery.py opens, kept up to date on the server, where the operator has made a recovery key."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import structlog
-from aiohttp import ClientError
-from nio.crypto import InboundGroupSession
 
 from madoguchi.core.desk.case_room import KEEPER_RECOVERY
-from madoguchi.crypto.device import V3, AgentDevice, Refused, described
+from madoguchi.crypto.device import V3, AgentDevice, Refused
 from madoguchi.crypto.sealed_file import SealedFile
 from madoguchi.keeper import recovery
 from madoguchi.keeper.ledger import Ledger
 from madoguchi.keeper.recovery import Secrets
-from madoguchi.keeper.sealing import first_of
+from madoguchi.keeper.waiting import Waiting
 
 log = structlog.get_logger()
 
 STATE_FILE = "recovery.sealed"
 _BATCH = 200
-_LOOK_AGAIN_S = 2.0
 
 
-class Copies:
+class Copies(Waiting):
     """Seals the identity once for each recovery key, and copies every room key into the backup.
 
     key_file: the recovery key's public half, read anew each time. state: of STATE_FILE, {"for": the recovery key,
     "identity": the master key that was sealed, "secrets": …, "version": of the backup, "etag": of its last change}.
     """
 
+    where = "backup"
+    look_again_s = 2.0
+
     def __init__(self, device: AgentDevice, ledger: Ledger, key_file: Path, state: SealedFile) -> None:
+        super().__init__()
         self._device, self._ledger = device, ledger
         self._key_file, self._file = key_file, state
         self._state: dict[str, Any] | None = None
-        self._waiting: dict[tuple[str, str], InboundGroupSession] = {}
-        self._news = asyncio.Event()
 
-    def add(self, session: InboundGroupSession) -> None:
-        """A session was stored."""
-        self._waiting[session.room_id, session.id] = session
-        self._news.set()
-
-    def forget_room(self, room_id: str) -> None:
-        """The room is purged, its copies with it."""
-        for waiting in [key for key in self._waiting if key[0] == room_id]:
-            del self._waiting[waiting]
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Copy what comes, until `stop`."""
-        while not stop.is_set():
-            self._news.clear()
-            try:
-                await self.copy_waiting()
-            except (Refused, ClientError, TimeoutError, OSError) as error:
-                log.warning("keys wait to be copied", error=described(error))
-                # The backup may not be the one that we knew: looked at anew.
-                self._state = None
-                await first_of(stop.wait(), timeout=2)
-            await first_of(stop.wait(), self._news.wait(), timeout=_LOOK_AGAIN_S)
-
-    async def copy_waiting(self) -> int:
+    async def put_waiting(self) -> int:
         """Copy all that waits; gives how many keys that were. Raises Refused or aiohttp.ClientError."""
         key = recovery.pinned_key(self._key_file)
         if key is None:
             # There may be one later; then all are looked for in the store.
-            self._waiting.clear()
+            self.waiting.clear()
             self._state = None
             return 0
         if self._state is None or self._state["for"] != key:
             self._state = await self._begin(key)
         state, done = self._state, 0
         secrets = Secrets.read(state["secrets"])
-        while self._waiting:
-            batch = list(self._waiting.items())[:_BATCH]
+        while batch := self.batch(_BATCH):
             rooms: dict[str, Any] = {}
             for (room_id, session_id), session in batch:
                 room = rooms.setdefault(room_id, {"sessions": {}})
                 room["sessions"][session_id] = recovery.backed_up(secrets, session)
             query = {"version": state["version"]}
-            answer = await self._device.call("PUT", f"{V3}/room_keys/keys", {"rooms": rooms}, query=query)
+            try:
+                answer = await self._device.call("PUT", f"{V3}/room_keys/keys", {"rooms": rooms}, query=query)
+            except Exception:
+                # The backup may not be the one that we knew, nor the database: looked at anew.
+                self._state = None
+                raise
             for name, copied in batch:
-                first = copied.first_known_index
-                if self._waiting.get(name) is copied:
-                    self._ledger.mark_copied(*name, first)
-                    del self._waiting[name]
+                if self.still_waits(name, copied):
+                    self._ledger.mark_copied(*name, copied.first_known_index)
+                    del self.waiting[name]
             state["etag"] = int(answer["etag"])
             self._file.write(state)
             done += len(batch)
@@ -119,7 +97,7 @@ class Copies:
         for session in self._device.machine.inbound_group_store:
             name = session.room_id, session.id
             if name not in copied or copied[name] > session.first_known_index:
-                self._waiting[name] = session
+                self.waiting[name] = session
         return state
 
     async def _current(self) -> dict[str, Any] | None:

@@ -30,8 +30,9 @@ from madoguchi.keeper.guest_list import GuestList
 from madoguchi.keeper.history import Door
 from madoguchi.keeper.ledger import Ledger, Missing
 from madoguchi.keeper.recovery import Brought
-from madoguchi.keeper.sealing import Sealer, first_of
+from madoguchi.keeper.sealing import Sealer
 from madoguchi.keeper.staff_bot import StaffBot
+from madoguchi.keeper.waiting import first_of
 
 log = structlog.get_logger()
 
