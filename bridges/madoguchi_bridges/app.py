@@ -29,6 +29,7 @@ from .pace import Meter
 from .presence import Presence
 from .seals import Seals
 from .threads import on_its_own_thread, wake_from_afar
+from .throng import Throng
 from .web import Health, app
 
 log = structlog.stdlib.get_logger(__name__)
@@ -45,6 +46,7 @@ class House:
     config: Config
     seals: Seals
     tokens: ReplyTokens = field(default_factory=ReplyTokens)
+    throng: Throng = field(default_factory=Throng)
     wake: Callable[[], None] = lambda: None  # the worker's, while this process does the work; from any thread
 
 
@@ -70,7 +72,7 @@ async def _listen(house: House) -> None:
     def wake() -> None:
         house.wake()  # whichever worker there is by then
 
-    intake = Intake(pool, house.seals, house.tokens, wake)
+    intake = Intake(pool, house.seals, house.tokens, wake, house.throng)
     desk = Desk(house.config)
     files = routes(FilesOut(pool, house.seals, house.config, desk), channels, house.config)
     runner = web.AppRunner(app(channels, intake, Health(pool), files), access_log=None)
@@ -120,7 +122,7 @@ async def _work_until(lost: asyncio.Event, house: House) -> None:
     counsellor.ghosts, outbox.tell = ghosts, counsellor.tell
     moves = counsellor.moves = Moves(pool, config, channels, desk, outbox)
     crossing = Crossing(pool, config, desk, ghosts, outbox, moves)
-    bridge = Bridge(pool, seals, config, channels, desk, ghosts, outbox, moves, crossing)
+    bridge = Bridge(pool, seals, config, channels, desk, ghosts, outbox, moves, crossing, house.throng)
     ghosts.noticed = presence.noticed
     accounts = Accounts(pool, config, channels, Intake(pool, seals, house.tokens, bridge.wake))
     loop = asyncio.get_running_loop()

@@ -36,6 +36,7 @@ from .network import (
 from .outbox import Outbox
 from .seals import Seals
 from .text import split
+from .throng import Throng
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -90,6 +91,7 @@ class Bridge:
         outbox: Outbox,
         moves: Moves,
         crossing: Crossing,
+        throng: Throng,
     ) -> None:
         self._pool = pool
         self._seals = seals
@@ -100,6 +102,7 @@ class Bridge:
         self._outbox = outbox
         self._moves = moves
         self._crossing = crossing
+        self._throng = throng
         self._media = MediaIn(desk, config)
         self._lanes = Lanes("intake", self._list_ready, self.work_off)
         # Files that take their time: nobody's later words wait for them.
@@ -122,8 +125,11 @@ class Bridge:
     async def work_off(self, person_name: str) -> None:
         """Everything that waits for this person, by the app's clock, until the first that has to be put off."""
         while item := await store.get_next_intake(self._pool, person_name):
-            if item.next_at > milliseconds() or not await self._work(item):
+            if item.next_at > milliseconds():
                 return
+            async with self._throng.gives_way():
+                if not await self._work(item):
+                    return
 
     async def work_aside(self, seq: str) -> None:
         """One file that was not there at once."""

@@ -13,6 +13,7 @@ from . import store
 from .channels import Channel
 from .network import Incoming
 from .seals import Seals
+from .throng import Throng
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -63,12 +64,18 @@ class Intake:
     """The door of all webhooks. `wake` is called after each commit that brought something new."""
 
     def __init__(
-        self, pool: asyncpg.Pool, seals: Seals, tokens: ReplyTokens, wake: Callable[[], None] = lambda: None
+        self,
+        pool: asyncpg.Pool,
+        seals: Seals,
+        tokens: ReplyTokens,
+        wake: Callable[[], None] = lambda: None,
+        throng: Throng | None = None,
     ) -> None:
         self._pool = pool
         self._seals = seals
         self._tokens = tokens
         self._wake = wake
+        self._throng = throng or Throng()
         self._gathered: list[tuple[list[store.Intake], asyncio.Future[None]]] = []
         self._storing: asyncio.Task[None] | None = None
 
@@ -77,6 +84,7 @@ class Intake:
 
         Raises asyncpg's and connection errors: the app must then not get its 200, and will deliver again.
         """
+        self._throng.count()
         now = milliseconds()
         events = channel.network.parse(raw)
         items = [self._close(channel, event, now) for event in events]

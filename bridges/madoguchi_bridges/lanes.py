@@ -1,6 +1,7 @@
 """Work that must stay in order for one person, and may go on for many at once."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -8,6 +9,8 @@ import structlog
 log = structlog.stdlib.get_logger(__name__)
 
 LOOK_EVERY_SECONDS = 1.0
+# A look reads all that waits: in a rush, what comes in quick succession is looked at together.
+LOOK_AT_MOST_EVERY_SECONDS = 0.05
 
 
 class Lanes:
@@ -37,6 +40,7 @@ class Lanes:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             while True:
+                looked = time.monotonic()
                 # Watch before reading: what is stored between the two would otherwise wait for the next look.
                 self._woken.clear()
                 try:
@@ -51,6 +55,7 @@ class Lanes:
                     await asyncio.wait_for(self._woken.wait(), LOOK_EVERY_SECONDS)
                 except TimeoutError:
                     pass
+                await asyncio.sleep(looked + LOOK_AT_MOST_EVERY_SECONDS - time.monotonic())
 
     async def _keep(self, key: str) -> None:
         try:

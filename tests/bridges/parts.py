@@ -31,6 +31,7 @@ from madoguchi_bridges.network import Prepared
 from madoguchi_bridges.outbox import OFFER, Letter, Outbox
 from madoguchi_bridges.pace import Meter
 from madoguchi_bridges.seals import Seals
+from madoguchi_bridges.throng import Throng
 from madoguchi_bridges.web import PATH, Health, app
 from tests.standins.line import LineStandin
 from tests.standins.telegram import TelegramStandin
@@ -326,7 +327,7 @@ async def a_bench(database_url: str, key: bytes, tmp_path: Path, mode: str = "re
     ghosts = PaperGhosts(pool)
     moves = Moves(pool, config, channels, desk, outbox)  # type: ignore[arg-type]
     crossing = Crossing(pool, config, desk, ghosts, outbox, moves)  # type: ignore[arg-type]
-    bridge = Bridge(pool, seals, config, channels, desk, ghosts, outbox, moves, crossing)  # type: ignore[arg-type]
+    bridge = Bridge(pool, seals, config, channels, desk, ghosts, outbox, moves, crossing, Throng())  # type: ignore[arg-type]
     bench = Bench(owner, seals, config, line, channels, tokens, outbox, ghosts, bridge, desk, moves)
 
     async def tell(item: store.Leaving, outcome: str) -> None:
