@@ -256,6 +256,13 @@ class Rush:
             self.stale += sum(at < asked for case_id, at in self.taken_at.items() if case_id in waiting)
             await asyncio.sleep(0.5)
 
+    async def looks_at_the_clock(self) -> None:
+        """How much later than it should this generator gets to act: what it measures waits that long, too."""
+        while not self.over.is_set():
+            due = time.perf_counter() + 0.02
+            await asyncio.sleep(0.02)
+            self.took.setdefault("generator_late", []).append(time.perf_counter() - due)
+
     # -- people at Matrix devices ------------------------------------------------------------------------------------
     async def real(self, staff: list[tuple[str, str]]) -> None:
         """One after another, each with a counsellor who reads every word, and answers."""
@@ -337,7 +344,7 @@ async def test_three_hundred_come_within_ten_minutes_and_nobody_is_lost(rush: Ru
     people, lead, at_devices = await hires(rush)
     spent, began = rush.cpu_s(), time.monotonic()
     desk = [asyncio.create_task(rush.counsels(each)) for each in people]
-    desk.append(asyncio.create_task(rush.watches(lead)))
+    desk += [asyncio.create_task(rush.watches(lead)), asyncio.create_task(rush.looks_at_the_clock())]
     real = asyncio.create_task(asyncio.to_thread(asyncio.run, rush.real(at_devices)))
     count = SIZE.people - SIZE.real
     coming = [rush.comes(rush.dice.uniform(0, SIZE.minutes * 60)) for _ in range(count)]
