@@ -82,7 +82,7 @@ def recover(
     if shares == "-" and not sys.stdin.isatty() and file is not None:
         raise click.ClickException("The input can't be both the passphrase and the shares: put the shares into a file.")
     private_key = None if file is None else _opened(file)
-    present = None if shares is None else witness(reason, holders, needed=True)
+    present = None if shares is None else witness(reason, holders)
     vault_key = None if shares is None else read_key(shares)
 
     async def act(ctx: Context, tx: Tx) -> list[str]:
@@ -135,7 +135,10 @@ class _Recovery:
         figures: dict[str, object] = {"identity": kind, "keys": len(keys), "rooms": rooms}
         if self._witness is not None:
             figures |= {"reason": self._witness.reason, "holders": list(self._witness.holders)}
-        await audit.append(self._tx, self._ctx.clock.now(), operator(), "keeper.recovered", self._user_id, **figures)
+        at = self._ctx.clock.now()
+        await audit.append(self._tx, at, operator(), "keeper.recovered", self._user_id, **figures)
+        if vault_key is not None:
+            await audit.append(self._tx, at, operator(), "vault.keys_given", self._user_id, **figures)
         recovery.Brought(self._directory, self._store_key).put(keys.values())
         if known is None:
             await self._give_identity(private_key, restored)

@@ -113,7 +113,7 @@ async def test_a_record_from_the_close_to_the_review(house: House, browser: Brow
 
     # The vault's holders can open it with the case; the young person never saw a trace of it.
     told = house.run(
-        "vault", "open", case_id, "--key", str(house.data / "demo-vault-key.txt"), "--reason", "exercise"
+        "vault", "open", case_id, "--key", str(house.data / "demo-vault-key.txt"), "--reason", "x", "--holder", "Abe"
     ).stdout
     assert (
         f"［相談記録］{more}" in told

@@ -63,10 +63,13 @@ class Homeserver:
         sent = {"event_id": f"$e{self.pos}", "origin_server_ts": 1_700_000_000_000 + self.pos, "unsigned": {}, **event}
         self.timeline.append((self.pos, room_id, sent))
 
-    def makes_room(self, room_id: str, members: list[str], visibility: str = "shared") -> None:
+    def makes_room(
+        self, room_id: str, members: list[str], visibility: str = "shared", case_state: str = "talking"
+    ) -> None:
         state = [("m.room.create", "", {"room_version": "11", "creator": members[0]})]
         state += [("m.room.encryption", "", {"algorithm": "m.megolm.v1.aes-sha2"})]
         state += [("m.room.history_visibility", "", {"history_visibility": visibility})]
+        state += [("jp.madoguchi.case", "", {"case_id": "c", "state": case_state, "channel": "web"})]
         state += [("m.room.member", member, {"membership": "join"}) for member in members]
         self.rooms[room_id] = [
             {
@@ -158,9 +161,9 @@ class Homeserver:
             return 200, self.media[path.split("/")[-1]]
         if path.endswith("/sync"):
             return 200, self._sync(request, who)
-        if path.endswith("/m.room.history_visibility/"):
-            state = self.rooms[path.split("/")[5]]
-            return 200, next(e["content"] for e in state if e["type"] == "m.room.history_visibility")
+        if "/state/" in path:
+            found = [e["content"] for e in self.rooms[path.split("/")[5]] if e["type"] == path.split("/")[7]]
+            return (200, found[0]) if found else (404, {"errcode": "M_NOT_FOUND"})
         if path.endswith(("/invite", "/kick")):
             room_id, verb = path.split("/")[5:7]
             self.done.append((verb, room_id, body["user_id"]))

@@ -115,11 +115,14 @@ async def test_the_key_is_exchanged_whole_and_the_old_words_open_nothing(empty: 
     refusal_ = await refused(keeper.put(KEYS, {"key_id": sealing.key_id(before), "keys": []}), 409)
     assert refusal_.body["key_id"] == key["key_id"]
     with pytest.raises(subprocess.CalledProcessError) as wrong:
-        await empty.run("vault", "open", case["case_id"], input_="\n".join(words[1:]))
+        await empty.run("vault", "open", case["case_id"], *told, input_="\n".join(words[1:]))
     assert "Wrong key" in wrong.value.stderr
     # An opening with the new words, written down with its holders; and one away from the desk, once.
     given = (tmp_path / "new").read_text()
     opened = ("vault", "open", case["case_id"], "--reason", "exercise", "--holder", "Abe")
+    with pytest.raises(subprocess.CalledProcessError) as alone:
+        await empty.run(*opened, input_=given)
+    assert "2 holders are needed" in alone.value.stderr and alone.value.stdout == ""
     with pytest.raises(subprocess.CalledProcessError) as few:
         await empty.run(*opened, "--out", str(tmp_path / "t"), input_=given)
     assert "2 holders are needed" in few.value.stderr

@@ -86,6 +86,11 @@ class Stage:
         )
         return await self._stack.enter_async_context(client)
 
+    def opening(self, case_id: str, key_file: str, key: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Somebody opens a case, and says why and before whom."""
+        who = ("--reason", "exercise", "--holder", "Abe", "--holder", "Baba")
+        return self.vault("open", case_id, "--key", key_file, *who, key=key)
+
     def vault(self, *words: str, key: str | None = None) -> subprocess.CompletedProcess[str]:
         """`madoguchi vault …` on the running house."""
         return self.house.run("vault", *words, input_=key)
@@ -104,7 +109,7 @@ class Stage:
     def opens(self, case_id: str) -> str:
         """The transcript of a case, by the demo vault's key."""
         key_file = str(self.house.data / "demo-vault-key.txt")
-        told = self.vault("open", case_id, "--key", key_file, "--reason", "exercise")
+        told = self.opening(case_id, key_file)
         assert told.returncode == 0, told.stderr
         return told.stdout
 
@@ -336,6 +341,8 @@ async def test_a_keeper_whose_machine_is_lost_comes_back_with_what_it_had(stage:
         assert await backups.delete_keys_of_ended(connection, keeper) >= 2
         left = await connection.fetchval("SELECT count(*) FROM key_backup_sessions WHERE user_id = $1", keeper)
         kept = await backups.get_current_backup(connection, keeper)
+        given = await connection.fetch("SELECT detail FROM audit_log WHERE act = 'vault.keys_given'")
+    assert ["Abe" in row["detail"] for row in given] == [True]
     assert kept is not None and kept.keys == left
 
 
@@ -347,18 +354,22 @@ async def test_the_vault_opens_a_case_for_its_holders_only(stage: Stage) -> None
     transcript = stage.opens(mio.case_id)
     assert re.search(rf"^\d\d:\d\d:\d\d  相談者: {text}$", transcript, re.MULTILINE)
     assert ", 0 unreadable." in transcript
-    other = stage.vault("open", mio.case_id, "--key", "-", key="A" * 43 + "=\n")
+    key_file = str(stage.house.data / "demo-vault-key.txt")
+    silent = stage.vault("open", mio.case_id, "--key", key_file, "--reason", "exercise")
+    assert silent.returncode != 0 and "which holders are present" in silent.stderr and text not in silent.stdout
+    other = stage.opening(mio.case_id, "-", key="A" * 43 + "=\n")
     assert other.returncode != 0
     assert "Wrong key" in other.stderr
     assert text not in other.stdout + other.stderr
     again = stage.vault("init")
     assert again.returncode != 0
     assert "never overwritten" in again.stderr
-    unknown = stage.vault("open", "nobody", "--key", str(stage.house.data / "demo-vault-key.txt"))
+    unknown = stage.opening("nobody", key_file)
     assert "There is no case" in unknown.stderr
     async with connected(stage.house) as connection:
-        rows = await connection.fetch("SELECT reason, unreadable FROM vault_openings WHERE case_id = $1", mio.case_id)
-    assert [(row["reason"], row["unreadable"]) for row in rows] == [("exercise", 0)]
+        question = "SELECT reason, holders, unreadable FROM vault_openings WHERE case_id = $1"
+        rows = await connection.fetch(question, mio.case_id)
+    assert [tuple(row) for row in rows] == [("exercise", ["Abe", "Baba"], 0)]
 
 
 async def test_of_a_purged_case_nobody_keeps_a_key(stage: Stage) -> None:
@@ -399,9 +410,9 @@ async def test_what_was_said_before_there_was_a_vault_is_in_it(tmp_path: Path) -
                 assert sheet.stat().st_mode & 0o077 == 0
                 shares = [line for line in sheet.read_text().splitlines() if not line.startswith("#")]
                 await stage.sealed(mio.room_id, 1)
-                told = stage.vault("open", mio.case_id, "--key", "-", key="\n".join(shares[1:]))
+                told = stage.opening(mio.case_id, "-", key="\n".join(shares[1:]))
                 assert text in told.stdout, told.stderr
-                few = stage.vault("open", mio.case_id, "--key", "-", key=shares[0])
+                few = stage.opening(mio.case_id, "-", key=shares[0])
                 assert "2 different shares are needed" in few.stderr
         finally:
             house.closes()

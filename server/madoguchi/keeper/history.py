@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from aiohttp import ClientError
 
+from madoguchi.core.desk.case_room import CASE_STATE
 from madoguchi.crypto import key_bundle
 from madoguchi.crypto.device import AgentDevice, Refused, described, room_path
 from madoguchi.keeper.guest_list import GuestList, NotVouchedFor
@@ -113,6 +114,7 @@ class Door:
     async def _give(self, room_id: str, user_id: str, master: str | None) -> None:
         async with self._giving.setdefault((room_id, user_id), asyncio.Lock()):
             if not await self._open_to_newcomers(room_id):
+                self._ledger.end_guest(room_id, user_id)
                 return
             # Before the sending: what is in the ledger is tried again after a crash.
             self._ledger.put_guest(room_id, user_id, 0, frozenset())
@@ -126,14 +128,19 @@ class Door:
             log.info("history given", room_id=room_id, sessions=given.sessions, devices=len(given.devices))
 
     async def _open_to_newcomers(self, room_id: str) -> bool:
-        path = room_path(room_id, "/state/m.room.history_visibility/")
+        # A side room says nothing of its case: records are looked through there after the end.
+        if (await self._state(room_id, CASE_STATE) or {}).get("state") in ("closed", "purged"):
+            return False
+        visibility = await self._state(room_id, "m.room.history_visibility")
+        return visibility is None or visibility.get("history_visibility") in ("shared", "world_readable")
+
+    async def _state(self, room_id: str, kind: str) -> dict[str, Any] | None:
         try:
-            state = await self._device.call("GET", path)
+            return await self._device.call("GET", room_path(room_id, f"/state/{kind}/"))
         except Refused as error:
             if error.status == 404:
-                return True
+                return None
             raise
-        return state.get("history_visibility") in ("shared", "world_readable")
 
     async def _stragglers(self, room_id: str) -> None:
         """Wait a moment for keys of messages that are here already."""

@@ -11,7 +11,8 @@ from madoguchi.crypto.olm import AgentStore
 
 @dataclass(frozen=True)
 class Missing:
-    """A session that was used in a room and never reached us. asked_at: 0 = its maker was not asked yet."""
+    """A session that was used in a room and never reached us, or only from a later message on. asked_at: 0 = its maker
+    was not asked yet."""
 
     room_id: str
     session_id: str
@@ -43,7 +44,8 @@ class Ledger:
             "keeper_sealed (room_id TEXT, session_id TEXT, key_id TEXT NOT NULL, first_index INTEGER NOT NULL,"
             " PRIMARY KEY (room_id, session_id))",
             "keeper_missing (room_id TEXT, session_id TEXT, sender TEXT NOT NULL, sender_key TEXT NOT NULL,"
-            " seen_at REAL NOT NULL, asked_at REAL NOT NULL DEFAULT 0, PRIMARY KEY (room_id, session_id))",
+            " seen_at REAL NOT NULL, asked_at REAL NOT NULL DEFAULT 0, first_index INTEGER NOT NULL DEFAULT 0,"
+            " PRIMARY KEY (room_id, session_id))",
             "keeper_guests (room_id TEXT, user_id TEXT, sessions INTEGER NOT NULL, devices TEXT NOT NULL,"
             " joined INTEGER NOT NULL DEFAULT 0, since REAL NOT NULL, PRIMARY KEY (room_id, user_id))",
             "keeper_copied (room_id TEXT, session_id TEXT, first_index INTEGER NOT NULL,"
@@ -54,6 +56,9 @@ class Ledger:
             "keeper_persons (room_id TEXT, user_id TEXT, PRIMARY KEY (room_id, user_id))",
         ):
             self._sql(f"CREATE TABLE IF NOT EXISTS {table}")
+        if "first_index" not in {row[1] for row in self._sql("PRAGMA table_info(keeper_missing)").fetchall()}:
+            # Made by an older version, which noted only what was missing as a whole.
+            self._sql("ALTER TABLE keeper_missing ADD COLUMN first_index INTEGER NOT NULL DEFAULT 0")
 
     def sealed(self, key_id: str) -> dict[tuple[str, str], int]:
         """(room id, session id) → first index of every session that the vault with this key has."""
@@ -96,12 +101,13 @@ class Ledger:
         """Its maker has said that it will not give it (m.room_key.withheld), and by which code."""
         self._sql("INSERT OR REPLACE INTO keeper_withheld VALUES (?, ?, ?, ?)", (room_id, session_id, sender, code))
 
-    def add_missing(self, room_id: str, session_id: str, sender: str, sender_key: str) -> None:
-        """An event came whose session we lack."""
+    def add_missing(self, room_id: str, session_id: str, sender: str, sender_key: str, index: int) -> None:
+        """An event came, the message `index` of a session, which we can't open."""
         self._sql(
-            "INSERT OR IGNORE INTO keeper_missing (room_id, session_id, sender, sender_key, seen_at)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (room_id, session_id, sender, sender_key, time.time()),
+            "INSERT INTO keeper_missing (room_id, session_id, sender, sender_key, seen_at, first_index)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (room_id, session_id)"
+            " DO UPDATE SET first_index = min(first_index, excluded.first_index)",
+            (room_id, session_id, sender, sender_key, time.time(), index),
         )
 
     def mark_asked(self, missing: Missing) -> None:
@@ -111,10 +117,17 @@ class Ledger:
             (time.time(), missing.room_id, missing.session_id),
         )
 
-    def found(self, room_id: str, session_id: str) -> None:
-        """The session came after all."""
-        for table in ("keeper_missing", "keeper_withheld"):
-            self._sql(f"DELETE FROM {table} WHERE room_id = ? AND session_id = ?", (room_id, session_id))
+    def found(self, room_id: str, session_id: str, first_index: int) -> None:
+        """The session came after all, from its message `first_index` on. What was said before that stays missing."""
+        self._sql(
+            "DELETE FROM keeper_missing WHERE room_id = ? AND session_id = ? AND first_index >= ?",
+            (room_id, session_id, first_index),
+        )
+        self._sql(
+            "DELETE FROM keeper_withheld WHERE room_id = ?1 AND session_id = ?2 AND NOT EXISTS"
+            " (SELECT 1 FROM keeper_missing m WHERE m.room_id = ?1 AND m.session_id = ?2)",
+            (room_id, session_id),
+        )
 
     def missing(self, room_id: str | None = None) -> list[Missing]:
         """What is missing, in one room or in all."""

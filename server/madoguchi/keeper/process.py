@@ -2,8 +2,8 @@
 
 What must hold: a key that came is on disk before the server forgets it (crypto/device.py); a key on disk reaches the
 vault (sealing.py) and the keeper's own backup (copies.py); whoever the desk sends into a room gets its history
-(history.py); a key that did not come is asked for. Each of these starts again from what is stored, so the process may
-be killed at any point.
+(history.py); a key that did not come, or not from its first message on, is asked for. Each of these starts again from
+what is stored, so the process may be killed at any point.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+import vodozemac
 from aiohttp import ClientError
 from nio.crypto import InboundGroupSession
 from nio.crypto.key_request import OutgoingKeyRequest
@@ -54,6 +55,7 @@ _FILTER: dict[str, Any] = {
 # Keys and the message they open come by two roads; a little patience saves needless questions.
 _PATIENCE_S = 5.0
 _LOOK_AGAIN_S = 2.0
+_NO_MESSAGE = 1 << 32
 # Why the maker of a session does not give it (Client-Server API, "Reporting that decryption keys are withheld").
 _CODES = ("m.blacklisted", "m.unverified", "m.unauthorised", "m.unavailable", "m.no_olm")
 
@@ -153,7 +155,7 @@ class Keeper:
             await asyncio.gather(stopping, *tasks, return_exceptions=True)
 
     def _learn(self, session: InboundGroupSession) -> None:
-        self.ledger.found(session.room_id, session.id)
+        self.ledger.found(session.room_id, session.id, session.first_known_index)
         self.sealer.add(session)
         self.copies.add(session)
 
@@ -181,9 +183,11 @@ class Keeper:
         session_id = content.get("session_id")
         if event.get("type") != "m.room.encrypted" or content.get("algorithm") != MEGOLM or not session_id:
             return
-        if self.device.machine.find_session(room_id, session_id) is None:
+        index = _index_of(content.get("ciphertext"))
+        session = self.device.machine.find_session(room_id, session_id)
+        if session is None or session.first_known_index > index:
             sender_key = content.get("sender_key") or ""
-            self.ledger.add_missing(room_id, str(session_id), str(event.get("sender")), str(sender_key))
+            self.ledger.add_missing(room_id, str(session_id), str(event.get("sender")), str(sender_key), index)
 
     async def _look_back(self, stop: asyncio.Event) -> None:
         """Note what was said before a device that is new came, room by room."""
@@ -246,6 +250,14 @@ class Keeper:
         await self.device.call("PUT", path, {"messages": {missing.sender: {"*": request}}})
         self.ledger.mark_asked(missing)
         log.info("asked for a missing key", room_id=missing.room_id)
+
+
+def _index_of(ciphertext: Any) -> int:
+    """Which message of its session it is; after all of them for what is no Megolm message: no key opens it."""
+    try:
+        return int(vodozemac.MegolmMessage.from_base64(ciphertext).message_index())
+    except (TypeError, ValueError):
+        return _NO_MESSAGE
 
 
 async def _start(device: AgentDevice, login: Login, stop: asyncio.Event) -> bool:

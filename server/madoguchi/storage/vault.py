@@ -159,7 +159,8 @@ async def list_keys(tx: Tx, room_id: str, key_id: str) -> list[SealedKey]:
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """A Megolm session of a case that the vault does not have; at: of its first event, ms since 1970."""
+    """A Megolm session of a case that the vault does not have, or has from a later message on only; events: how many of
+    its messages the vault can't open; at: of the first of them, ms since 1970."""
 
     case_id: str
     room_id: str
@@ -169,23 +170,35 @@ class Gap(msgspec.Struct, frozen=True):
     at: int
 
 
+# Which message of its session an event is: that stands in clear at the beginning of its ciphertext (Megolm, "Message
+# format": a version, 0x08, a number of seven bits a byte). NULL for what is no such message.
+_INDEX = """
+    CASE WHEN said.begins ~ '^Aw[g-j][A-Za-z0-9+/]{9}$' THEN (
+        SELECT sum((get_byte(head, n) & 127)::bigint << (7 * (n - 2)))
+          FROM (SELECT decode(said.begins, 'base64') AS head) h, generate_series(2, 6) n
+         WHERE n <= (SELECT min(last) FROM generate_series(2, 6) last WHERE get_byte(head, last) < 128)) END
+"""
+
+
 async def list_gaps(tx: Tx, key_id: str, before: int) -> list[Gap]:
-    """Sessions in which something was said in a case before a moment (ms) and whose key the vault does not have.
+    """Sessions in which something was said in a case before a moment (ms) and whose key the vault does not have, or has
+    from a later message on only.
 
     What was taken back needs none, and of a purged case there is nothing left.
     """
     rows = await tx.fetch(
-        """
+        f"""
         SELECT c.id AS case_id, said.room_id, said.session_id, min(said.sender) AS sender, count(*) AS events,
                min(said.at) AS at
-          FROM (SELECT e.room_id, e.sender, e.at, e.body::json #>> '{content,session_id}' AS session_id FROM events e
+          FROM (SELECT e.room_id, e.sender, e.at, e.body::json #>> '{{content,session_id}}' AS session_id,
+                       left(e.body::json #>> '{{content,ciphertext}}', 12) AS begins FROM events e
                  WHERE e.type = 'm.room.encrypted' AND e.at < $2) said
           JOIN (SELECT id, state, room_id FROM cases
                 UNION ALL SELECT id, state, side_room_id FROM cases WHERE side_room_id IS NOT NULL) c
             ON c.room_id = said.room_id
-         WHERE said.session_id IS NOT NULL AND c.state <> 'purged' AND NOT EXISTS (
-               SELECT 1 FROM vault_keys k
-                WHERE k.room_id = said.room_id AND k.session_id = said.session_id AND k.key_id = $1)
+          LEFT JOIN vault_keys k ON k.room_id = said.room_id AND k.session_id = said.session_id AND k.key_id = $1
+         WHERE said.session_id IS NOT NULL AND c.state <> 'purged'
+           AND (k.first_index IS NULL OR (k.first_index > 0 AND {_INDEX} < k.first_index))
          GROUP BY c.id, said.room_id, said.session_id ORDER BY min(said.at), said.session_id
         """,
         key_id,

@@ -22,17 +22,17 @@ from madoguchi.vault.transcript import harmless
 T = TypeVar("T")
 
 
-def witness(reason: str | None, holders: tuple[str, ...], needed: bool) -> Witness:
-    """Who, why and before whom; asked for on a terminal. Raises click.ClickException when it is needed and not said."""
+def witness(reason: str | None, holders: tuple[str, ...]) -> Witness:
+    """Who, why and before whom; asked for on a terminal. Raises click.ClickException when it is not said."""
     if sys.stdin.isatty():
         if reason is None:
             reason = click.prompt("Why? (whoever reads the audit log reads it: nothing that was said)", err=True)
-        if not holders and needed:
+        if not holders:
             click.echo("The holders who are present, one name a line; an empty line ends them.", err=True)
             holders = tuple(iter(lambda: click.prompt("", default="", prompt_suffix=""), ""))
-    if needed and not (reason and holders):
+    if not (reason and holders):
         raise click.ClickException("Say why (--reason) and which holders are present (--holder NAME, one for each).")
-    return Witness(person(), harmless(reason or "(not said)"), [harmless(name.strip()) for name in holders])
+    return Witness(person(), harmless(reason), [harmless(name.strip()) for name in holders])
 
 
 def read_key(key_file: str) -> bytes:

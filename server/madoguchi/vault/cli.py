@@ -79,7 +79,7 @@ def rotate(
     if out is None and pages is None:
         raise click.ClickException("Say where the new words go: --sheets FOLDER or --out FILE.")
     _new_places(out, pages)
-    present = witness(reason, holders, needed=True)
+    present = witness(reason, holders)
     old_key = read_key(key_file)
 
     async def exchange(tx: Tx) -> tuple[Made, int, int]:

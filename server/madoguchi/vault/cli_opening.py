@@ -48,14 +48,14 @@ def open_(
     for place in (out, record_to):
         if place is not None and place.exists():
             raise click.ClickException(f"{place} exists already; say another name.")
-    present = witness(asked or reason, holders, needed=asked is not None or out is not None or record_to is not None)
+    present = witness(asked or reason, holders)
     private_key, at = read_key(key_file), datetime.now(UTC)
 
     async def opened(tx: Tx) -> tuple[list[Opening], dict[str, bytes]]:
         vault = await ceremony.unlock(tx, private_key)
         grant = await disclosing.granted(tx, asked, at) if asked else None
         who = disclosing.witnessed(grant, present) if grant else present
-        if (out or record_to or grant) and len({*present.holders}) < vault.threshold:
+        if len({*present.holders}) < vault.threshold:
             raise VaultProblem(f"{vault.threshold} holders are needed to open; name all who are present (--holder).")
         cases = await rows.list_cases_of(tx, *days) if days else [grant.case_id if grant else case or ""]
         side = grant is None or grant.side_room
