@@ -82,14 +82,23 @@ async def test_a_server_that_lies_is_sent_nothing(house: House, browser: Browser
     def changed(answer: Json) -> None:
         answer.setdefault("device_lists", {}).setdefault("changed", []).append(ken_id)
 
-    # A device in Ken's name that he has not signed: he reads on, it is given no key.
+    # A device in Ken's name that he has not signed: he reads on, it is given no key, the page and the desk are told.
     liar.keys = lambda answer: another_device(ken_id, answer) if ken_id in answer["device_keys"] else None
-    async with mio.page.expect_response("**/keys/query*"):
-        liar.once.append(changed)
-        await ken.says(case_id, "聞いています")
-    second = word("まだ起きてる")
-    await mio.says(second)
-    await ken.sees(case_id, second)
+    async with mio.page.expect_response("**/lock_reports") as told:
+        async with mio.page.expect_response("**/keys/query*"):
+            liar.once.append(changed)
+            await ken.says(case_id, "聞いています")
+        second = word("まだ起きてる")
+        await mio.says(second)
+        await ken.sees(case_id, second)
+        await expect(lock).not_to_contain_text("確かめました")
+        await lock.click()
+        await expect(mio.page.get_by_text("健の名前で、本人が認めていない端末があります")).to_be_visible()
+        assert await mio.violations() == []
+        await mio.picture("lock-device")
+        await mio.page.keyboard.press("Escape")
+    report = (await told.value).request.post_data_json
+    assert (report["kind"], report["about"]) == ("device", ken_id)
     assert not [who for who in liar.given_keys if who[1] == "ROGUE"]
 
     # Another identity in Ken's name: nothing is sent, the page says so, the desk is told.

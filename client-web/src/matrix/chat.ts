@@ -139,10 +139,12 @@ export interface Presence {
   role: RosterEntry["role"] | null;
 }
 
-/** Who could open what is sent into a room now. `fault`: why nothing is. */
+/** Who could open what is sent into a room now. `fault`: why nothing is. leftOut: who of the staff, or as this page's
+ * account, has a device that they have not signed; it is given no key. */
 export interface Evidence {
   roster: RosterState;
   people: readonly Presence[];
+  leftOut: readonly string[];
   fault: Fault | null;
 }
 

@@ -107,7 +107,19 @@ export class Guard {
     const roster = this.book.state;
     const people = await Promise.all(ids.map((userId) => this.presence(roomId, userId, roster)));
     const amiss = people.find(({ standing }) => !isFine(standing));
-    return { roster, people, fault: faultOf(roster, amiss) };
+    return { roster, people, leftOut: await this.leftOut(roster, people), fault: faultOf(roster, amiss) };
+  }
+
+  private async leftOut(roster: RosterState, people: readonly Presence[]): Promise<string[]> {
+    if (roster.kind !== "good") return [];
+    const known = people.filter(({ standing }) => standing === "roster" || standing === "self");
+    const signed = await Promise.all(known.map(({ userId }) => this.signsEach(userId)));
+    return known.flatMap(({ userId }, place) => (signed[place] ? [] : [userId]));
+  }
+
+  private async signsEach(userId: string): Promise<boolean> {
+    const devices = (await this.machine.getUserDevices(new UserId(userId))).devices();
+    return devices.every((device) => device.isCrossSignedByOwner());
   }
 
   private async presence(roomId: string, userId: string, roster: RosterState): Promise<Presence> {
@@ -135,8 +147,7 @@ export class Guard {
       const identity = ids.includes(userId) ? await this.machine.getIdentity(new UserId(userId)) : undefined;
       if (!ids.includes(userId) || identity) continue;
       for (const other of ids.filter((each) => each !== userId)) {
-        const devices = (await this.machine.getUserDevices(new UserId(other))).devices();
-        if (devices.every((device) => device.isCrossSignedByOwner())) continue;
+        if (await this.signsEach(other)) continue;
         const fault = { kind: "device", about: other } as const;
         this.note(roomId, { ...(await this.examine(roomId, ids)), fault });
         throw new NotSafe(fault);

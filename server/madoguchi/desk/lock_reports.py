@@ -43,7 +43,7 @@ class LockReports(msgspec.Struct, frozen=True):
 
 
 async def post_lock_report(call: Call, body: Refused) -> Kept:
-    """Tells that the caller's page sends nothing into a room of theirs, and why; never what was to be sent."""
+    """Tells that the caller's page sends nothing into a room of theirs, or nothing to a device, and why; never what."""
     room_id = RoomID(body.room_id)
     return Kept(await rules.report(call.ctx, call.tx, call.session.user_id, room_id, body.kind, body.about))
 

@@ -1,4 +1,4 @@
-"""Pages that refused to send, and why: a word of a list and of whom, never what was to be sent."""
+"""Pages that refused to send, or gave a device no key, and why: a word of a list and of whom, never what was said."""
 
 from datetime import datetime
 from typing import Literal

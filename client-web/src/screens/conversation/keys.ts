@@ -15,7 +15,8 @@ export type ConversationKey =
 
 export type EvidenceKey =
   | `evidence.${"sure" | "unsure" | "wrong" | "encrypted" | "plain" | "app" | "app.none" | "app.unknown" | "limits"}`
-  | `evidence.roster.${"good" | "none"}` | `evidence.${Presence["standing"] | Fault["kind"]}`
+  | `evidence.roster.${"good" | "none"}` | `evidence.left_out${"" | ".why"}`
+  | `evidence.${Presence["standing"] | Fault["kind"]}`
   | `evidence.role.${RosterEntry["role"]}`;
 
 export type FileKey =

@@ -1,4 +1,5 @@
-"""A page that will not send says so to the desk: whoever is in the room is not who the roster says they are.
+"""A page that will not send says so to the desk: whoever is in the room is not who the roster says they are. So does
+one that gives a device of theirs no key, which they have not signed.
 
 A server that lies will not pass this on, either; but a mistake, or somebody who got hold of less than all of it, is
 seen by those who lead the shift, and stands in the audit log.
