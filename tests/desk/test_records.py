@@ -85,7 +85,8 @@ async def test_a_record_from_the_close_to_the_review(desk: Desk) -> None:
     assert case in await on(lead, "reviewed", mine=False) and case not in await on(lead, "to_review", mine=False)
     told = [entry["act"] for entry in reversed(await newest(admin)) if entry["subject"] == case]
     assert told == [
-        "record.written", "side_room.entered", "record.read", "record.sent_back", "record.written", "record.reviewed",
+        "record.written", "side_room.entered", "record.read", "record.sent_back", "record.read_own", "record.written",
+        "record.reviewed",
     ]  # fmt: skip
 
 
@@ -169,8 +170,10 @@ async def test_who_comes_again_need_not_be_asked_again(desk: Desk) -> None:
     known = (await reads(sato, again["case_id"]))["defaults"]
     assert (known["visit"], known["age"], known["school"], known["grade"]) == ("repeat", "13_15", "junior_high", 2)
     assert (known["gender"], known["prefecture"]) == ("female", 27)
-    # What was talked about is not among it.
+    # What was talked about is not among it. That it was taken over stands in the log, not from which case.
     assert known["topics"] == known["risk_reasons"] == [] and known["risk"] == "none"
+    [entry] = [each for each in await newest(await desk.administrator()) if each["subject"] == again["case_id"]]
+    assert (entry["act"], entry["actor"], entry["detail"]) == ("record.carried_over", sato.user_id, "")
 
 
 async def test_a_follow_up_stands_on_the_list_until_somebody_has_looked(desk: Desk) -> None:
@@ -186,6 +189,10 @@ async def test_a_follow_up_stands_on_the_list_until_somebody_has_looked(desk: De
     assert (await ken.get(DESK + "/records"))["counts"]["follow_up"] == 1
     assert (await ken.post(f"{DESK}/cases/{case}/record/followed_up"))["followed_up_at"]
     assert case not in await on(ken, "follow_up")
+    # Said twice it only shows the record, which stands in the log like any reading.
+    await ken.post(f"{DESK}/cases/{case}/record/followed_up")
+    log = [entry["act"] for entry in await newest(await desk.administrator()) if entry["subject"] == case]
+    assert log[:2] == ["record.read_own", "record.followed_up"]
     # The same day again changes nothing, another one asks anew.
     assert (await writes(ken, case, follow_up=past))["followed_up_at"]
     assert (await writes(ken, case, follow_up=later))["followed_up_at"] is None

@@ -279,6 +279,18 @@ async def test_only_of_staff_is_it_noted_where_they_call_from(desk: Desk) -> Non
             "ip" in c for d in devices.values() for s in d["sessions"] for c in s["connections"]
         )
     assert not noted[aoi.user_id] and not noted[mio.user_id]
+    # Whoever looks somebody else up stands in the log, each time; oneself one may look at.
+    looks = (await admin.get(DESK + "/audit", limit=2))["entries"]
+    assert [(each["act"], each["subject"]) for each in looks] == [
+        ("account.looked_up", mio.user_id), ("account.looked_up", aoi.user_id),
+    ]  # fmt: skip
+    for what, value, act in (
+        ("lock", True, "locked"), ("lock", False, "unlocked"), ("suspend", True, "suspended"),
+        ("suspend", False, "resumed"),
+    ):  # fmt: skip
+        await admin.put(f"{V1}/admin/{what}/{segment(aoi.user_id)}", {f"{what}ed": value})
+        [newest] = (await admin.get(DESK + "/audit", limit=1))["entries"]
+        assert (newest["act"], newest["subject"], newest["actor"]) == (f"account.{act}", aoi.user_id, admin.user_id)
 
 
 # -- what is somebody else's -------------------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ class Records(msgspec.Struct, frozen=True):
 
 
 async def get_record(call: Call, case_id: str) -> RecordOfCase:
-    """The record of a case, without its words. Who reads somebody else's stands in the audit log."""
+    """The record of a case, without its words. Each reading stands in the audit log."""
     shown = await rules.read(call.ctx, call.tx, case_id, await caller(call, call.tx))
     case = shown.case
     return RecordOfCase(

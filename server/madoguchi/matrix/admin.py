@@ -7,7 +7,7 @@ import msgspec
 from madoguchi import errors, ids
 from madoguchi.core.chat import accounts
 from madoguchi.ids import UserID
-from madoguchi.storage import devices
+from madoguchi.storage import audit, devices
 from madoguchi.storage.accounts import Account
 from madoguchi.web.endpoint import Call
 
@@ -38,6 +38,8 @@ async def get_who_is(call: Call, user_id: str) -> dict[str, Any]:
         if device.last_seen_agent is not None:
             connection["user_agent"] = device.last_seen_agent
         shown[device.device_id] = {"sessions": [{"connections": [connection] if connection else []}]}
+    if shown and user_id != call.session.user_id:
+        await _note(call, "account.looked_up", user_id)
     return {"user_id": user_id, "devices": shown}
 
 
@@ -49,6 +51,7 @@ async def get_admin_lock_user(call: Call, user_id: str) -> dict[str, Any]:
 async def set_admin_lock_user(call: Call, user_id: str, body: Lock) -> dict[str, Any]:
     await _subject(call, user_id, change=True)
     await accounts.lock(call.ctx, call.tx, user_id, body.locked)
+    await _note(call, "account.locked" if body.locked else "account.unlocked", user_id)
     return {"locked": body.locked}
 
 
@@ -60,7 +63,12 @@ async def get_admin_suspend_user(call: Call, user_id: str) -> dict[str, Any]:
 async def set_admin_suspend_user(call: Call, user_id: str, body: Suspend) -> dict[str, Any]:
     await _subject(call, user_id, change=True)
     await accounts.suspend(call.ctx, call.tx, user_id, body.suspended)
+    await _note(call, "account.suspended" if body.suspended else "account.resumed", user_id)
     return {"suspended": body.suspended}
+
+
+async def _note(call: Call, act: str, user_id: UserID) -> None:
+    await audit.append(call.tx, call.ctx.clock.now(), call.session.user_id, act, user_id)
 
 
 async def _subject(call: Call, user_id: UserID, *, change: bool = False) -> Account:

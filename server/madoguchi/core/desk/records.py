@@ -45,15 +45,19 @@ class Shown(msgspec.Struct, frozen=True):
 async def read(ctx: Context, tx: Tx, case_id: CaseID, by: Staff) -> Shown:
     """The record of a case, for whoever has the case and whoever leads the shift.
 
-    Reading what somebody else has written stands in the audit log. Raises NotAllowed, NotFound.
+    Each reading stands in the audit log, also that of the person's earlier record, from which a new one takes over what
+    it begins with. Raises NotAllowed, NotFound.
     """
     case, _ = await cases.lock_of(tx, case_id, by)
     record = await stored.get_record(tx, case_id)
-    if record is not None and record.written_by != by.user_id:
-        await audit.append(tx, ctx.clock.now(), by.user_id, "record.read", case_id)
     answers = await stored_answers.get_answers(tx, case_id)
     said = answers if answers is not None and answers.given else None
-    return Shown(case, record, await _defaults(tx, case, said), said)
+    earlier = None
+    if record is not None:
+        await _note_read(ctx, tx, record, case_id, by)
+    elif (earlier := await stored.get_earlier(tx, case.user_id, case.arrived_at)) is not None:
+        await audit.append(tx, ctx.clock.now(), by.user_id, "record.carried_over", case_id)
+    return Shown(case, record, await _defaults(tx, case, earlier or Codes(), said), said)
 
 
 async def write(ctx: Context, tx: Tx, case_id: CaseID, by: Staff, codes: Codes, note_event: EventID | None) -> Record:
@@ -111,10 +115,12 @@ async def followed_up(ctx: Context, tx: Tx, case_id: CaseID, by: Staff) -> Recor
         raise errors.NotFound("This case has no record.")
     if record.codes.follow_up is None:
         raise errors.Conflict("This record asks for no follow-up.")
-    if record.followed_up_at is None:
-        at = ctx.clock.now()
-        await stored.update_followed_up(tx, case_id, at)
-        await audit.append(tx, at, by.user_id, "record.followed_up", case_id)
+    if record.followed_up_at is not None:
+        await _note_read(ctx, tx, record, case_id, by)
+        return record
+    at = ctx.clock.now()
+    await stored.update_followed_up(tx, case_id, at)
+    await audit.append(tx, at, by.user_id, "record.followed_up", case_id)
     return await _existing(tx, case_id)
 
 
@@ -161,9 +167,13 @@ async def _check_event(tx: Tx, case_id: CaseID, event_id: EventID, by: Staff) ->
         raise errors.Invalid("note_event is an encrypted event that you have sent in the case's side room.")
 
 
-async def _defaults(tx: Tx, case: Case, said: Answers | None) -> Codes:
+async def _note_read(ctx: Context, tx: Tx, record: Record, case_id: CaseID, by: Staff) -> None:
+    act = "record.read" if record.written_by != by.user_id else "record.read_own"
+    await audit.append(tx, ctx.clock.now(), by.user_id, act, case_id)
+
+
+async def _defaults(tx: Tx, case: Case, known: Codes, said: Answers | None) -> Codes:
     """What is known already: of the case, of the person from the record of an earlier one, and by their own answers."""
-    known = await stored.get_earlier(tx, case.user_id, case.arrived_at) or Codes()
     if said is not None:
         known = msgspec.structs.replace(known, topics=said.topics)
     if said is not None and said.school is not None:
