@@ -14,7 +14,7 @@ from nacl.public import PrivateKey
 from madoguchi import commands, errors
 from madoguchi.config import Settings
 from madoguchi.context import Context
-from madoguchi.core.chat import accounts, appservices, web_push
+from madoguchi.core.chat import accounts, appservices, registrations, web_push
 from madoguchi.core.desk import staff, staff_room
 from madoguchi.crypto import web_push as crypto_push
 from madoguchi.storage import accounts as stored_accounts
@@ -29,7 +29,6 @@ KEEPER_NAME = "記録係"
 BRIDGES = "bridges"
 # The apps that our own bridges know; their people are called after them.
 BRIDGED = ("line", "telegram")
-BRIDGES_ID = "madoguchi-bridges"
 DEMO = (("ken", "健"), ("sato", "佐藤"))
 # Two demo counsellors on one machine try out several conversations at once.
 DEMO_CAPACITY = 5
@@ -82,7 +81,7 @@ def _registration(as_token: str, hs_token: str) -> str:
     users = [{"exclusive": True, "regex": f"@{app}_.*"} for app in BRIDGED]
     return yaml.safe_dump(
         {
-            "id": BRIDGES_ID,
+            "id": registrations.OURS,
             # Null: the bridges read what concerns them by /sync as each ghost, nothing is pushed to them.
             "url": None,
             "as_token": as_token,

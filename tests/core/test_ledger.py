@@ -19,6 +19,7 @@ from madoguchi.core.desk import (
 )
 from madoguchi.core.desk.ledger_lines import Line
 from madoguchi.crypto import signed_page
+from madoguchi.storage import staff_networks
 from tests import mmdb
 
 KEY = SigningKey(bytes(32))
@@ -83,14 +84,26 @@ async def test_a_country_is_known_by_the_operators_file_and_else_unknown(tmp_pat
     (tmp_path / "bad.mmdb").write_bytes(b"no database")
     with pytest.raises(ValueError):
         countries.open_countries(str(tmp_path / "bad.mmdb"))
-    assert countries.network_of("133.242.7.1") == "133.242.7.0/24"
-    assert countries.network_of("2400:1:2:3::4") == "2400:1:2::/48"
+    assert staff_networks.network_of("133.242.7.1") == "133.242.7.0/24"
+    assert staff_networks.network_of("2400:1:2:3::4") == "2400:1:2::/48"
 
 
 def test_a_name_on_the_list_lets_through_what_lies_under_it_and_nothing_that_only_ends_like_it() -> None:
     hosts = ["api.line.me", "*.push.example"]
     assert ledger_lines.is_allowed("api.line.me", hosts) and ledger_lines.is_allowed("eu.push.example", hosts)
     assert not ledger_lines.is_allowed("evilpush.example", hosts) and not ledger_lines.is_allowed("push.example", hosts)
+
+
+def test_where_the_database_stands_is_told_however_its_address_says_it() -> None:
+    assert ledger_lines.database_hosts("") == ["this_machine"]
+    assert ledger_lines.database_hosts("postgresql:///madoguchi?host=/run/postgresql") == ["this_machine"]
+    assert ledger_lines.database_hosts("postgresql://m:a%40b@db.example:5432/m") == ["db.example"]
+    two = "postgresql://m@[2001:db8::5]:5432,two.example/m"
+    assert ledger_lines.database_hosts(two) == ["2001:db8::5", "two.example"]
+    assert ledger_lines.database_hosts("postgresql:///m?host=one.example,two.example") == ["one.example", "two.example"]
+    keys = ("database", "database:2", "database:found", "backup:1")
+    shown = [ledger_words.about("places", key, english=True) for key in keys]
+    assert shown == ["database", "database 2", "database, as reached", "backup 1"]
 
 
 def test_the_printed_page_fetches_nothing_escapes_what_it_shows_and_answers_each_requirement() -> None:

@@ -13,9 +13,10 @@ import yaml
 
 from madoguchi.context import Context
 from madoguchi.core import egress
+from madoguchi.core.chat import registrations
 from madoguchi.work import ledger as work
 from tests import mmdb
-from tests.cast import DESK, Json, Person, refused
+from tests.cast import DESK, V3, Json, Person, refused, segment
 from tests.desk.conftest import Desk
 from tests.desk.test_checks import asks
 from tests.desk.test_jobs import a_context
@@ -64,7 +65,9 @@ async def full(person: Person) -> Json:
     return await person.get(DESK + "/ledger/full", language="en")
 
 
-async def test_drift_is_an_alarm_until_an_administrator_has_looked_at_it(desk: Desk, ctx: Context) -> None:
+async def test_drift_is_an_alarm_until_an_administrator_has_looked_at_it(
+    desk: Desk, ctx: Context, tmp_path: Path
+) -> None:
     admin, auditor = await desk.administrator(), await desk.staff("監", "auditor")
     await refused(admin.get(DESK + "/ledger/full"), 404)
     await night(ctx)
@@ -88,11 +91,23 @@ async def test_drift_is_an_alarm_until_an_administrator_has_looked_at_it(desk: D
     async with egress.way(desk.workers.base_urls[0], "t") as way:
         await way.call("GET", "/secret/path?and=more")
     await egress.keep_now(ctx, "serve")
+    # A bridge of somebody else's is attached.
+    file = tmp_path / "signal.yaml"
+    file.write_text(yaml.safe_dump({"id": "signal", "as_token": "a", "hs_token": "h", "sender_localpart": "signalbot",
+                                    "url": "http://signal.example:29328"}))  # fmt: skip
+    ctx.appservices = [*ctx.appservices, *registrations.load([file], ctx.settings.server_name)]
     await night(ctx)
     second = await full(auditor)
+    assert lines(second, "channels")["bridge:signal"] == {
+        "kind": "another bridge", "what the company learns": "content of conversations", "company": "unknown",
+        "country of the company": "unknown", "host": "signal.example:29328", "country": "unknown",
+        "how long the company keeps it": "unknown",
+    }  # fmt: skip
+    assert any("ほかのアプリとつなぐ" in about and line["can read"] == "yes" for about, line in
+               lines(second, "readers").items())  # fmt: skip
     about = {change["about"] for change in second["drift"]}
     host = egress.host_of(desk.workers.base_urls[0])
-    assert {"curious", channel["id"], f"serve:{host}", "bridges:elsewhere.example"} <= about
+    assert {"curious", channel["id"], f"serve:{host}", "bridges:elsewhere.example", "bridge:signal"} <= about
     # New only where no other channel of LINE's stood before.
     assert "api.line.me" in json.dumps(second["sections"])
     assert lines(second, "roles")["curious"] == {
@@ -161,12 +176,14 @@ async def test_young_people_read_the_same_in_short_without_small_numbers(
     ken = await desk.staff("健")
     mio, opened = await desk.arrives()
     await ken.post(f"{DESK}/cases/{opened['case_id']}/accept")
-    desk.workers.postgres.psql(
-        f"UPDATE devices SET last_seen_at = {ctx.clock.ms()}, last_seen_address = '133.242.0.1' "
-        f"WHERE user_id = '{ken.user_id}'",
-        "madoguchi",
-    )
-    file = mmdb.write(tmp_path / "c.mmdb", {"133.0.0.0/8": "JP"})
+    # Where he is now, and where he was once, though his device has been seen elsewhere since.
+    await ken.get(f"{V3}/admin/whois/{segment(ken.user_id)}")
+    await mio.get(f"{V3}/account/whoami")
+    for network, days in (("1.211.3.0/24", 80), ("133.242.0.0/24", 1), ("8.8.8.0/24", 91)):
+        at = ctx.clock.ms() - days * 24 * 3_600_000
+        row = f"INSERT INTO staff_networks (user_id, network, last_at) VALUES ('{ken.user_id}', '{network}', {at})"
+        desk.workers.postgres.psql(row, "madoguchi")
+    file = mmdb.write(tmp_path / "c.mmdb", {"133.0.0.0/8": "JP", "1.208.0.0/12": "KR"})
     ctx.settings = msgspec.structs.replace(ctx.settings, country_database=str(file), backup_places=("133.1.1.1",))
     await night(ctx)
     told = await desk.line.call("GET", DESK + "/ledger")
@@ -175,7 +192,12 @@ async def test_young_people_read_the_same_in_short_without_small_numbers(
     assert all(each["cases"] is None or each["cases"] == 0 or each["cases"] >= 5 for each in told["opened"])
     assert any(each["role"] == "counsellor" for each in told["opened"])
     seen = await full(await desk.administrator())
-    assert "133.242.0.0/24" in " ".join(lines(seen, "logins"))
+    came = lines(seen, "logins")
+    assert {"own network", "inside:127.0.0.0/24", "JP:133.242.0.0/24", "KR:1.211.3.0/24"} <= came.keys()
+    assert came["KR"] == {"country": "KR", "people": "1"}
+    assert "8.8.8.0/24" not in str(came)
+    known = desk.workers.postgres.psql("SELECT user_id, network FROM staff_networks", "madoguchi")
+    assert mio.user_id not in known and "8.8.8.0/24" not in known
     # Neither says who asked for help, or where they were.
     assert mio.user_id not in json.dumps([told, seen]) and opened["case_id"] not in json.dumps([told, seen])
-    assert "133.242" not in json.dumps(told)
+    assert "133.242" not in json.dumps(told) and "1.211" not in json.dumps(told)

@@ -11,6 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from madoguchi import config, errors
+from madoguchi.core import egress
+from madoguchi.core.chat.media_s3 import BucketStore
 from tests.cast import V1, Cast, Person, refused
 from tests.environments import python_with
 from tests.house import MADOGUCHI, Workers, _environment, free_port
@@ -115,6 +118,16 @@ async def test_a_large_file_passes_through_without_filling_the_memory(bucket: Bu
     more = {"raw": bytes(LARGE + 1), "headers": {"Content-Type": "image/png"}}
     await refused(mio.call("POST", "/_matrix/media/v3/upload", **more), 413, "M_TOO_LARGE")
     assert bucket.names() == names
+
+
+async def test_each_call_of_the_bucket_is_counted_for_the_viewing_ledger(bucket: Bucket) -> None:
+    environ = {key: value for key, value in bucket.workers.env.items() if key.startswith("MADOGUCHI_")}
+    store, host = BucketStore(config.load({}, environ=environ)), f"127.0.0.1:{bucket.port}"
+    before = egress._called[host]
+    await store.answers()
+    with pytest.raises(errors.NotFound):
+        _ = [piece async for piece in store.read("A" * 24, 0, 1)]
+    assert egress._called[host] == before + 2
 
 
 async def test_only_types_that_the_operator_wants(mio: Person) -> None:

@@ -1,6 +1,7 @@
 """A bridge that we have not written: its encrypted ghost talks in a case's room, driven by transactions alone."""
 
 import asyncio
+import functools
 import json
 import os
 import secrets
@@ -130,7 +131,17 @@ async def test_an_encrypted_ghost_talks_in_a_case(bridge: Attached, tmp_path: Pa
         for person in (other["user_id"], aoi.user_id, ken.user_id):
             pretended = cast.line.call("GET", f"{V3}/sync", token=bridge.told["as_token"], user_id=person)
             await refused(pretended, 403, "M_FORBIDDEN")
-        opened = await bridge.call(cast.line, "POST", f"{DESK}/cases", {"channel": "line"})
+        # What it brings it can read: it comes by a relay, which is called one, and by no channel that promises more.
+        switched = "UPDATE channels SET mode = '{}' WHERE id = 'line'"
+        await asyncio.to_thread(bridge.asks_the_database, switched.format("contact_point"))
+        arriving = functools.partial(bridge.call, cast.line, "POST", f"{DESK}/cases", {"channel": "line"})
+        await refused(arriving(), 403, "M_FORBIDDEN")
+        await asyncio.to_thread(bridge.asks_the_database, switched.format("relay"))
+        opened = await arriving()
+        # A mode that stops the desk's own bridges does not stop it: its company is still said to read.
+        await asyncio.to_thread(bridge.asks_the_database, switched.format("notice_only"))
+        told = (await cast.line.call("GET", f"{DESK}/desk"))["readers"]
+        assert sum(each["reads"] for each in told if each["kind"] == "app") == 2
         room = opened["room_id"]
         async with CounsellorClient(bridge.house.base_url, ken.user_id, ken.password, tmp_path / "ken") as counsellor:
             assert await counsellor.accepts(opened["case_id"]) == room

@@ -153,7 +153,7 @@ async def get_desk(call: Call) -> Desk:
         voice_seconds=settings.voice_seconds,
         questions=settings.questions,
         previous_cases=settings.shows_previous,
-        readers=await readers.list_readers(tx, at, notices=ctx.web_push is not None),
+        readers=await readers.list_readers(ctx, tx),
         texts=await texts.own(tx),
     )
 

@@ -58,6 +58,18 @@ async def count_running(tx: Tx) -> dict[str, int]:
     return {row["channel_id"]: row["running"] for row in rows}
 
 
+async def list_carried_by_others(tx: Tx, ours: str) -> set[str]:
+    """The channels of running cases whose person an application service stands for that is not `ours`."""
+    rows = await tx.fetch(
+        """
+        SELECT DISTINCT c.channel_id FROM cases c JOIN accounts a ON a.user_id = c.user_id
+        WHERE c.state IN ('arriving', 'waiting', 'talking', 'resting') AND a.appservice <> $1
+        """,
+        ours,
+    )
+    return {row["channel_id"] for row in rows}
+
+
 async def list_channels_of_kind(tx: Tx, kind: str) -> list[Channel]:
     """The channels of one app, or of the web or Matrix."""
     rows = await tx.fetch(f"SELECT {_COLUMNS} FROM channels WHERE kind = $1 ORDER BY added_at, id", kind)

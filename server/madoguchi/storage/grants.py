@@ -110,6 +110,7 @@ GRANTS: dict[str, tuple[str, str, str]] = {
     # -- the desk ----------------------------------------------------------------------------------------------
     "desk_settings":         ("rac",    "r",      ""),
     "staff":                 ("rac",    "rc",     ""),
+    "staff_networks":        ("rac",    "rd",     ""),
     "staff_room":            ("ra",     "r",      ""),
     "staff_room_cards":      ("racd",   "rd",     ""),
     "staff_room_commands":   ("rac",    "rd",     ""),

@@ -55,13 +55,6 @@ class Copy(msgspec.Struct, frozen=True):
     address: str
 
 
-class Sighting(msgspec.Struct, frozen=True):
-    """A device of a member of staff, and from where it was last seen."""
-
-    user_id: str
-    address: str | None
-
-
 class Access(msgspec.Struct, frozen=True):
     """What members of staff with a role have opened. cases: how many they were in; the rest: how often."""
 
@@ -98,6 +91,12 @@ async def list_roles(tx: Tx) -> list[Role]:
         list((await roles.list_made(tx)).values()),
     )
     return [Role(**row) for row in rows]
+
+
+async def get_server_address(tx: Tx) -> str | None:
+    """At which address the server took this connection; None over a socket of this machine."""
+    address: str | None = await tx.fetchval("SELECT host(inet_server_addr())")
+    return address
 
 
 async def list_entrances(tx: Tx) -> list[Entrance] | None:
@@ -148,18 +147,6 @@ async def list_copies(tx: Tx) -> list[Copy] | None:
 async def is_archived(tx: Tx) -> bool:
     """Whether what is written also goes into an archive."""
     return bool(await tx.fetchval("SELECT current_setting('archive_mode') <> 'off'"))
-
-
-async def list_sightings(tx: Tx, since_ms: int) -> list[Sighting]:
-    """From where devices of today's staff were last seen. Of nobody else is an address kept."""
-    rows = await tx.fetch(
-        """
-        SELECT d.user_id, d.last_seen_address AS address FROM devices d JOIN staff s USING (user_id)
-        WHERE s.disabled_at IS NULL AND d.last_seen_at >= $1 ORDER BY d.user_id, d.device_id
-        """,
-        since_ms,
-    )
-    return [Sighting(**row) for row in rows]
 
 
 async def list_access(tx: Tx, since: datetime) -> list[Access]:

@@ -10,6 +10,7 @@ from obstore.store import S3Store
 
 from madoguchi import errors
 from madoguchi.config import Settings
+from madoguchi.core import egress
 from madoguchi.core.chat.media import Stored, is_media_id
 
 log = structlog.get_logger()
@@ -25,6 +26,7 @@ class BucketStore:
     """Files in a bucket, under the hexadecimal form of their ids."""
 
     def __init__(self, settings: Settings) -> None:
+        self._endpoint = settings.media_s3_endpoint
         self._store = S3Store(
             settings.media_s3_bucket,
             endpoint=settings.media_s3_endpoint,
@@ -36,8 +38,10 @@ class BucketStore:
         )
 
     def _name(self, media_id: str) -> str:
+        """Under what a file lies that is about to be asked for."""
         if not is_media_id(media_id):
             raise errors.NotFound("There is no such file.")
+        egress.note(self._endpoint)
         # Ids differ by case, and not every store's names do.
         return f"media/{media_id.encode().hex()}"
 
@@ -88,6 +92,7 @@ class BucketStore:
 
     async def answers(self) -> None:
         """Asks the bucket for a file that is not there. Raises Unavailable if it can't be asked."""
+        egress.note(self._endpoint)
         try:
             await obstore.head_async(self._store, "media/none")
         except FileNotFoundError:

@@ -23,6 +23,8 @@ _Text = Annotated[str, msgspec.Meta(min_length=1)]
 # Whose presence in a plain room makes it one that an application service follows, if their names are in its namespaces:
 # never the desk's people, nor those whom the desk gave a nameless account.
 KINDS = ("ghost", "appservice", "user")
+# The id of the desk's own bridges' registration.
+OURS = "madoguchi-bridges"
 
 
 class RegistrationError(SettingsError):
@@ -116,6 +118,11 @@ class AppService(msgspec.Struct, frozen=True):
     def follows(self, room_id: RoomID, aliases: Iterable[str]) -> bool:
         """Whether a room is in its namespaces, by its id or an alias."""
         return any(space.has(room_id) for space in self.rooms) or any(self.names(alias) for alias in aliases)
+
+
+def of_others(services: Iterable[AppService]) -> list[AppService]:
+    """Those that are not the desk's own."""
+    return [service for service in services if service.id != OURS]
 
 
 def load(paths: Iterable[Path], server_name: str) -> list[AppService]:

@@ -18,7 +18,7 @@ from madoguchi import errors
 from madoguchi.clock import Clock
 from madoguchi.ids import DeviceID, UserID
 from madoguchi.storage import accounts as store
-from madoguchi.storage import cross_signing, devices, disclosures, keys, sliding_states, stream
+from madoguchi.storage import cross_signing, devices, disclosures, keys, sliding_states, staff_networks, stream
 from madoguchi.storage.db import Database, Tx
 
 if TYPE_CHECKING:
@@ -192,6 +192,7 @@ class Sessions:
 
     async def _write_down(self, tx: Tx, sightings: list[devices.Sighting]) -> None:
         await devices.update_last_seen(tx, sightings)
+        await staff_networks.put(tx, sightings)
         others = [seen for seen in sightings if not seen.is_kept and seen.address]
         if others:
             await disclosures.insert_sightings(tx, others, self._clock.now())

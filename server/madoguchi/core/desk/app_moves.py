@@ -18,8 +18,8 @@ from madoguchi.context import Context
 from madoguchi.core.chat import web_push
 from madoguchi.core.desk import cases, channels, moves
 from madoguchi.ids import CaseID, UserID
+from madoguchi.storage import accounts, audit, stream, suspensions
 from madoguchi.storage import app_moves as stored
-from madoguchi.storage import audit, stream, suspensions
 from madoguchi.storage import cases as stored_cases
 from madoguchi.storage import channels as stored_channels
 from madoguchi.storage import moves as stored_moves
@@ -146,7 +146,8 @@ async def redeem(
     if before is not None:
         return await _again(tx, ghost, before)
     way = await stored_channels.get_channel(tx, channel_id)
-    if way is None or way.kind in channels.OWN or not channels.takes_cases(way):
+    account = await accounts.get_account(tx, ghost)
+    if way is None or way.kind in channels.OWN or not channels.takes_cases(way) or not channels.may_bring(account, way):
         return Redeemed("closed")
     if await stored.count_wrong(tx, ghost, at - WRONG_WITHIN) >= MOST_WRONG:
         return Redeemed("often")

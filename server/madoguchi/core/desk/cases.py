@@ -90,6 +90,8 @@ async def arrive(
         if channel in channels.OWN and account is not None and account.kind in ("ghost", "appservice"):
             # It would be shown as sealed from end to end, with an app in between.
             raise errors.NotAllowed("Whom a bridge stands for comes by the channel of their app.")
+        if not channels.may_bring(account, way):
+            raise errors.NotAllowed("A bridge that is not the desk's own carries what is said: by a relay alone.")
     await _let_in(ctx, tx, way)
     password = secrets.token_urlsafe(24) if with_password and user_id is None else None
     started = None

@@ -5,8 +5,10 @@ import re
 
 from madoguchi import errors
 from madoguchi.context import Context
-from madoguchi.storage import audit, channel_checks, stream
+from madoguchi.core.chat import registrations
+from madoguchi.storage import audit, channel_checks, stream, suspensions
 from madoguchi.storage import channels as stored
+from madoguchi.storage.accounts import Account
 from madoguchi.storage.channels import Channel, ChannelChange, Mode
 from madoguchi.storage.db import Tx
 from madoguchi.storage.stream import Note
@@ -28,14 +30,30 @@ def takes_cases(channel: Channel) -> bool:
     return channel.mode in _TAKES_CASES
 
 
-def company_learns(channel: Channel, keeps_cases: bool) -> str:
+def may_bring(account: Account | None, channel: Channel) -> bool:
+    """Whether somebody may come in by a channel. A bridge of somebody else's carries what is said, whatever the mode
+    promises: whom it stands for comes by a relay alone, which has its reason and is called one."""
+    foreign = account is not None and account.appservice not in (None, registrations.OURS)
+    return channel.mode == "relay" or not foreign
+
+
+async def list_crossed(ctx: Context, tx: Tx) -> set[str]:
+    """The channels on which the content of a running case crosses the app whatever their mode: it is kept there, or a
+    bridge of somebody else's carries it."""
+    found = await suspensions.list_channels_with_kept(tx, ctx.clock.now())
+    if registrations.of_others(ctx.appservices):
+        found |= await stored.list_carried_by_others(tx, registrations.OURS)
+    return found
+
+
+def company_learns(channel: Channel, crossed: bool) -> str:
     """What the company of an app learns by a channel: `content`, `metadata`, or `nothing`.
 
-    keeps_cases: whether a case is kept on it: its content goes on crossing the app, in every mode.
+    crossed: whether it is among `list_crossed`.
     """
-    if channel.kind in OWN or (channel.mode == "closed" and not keeps_cases):
+    if channel.kind in OWN or (channel.mode == "closed" and not crossed):
         return "nothing"
-    return "content" if keeps_cases or channel.mode in ("relay", "draining") else "metadata"
+    return "content" if crossed or channel.mode in ("relay", "draining") else "metadata"
 
 
 async def of_arrival(tx: Tx, kind: str, channel_id: str | None) -> Channel:

@@ -64,15 +64,6 @@ def is_inside(address: str) -> bool:
     return found.is_private or found.is_loopback or found.is_link_local
 
 
-def network_of(address: str) -> str:
-    """The network that an address is of: /24, or /48 for IPv6."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return UNKNOWN
-    return str(ipaddress.ip_network(f"{address}/{24 if found.version == 4 else 48}", strict=False))
-
-
 async def of_host(countries: Countries, host: str) -> str:
     """The countries of a host's addresses, with commas. A name is looked up only where a file could say more."""
     if not host or "*" in host:

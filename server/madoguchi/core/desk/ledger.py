@@ -17,7 +17,7 @@ from madoguchi.core.desk.countries import Countries, open_countries
 from madoguchi.core.desk.hours import TOKYO
 from madoguchi.core.desk.ledger_lines import Line
 from madoguchi.crypto import chain, signed_page
-from madoguchi.storage import audit, checks, egress
+from madoguchi.storage import audit, checks, egress, staff_networks
 from madoguchi.storage import viewing_ledgers as stored
 from madoguchi.storage.checks import Check
 from madoguchi.storage.db import Tx
@@ -80,6 +80,8 @@ async def make(ctx: Context, tx: Tx, countries: Countries | None = None) -> tupl
     await stored.insert(tx, Stored(seq, day, at, document, signed.hash, signed.signature, told))
     await checks.put(tx, Check(CHECK, at, len(await list_drift(tx))))
     await egress.delete_before(tx, day - timedelta(days=_EGRESS_DAYS))
+    since = at - timedelta(days=ledger_probes.ACCESS_DAYS)
+    await staff_networks.delete_before(tx, int(since.timestamp() * 1000))
     return Ledger(seq, day, signed, lines), drift
 
 

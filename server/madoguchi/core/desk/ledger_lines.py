@@ -6,16 +6,17 @@ Japanese and English) or names; a change of them matters where the line is watch
 
 from collections.abc import Sequence
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
 from madoguchi.context import Context
 from madoguchi.core import egress
+from madoguchi.core.chat import registrations
 from madoguchi.core.desk import case_room, channels, periods, readers
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.countries import INSIDE, UNKNOWN, Countries, of_host
-from madoguchi.storage import account_data, suspensions, vault
+from madoguchi.storage import account_data, vault
 from madoguchi.storage import channels as stored_channels
 from madoguchi.storage.channels import Channel
 from madoguchi.storage.db import Tx
@@ -94,7 +95,7 @@ def is_allowed(host: str, hosts: Sequence[str]) -> bool:
 
 
 async def _readers(ctx: Context, tx: Tx) -> list[Line]:
-    told = await readers.list_readers(tx, ctx.clock.now(), notices=ctx.web_push is not None)
+    told = await readers.list_readers(ctx, tx)
     found = [
         Line(
             section="readers",
@@ -122,25 +123,35 @@ async def _readers(ctx: Context, tx: Tx) -> list[Line]:
 async def _channels(ctx: Context, tx: Tx, known: Sequence[Channel], countries: Countries) -> list[Line]:
     bases = {"line": ctx.settings.line_api_base, "telegram": ctx.settings.telegram_api_base}
     found: list[Line] = []
-    kept = await suspensions.list_channels_with_kept(tx, ctx.clock.now())
+    crossed = await channels.list_crossed(ctx, tx)
     for channel in known:
         facts = {
             "kind": channel.kind,
             "mode": channel.mode,
-            "company_learns": channels.company_learns(channel, channel.id in kept),
+            "company_learns": channels.company_learns(channel, channel.id in crossed),
         }
         if channel.kind not in channels.OWN:
-            company, seat = _APPS.get(channel.kind, (UNKNOWN, UNKNOWN))
+            company = _APPS.get(channel.kind, (UNKNOWN, UNKNOWN))
             host = egress.host_of(bases[channel.kind]) if channel.kind in bases else ""
-            facts |= {
-                "company": company,
-                "seat": seat,
-                "host": host or UNKNOWN,
-                "host_country": await of_host(countries, _name(host)),
-                "kept_by_company": UNKNOWN,
-            }
+            facts |= await _company(countries, company, host)
         found.append(Line(section="channels", key=channel.id, facts=facts))
+    for service in registrations.of_others(ctx.appservices):
+        # Its ghosts have keys of their own: whatever it brings in, it and the app behind it can read.
+        facts = {"kind": "appservice", "company_learns": "content"}
+        facts |= await _company(countries, (UNKNOWN, UNKNOWN), egress.host_of(service.url) if service.url else "")
+        found.append(Line(section="channels", key=f"bridge:{service.id}", facts=facts))
     return found
+
+
+async def _company(countries: Countries, known: tuple[str, str], host: str) -> dict[str, str]:
+    company, seat = known
+    return {
+        "company": company,
+        "seat": seat,
+        "host": host or UNKNOWN,
+        "host_country": await of_host(countries, _name(host)),
+        "kept_by_company": UNKNOWN,
+    }
 
 
 async def _push(ctx: Context, countries: Countries) -> list[Line]:
@@ -169,8 +180,9 @@ async def _push(ctx: Context, countries: Countries) -> list[Line]:
 
 async def _places(ctx: Context, countries: Countries) -> list[Line]:
     settings = ctx.settings
-    database = (urlsplit(settings.database_url).hostname or "") if settings.database_url else ""
-    found = [await _place("database", database or "this_machine", "sealed", countries)]
+    hosts = database_hosts(settings.database_url)
+    keys = ["database", *(f"database:{number}" for number in range(2, len(hosts) + 1))]
+    found = [await _place(key, host, "sealed", countries) for key, host in zip(keys, hosts, strict=True)]
     if settings.media_store == "s3":
         found.append(await _place("files", _name(egress.host_of(settings.media_s3_endpoint)), "sealed", countries))
     else:
@@ -178,6 +190,17 @@ async def _places(ctx: Context, countries: Countries) -> list[Line]:
     for number, place in enumerate(settings.backup_places or (UNKNOWN,), 1):
         found.append(await _place(f"backup:{number}", place, "sealed", countries))
     return found
+
+
+def database_hosts(url: str) -> list[str]:
+    """The hosts that an address of PostgreSQL leads to, in its order, wherever it names them; a socket and no host are
+    this machine."""
+    parts = urlsplit(url)
+    named = [_name(each) for each in parts.netloc.rpartition("@")[2].split(",")]
+    named += [host for hosts in parse_qs(parts.query).get("host", []) for host in hosts.split(",")]
+    found = [unquote(host) for host in named if host]
+    found = ["this_machine" if host.startswith("/") else host for host in found]
+    return list(dict.fromkeys(found)) or ["this_machine"]
 
 
 async def _place(key: str, host: str, holds: str, countries: Countries) -> Line:

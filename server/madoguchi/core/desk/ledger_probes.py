@@ -6,24 +6,24 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from madoguchi.context import Context
-from madoguchi.core.desk import countries as places
 from madoguchi.core.desk import ledger_lines
 from madoguchi.core.desk.countries import UNKNOWN, Countries
 from madoguchi.core.desk.hours import TOKYO
 from madoguchi.core.desk.ledger_lines import Line
-from madoguchi.storage import channels, egress, roles
+from madoguchi.storage import channels, egress, roles, staff_networks
 from madoguchi.storage import ledger_probes as probes
 from madoguchi.storage.db import Tx
 from madoguchi.storage.grants import PROCESSES
 
 ACCESS_DAYS = 90
-_VAULT_ACTS = ["vault.opened"]
+_VAULT_ACTS = ["vault.opened", "vault.keys_given"]
 _EXPORT_ACTS = ["audit.exported", "statistics.exported"]
 
 
 async def list_probed(ctx: Context, tx: Tx, countries: Countries) -> list[Line]:
     """Everything that was found by looking."""
     return [
+        *await _database(tx, countries),
         *await _contacted(ctx, tx),
         *await _roles(tx),
         *await _entrances(tx),
@@ -31,6 +31,15 @@ async def list_probed(ctx: Context, tx: Tx, countries: Countries) -> list[Line]:
         *await _logins(ctx, tx, countries),
         *await _access(ctx, tx),
     ]
+
+
+async def _database(tx: Tx, countries: Countries) -> list[Line]:
+    """Where the server stands that has answered, whatever names and proxies led to it; nothing over a socket."""
+    address = await probes.get_server_address(tx)
+    if address is None:
+        return []
+    facts = {"host": address, "host_country": countries.of_address(address), "holds": "sealed"}
+    return [Line(section="places", key="database:found", facts=facts, source="probed")]
 
 
 async def _contacted(ctx: Context, tx: Tx) -> list[Line]:
@@ -119,22 +128,18 @@ async def _connected(tx: Tx, countries: Countries) -> list[Line]:
 async def _logins(ctx: Context, tx: Tx, countries: Countries) -> list[Line]:
     """From which countries, and which networks in them. A new country is news, a new network is not: phones move."""
     since = ctx.clock.now() - timedelta(days=ACCESS_DAYS)
-    seen = await probes.list_sightings(tx, int(since.timestamp() * 1000))
     by_country: dict[str, set[str]] = {}
-    devices: Counter[str] = Counter()
-    networks: Counter[tuple[str, str]] = Counter()
-    for each in seen:
-        country = countries.of_address(each.address) if each.address else UNKNOWN
-        network = places.network_of(each.address) if each.address else UNKNOWN
+    by_network: dict[tuple[str, str], int] = Counter()
+    for each in await staff_networks.list_since(tx, int(since.timestamp() * 1000)):
+        country = countries.of_address(each.network.partition("/")[0])
         by_country.setdefault(country, set()).add(each.user_id)
-        devices[country] += 1
-        networks[country, network] += 1
+        by_network[country, each.network] += 1
     found = [
         Line(
             section="logins",
             key=country,
             facts={"host_country": country},
-            counts={"people": len(people), "devices": devices[country]},
+            counts={"people": len(people)},
             source="probed",
         )
         for country, people in sorted(by_country.items())
@@ -144,11 +149,11 @@ async def _logins(ctx: Context, tx: Tx, countries: Countries) -> list[Line]:
             section="logins",
             key=f"{country}:{network}",
             facts={"host_country": country},
-            counts={"devices": count},
+            counts={"people": count},
             source="probed",
             watched=False,
         )
-        for (country, network), count in sorted(networks.items())
+        for (country, network), count in sorted(by_network.items())
     ]
 
 

@@ -48,7 +48,7 @@ class Short(msgspec.Struct, frozen=True):
 
 async def get(ctx: Context, tx: Tx) -> Short:
     """Who can read as things stand now, and the rest by the last ledger."""
-    told = await readers.list_readers(tx, ctx.clock.now(), notices=ctx.web_push is not None)
+    told = await readers.list_readers(ctx, tx)
     found = await stored.get_last(tx)
     if found is None:
         return Short(told, None, [], [], [], None, None)
@@ -56,7 +56,11 @@ async def get(ctx: Context, tx: Tx) -> Short:
     return Short(
         readers=told,
         made_at=int(found.at.timestamp() * 1000),
-        places=[Place(_place(line.key), line.facts["host_country"]) for line in lines if line.section == "places"],
+        places=list(
+            dict.fromkeys(
+                Place(_place(line.key), line.facts["host_country"]) for line in lines if line.section == "places"
+            )
+        ),
         companies=_companies(lines),
         opened=[
             Opened(line.key, _shown(line.counts["cases"]))

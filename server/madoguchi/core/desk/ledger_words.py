@@ -19,7 +19,7 @@ _SECTIONS = {
     "roles": ("データベースに入れる役割", "Roles that may enter the database"),
     "entrances": ("データベースの入口と複製", "Ways into the database, and copies of it"),
     "connected": ("いまデータベースにつながっている相手", "Connected to the database now"),
-    "logins": ("職員のログイン元(90日)", "Where staff sign in from (90 days)"),
+    "logins": ("職員がつないだ国とネットワーク(90日)", "Countries and networks that staff came from (90 days)"),
     "access": ("だれが何を開いたか(90日)", "Who has opened what (90 days)"),
     "retention": ("保存期間", "How long it is kept"),
 }
@@ -54,7 +54,6 @@ _FACTS = {
     "needed": ("開くのに必要な人数", "needed to open it"),
     "holders": ("鍵を分けて持つ人数", "holders"),
     "people": ("人", "people"),
-    "devices": ("端末", "devices"),
     "cases": ("受け持った相談", "cases they were in"),
     "joined": ("途中から入った回数", "came into a running case"),
     "records": ("ほかの人の記録を読んだ回数", "read a record of somebody else's"),
@@ -113,6 +112,8 @@ _KEYS = {
     },
     "places": {
         "database": ("データベース", "database"),
+        "database:found": ("データベース(つながった先)", "database, as reached"),
+        "backup": ("バックアップ", "backup"),
         "files": ("ファイル", "files"),
     },
     "roles": {"each_process": ("窓口のプログラム", "the desk's processes")},
@@ -236,8 +237,9 @@ def changes(found: Sequence[Change], english: bool) -> list[ShownChange]:
 
 def about(section: str, key: str, english: bool) -> str:
     """What a line is about."""
-    if section == "places" and key.startswith("backup:"):
-        return f"{('バックアップ', 'backup')[english]} {key.partition(':')[2]}"
+    if section == "places" and ":" in key and key not in _KEYS[section]:
+        name, _, number = key.partition(":")
+        return f"{_KEYS[section][name][english]} {number}"
     if section == "readers" and key.startswith("app:"):
         return key.partition(":")[2]
     known = _KEYS.get(section, {}).get(key)
