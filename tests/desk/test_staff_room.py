@@ -6,9 +6,12 @@ import secrets
 import time
 
 from madoguchi.keeper.staff_bot import command_in
+from madoguchi.storage import checks
+from madoguchi.storage.checks import Check
 from tests.cast import DESK, Json, Person, refused, segment
 from tests.desk.conftest import Desk
 from tests.desk.test_cases import accepts, queue
+from tests.desk.test_jobs import a_context
 from tests.desk.test_shift import ENCRYPTED, own
 from tests.house import SERVER_NAME
 
@@ -85,6 +88,23 @@ async def test_a_notice_is_told_once_corrected_when_taken_and_forgotten_in_the_e
     cards = desk.workers.postgres.psql(f"SELECT count(*) FROM staff_room_cards WHERE case_id = '{case}'", "madoguchi")
     assert cards.strip() == "0"
     await refused(bot.put(ROOM + "/told", {"case_id": case, "told": "late:x", "event_id": "$x"}), 400)
+
+
+async def test_what_the_night_has_found_is_told_once_and_again_when_it_is_more_or_comes_back(desk: Desk) -> None:
+    bot, ken = await the_bot(desk), await desk.staff("健")
+    await invited(bot, ken)
+    desk.workers.postgres.psql("DELETE FROM checks", "madoguchi")
+    told: list[str] = []
+    async with a_context(desk) as ctx:
+        for found in (0, 2, 2, 1, 3, 0, 3):
+            async with ctx.db.transaction() as tx:
+                await checks.put(tx, Check("ledger", ctx.clock.now(), found))
+            for _ in await said_of(bot, ""):
+                told.append((await tells(bot, "", "$alarm"))["said"]["ja"])
+            assert await said_of(bot, "") == []
+    assert [found for found in (1, 2, 3) for said in told if f"変化 {found}件" in said] == [2, 3, 3]
+    await refused(bot.put(ROOM + "/told", {"case_id": "", "told": "alarm:ledger:x", "event_id": "$x"}), 400)
+    desk.workers.postgres.psql("DELETE FROM checks", "madoguchi")
 
 
 async def test_who_acts_is_the_sender_by_the_rules_of_the_console(desk: Desk) -> None:

@@ -26,10 +26,10 @@ class StaffRoom(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct):
-    """told: the code of the saying; event_id: by which it was said."""
+    """case_id: empty for an alarm; told: the code of the saying; event_id: by which it was said."""
 
     case_id: Annotated[str, Meta(max_length=64)]
-    told: Annotated[str, Meta(max_length=300, pattern="^(ended$|taken:|waiting:|late:)")]
+    told: Annotated[str, Meta(max_length=300, pattern="^(ended$|taken:|waiting:|late:|alarm:)")]
     event_id: Annotated[str, Meta(max_length=255)]
 
 
@@ -61,7 +61,7 @@ async def get_staff_room(call: Call, query: WaitQuery) -> StaffRoom:
 
 
 async def put_told(call: Call, body: Told) -> Told:
-    """The bot has said something about a case."""
+    """The bot has said something about a case, or an alarm."""
     await staff_room.told(call.ctx, call.tx, body.case_id, body.told, body.event_id)
     return body
 

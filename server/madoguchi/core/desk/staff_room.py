@@ -19,8 +19,10 @@ from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.settings import DeskSettings
 from madoguchi.core.desk.teams import Reach
 from madoguchi.ids import CaseID, EventID, RoomID, UserID
+from madoguchi.storage import checks
 from madoguchi.storage import staff as stored_staff
 from madoguchi.storage import staff_room as stored
+from madoguchi.storage.checks import Check
 from madoguchi.storage.db import Tx
 from madoguchi.storage.staff_room import Answer, Card
 
@@ -31,9 +33,9 @@ TOPIC = "!help と書くと、できることが出ます / !help lists what the
 
 
 class Saying(msgspec.Struct, frozen=True):
-    """What the bot is to say about a case. turn: how often something was said of it; told: its
-    code; edits: the notice that it takes the place of; about: the one
-    that it answers."""
+    """What the bot is to say about a case; case_id: empty for an alarm. turn: how often something was said of it, of an
+    alarm when it was found; told: its code; edits: the notice that it takes the place of; about: the one that it
+    answers."""
 
     case_id: CaseID
     turn: int
@@ -70,13 +72,19 @@ async def wishes(ctx: Context, tx: Tx) -> Wishes:
     at = ctx.clock.now()
     reach = await teams.reach(tx, settings, at)
     sayings = [said for card in await stored.list_cards(tx) for said in _sayings(card, settings, reach, at)]
+    sayings += [_alarm(check) for check in await checks.list_untold(tx)]
     return Wishes(room_id, await stored.list_invitations(tx), await stored.list_removals(tx), sayings)
 
 
 async def told(ctx: Context, tx: Tx, case_id: CaseID, code: str, event_id: EventID) -> None:
-    """The bot has said something about a case, by this event."""
+    """The bot has said something about a case, or an alarm, by this event."""
     kind, _, since = code.partition(":")
-    if kind == "late":
+    if kind == "alarm":
+        name, _, found = since.partition(":")
+        if not found.isdecimal() or len(found) > 18:
+            raise errors.Invalid("That is no number.")
+        await checks.update_told(tx, name, int(found))
+    elif kind == "late":
         try:
             await stored.update_late(tx, case_id, datetime.fromisoformat(since))
         except ValueError:
@@ -103,6 +111,11 @@ async def _make(ctx: Context, tx: Tx) -> RoomID | None:
     room_id = await rooms.create_room(ctx, tx, bot, wanted, kind="side", encrypted=True)
     await stored.insert_room(tx, room_id)
     return room_id
+
+
+def _alarm(check: Check) -> Saying:
+    code = f"alarm:{check.name}:{check.found}"
+    return Saying("", int(check.at.timestamp()), code, staff_words.alarm(check.name, check.found))
 
 
 def _sayings(card: Card, settings: DeskSettings, reach: Reach, at: datetime) -> list[Saying]:

@@ -21,6 +21,15 @@ _STATES = {
     "resting": ("休み中", "resting"),
 }
 
+# What a daily examination has found, by its name.
+_ALARMS = {
+    "audit": ("監査ログの壊れたところ", "faults of the audit log"),
+    "bridges": ("アプリから届いて見つからないもの", "events of apps that are nowhere"),
+    "events": ("送られたときと違うもの", "events that are not what was sent"),
+    "ledger": ("閲覧範囲の、まだだれも確かめていない変化", "changes in who can view what that nobody has looked at"),
+    "vault": ("保管庫に鍵がない発言のまとまり", "sessions whose key the vault lacks"),
+}
+
 HELP = Answer(
     "!queue 待っている人 / !mine 自分の相談 / !accept 番号 受ける / !handover 番号 名前かチーム [理由] 引きつぐ / "
     "!risk 番号 none|watch|high|urgent / !rest 番号 休みにする / !close 番号 終える / !join 番号 入る（責任者）。"
@@ -124,6 +133,15 @@ def taken(card: Card) -> Answer:
 def ended(card: Card) -> Answer:
     """It has ended."""
     return Answer(f"{card.number} 終わりました。", "Ended.")
+
+
+def alarm(name: str, found: int) -> Answer:
+    """A daily examination has found something."""
+    ja, en = _ALARMS.get(name, (name, name))
+    return Answer(
+        f"点検の知らせ: {ja} {found}件。管理者は「状態」のページを見てください。",
+        f"Alarm of the daily examination: {found} {en}. Administrators: see the status page.",
+    )
 
 
 def late(card: Card, minutes: int) -> Answer:
