@@ -5,6 +5,13 @@ const base64 = (bytes: ArrayBuffer): string => Buffer.from(bytes).toString("base
 const bytesOf = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
 const KEN = { user_id: "@ken:desk", name: "健", role: "counsellor", master_key: "kenskey" };
 
+interface Step {
+  key: string;
+  next: string;
+  issued_at: string;
+  signature: string;
+}
+
 async function operator() {
   const pair = (await crypto.subtle.generateKey("Ed25519", true, ["sign", "verify"])) as CryptoKeyPair;
   const key = base64(await crypto.subtle.exportKey("raw", pair.publicKey));
@@ -13,7 +20,11 @@ async function operator() {
     const roster = { desk: "desk", number, issued_at: "2026-11-29T00:00:00Z", key, staff: [KEN], ...more };
     return { ...roster, signature: await sign(canonical(roster)) };
   };
-  return { key, sign, issue };
+  const handOver = async (next: string): Promise<Step> => {
+    const said = { desk: "desk", issued_at: "2026-11-29T00:00:00Z", key, next };
+    return { key, next, issued_at: said.issued_at, signature: await sign(canonical(said)) };
+  };
+  return { key, sign, issue, handOver };
 }
 
 let kept: string | null;
@@ -61,6 +72,33 @@ describe("the roster", () => {
     expect(await book(null).look()).toEqual({ kind: "bad", fault: "roster_unverified" });
     offered = null;
     expect(await book(null).look()).toEqual({ kind: "bad", fault: "roster_missing" });
+  });
+
+  it("is believed by another key once the one before has signed that, and by no other way", async () => {
+    const [first, second, third, other] = [await operator(), await operator(), await operator(), await operator()];
+    const steps = [await first.handOver(second.key), await second.handOver(third.key)];
+    const forged = [{ ...(await other.handOver(other.key)), key: first.key }];
+    offered = await first.issue(1);
+    expect((await book(first.key).look()).kind).toBe("good");
+    for (const [lie, pinned, fault] of [
+      [await third.issue(2), first.key, "roster_unverified"],
+      [await third.issue(2, { succession: steps.slice(1) }), first.key, "roster_unverified"],
+      [await other.issue(2, { succession: steps }), first.key, "roster_unverified"],
+      [await other.issue(2, { succession: forged }), first.key, "roster_unverified"],
+      [await other.issue(2, { succession: "lie" }), other.key, "roster_key"],
+      // The page brings a key from which nothing follows.
+      [await third.issue(2, { succession: steps }), other.key, "roster_key"],
+    ] as const) {
+      offered = lie;
+      expect(await book(pinned).look()).toEqual({ kind: "bad", fault });
+    }
+    offered = await third.issue(2, { succession: steps });
+    expect(await book(first.key).look()).toMatchObject({ kind: "good", number: 2 });
+    // The pages bring the new key now, or still the old one; the old one signs nothing any more.
+    for (const pinned of [third.key, first.key, null]) expect((await book(pinned).look()).kind).toBe("good");
+    offered = await first.issue(3);
+    expect(await book(first.key).look()).toEqual({ kind: "bad", fault: "roster_key" });
+    expect(await book(null).look()).toEqual({ kind: "bad", fault: "roster_unverified" });
   });
 
   it("stands while nobody can be reached", async () => {

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,16 @@ from madoguchi.cli_staff import in_transaction, operator
 from madoguchi.config import Settings
 from madoguchi.context import Context
 from madoguchi.core.desk import roster as rules
-from madoguchi.crypto import locked_key
+from madoguchi.crypto import locked_key, pinned
 from madoguchi.crypto import roster as signed
-from madoguchi.crypto.cross_signing import encode_base64
+from madoguchi.crypto.cross_signing import public
 from madoguchi.flags import with_settings
-from madoguchi.storage import rosters
+from madoguchi.storage import audit, rosters
 from madoguchi.storage.db import Tx
 
 SHORTEST = 12
-_KEY = click.option("--key", "file", required=True, type=click.Path(path_type=Path), help="The signing key's file.")
+_FILE = click.Path(path_type=Path)
+_KEY = click.option("--key", "file", required=True, type=_FILE, help="The signing key's file.")
 
 
 @click.group()
@@ -38,22 +40,12 @@ def init(settings: Settings, file: Path) -> None:
     Keep FILE away from the desk's machine, and a copy of it in another place: whoever has both it and the passphrase
     says who is of the staff.
     """
-    pinned = settings.keys / rules.KEY_FILE
-    if pinned.exists():
-        raise click.ClickException(f"This desk has a key already: {pinned}.")
-    if file.exists():
-        raise click.ClickException(f"{file} exists already; say another name.")
-    phrase = _passphrase(twice=True)
-    if len(phrase) < SHORTEST:
-        raise click.ClickException(f"A passphrase has {SHORTEST} characters or more.")
-    key = SigningKey.generate()
-    try:
-        locked_key.write(file, key, phrase)
-        settings.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
-        pinned.write_text(encode_base64(bytes(key.verify_key)) + "\n", encoding="ascii")
-    except OSError as error:
-        raise click.ClickException(f"The key could not be written: {error.strerror}.") from None
-    click.echo(f"The key is in {file}; its public half in {pinned}. Next: `madoguchi roster sign --key {file}`.")
+    known = settings.keys / rules.KEY_FILE
+    if known.exists():
+        raise click.ClickException(f"This desk has a key already: {known}. Another one: `madoguchi roster rotate`.")
+    key = _new_key(file)
+    _pin(settings, key)
+    click.echo(f"The key is in {file}; its public half in {known}. Next: `madoguchi roster sign --key {file}`.")
 
 
 @roster.command()
@@ -78,23 +70,55 @@ def sign(settings: Settings, file: Path, yes: bool) -> None:
         click.echo("Nothing has changed since the last one; signed anew all the same, it has a new date.")
     if not yes:
         click.confirm("Sign this?", abort=True)
-    try:
-        key = locked_key.read(file, _passphrase())
-    except OSError as error:
-        raise click.ClickException(f"{file} can't be read: {error.strerror}.") from None
-    except ValueError as wrong:
-        raise click.ClickException(str(wrong)) from None
-    if encode_base64(bytes(key.verify_key)) != rules.pinned_key(settings.keys):
-        raise click.ClickException(f"{file} is not the key that this desk knows ({rules.KEY_FILE}).")
-    number = 1 if before is None else before.number + 1
+    key = _current_key(settings, file, before)
 
     async def act(ctx: Context, tx: Tx) -> signed.Roster:
         # What was shown is what is signed, whatever has changed meanwhile.
-        document = signed.sign(key, ctx.settings.server_name, number, ctx.clock.now(), found.staff)
-        return await rules.put(ctx, tx, document, by=operator())
+        succession = before.succession if before is not None else ()
+        desk, at = ctx.settings.server_name, ctx.clock.now()
+        document = signed.sign(key, desk, found.number, at, found.staff, succession)
+        return await rules.put(ctx, tx, document, public(key), by=operator())
 
     made = in_transaction(settings, act)
     click.echo(f"Roster {made.number} is signed: {len(made.staff)} people and the keeper's machine among them.")
+
+
+@roster.command()
+@click.option("--key", "file", type=_FILE, help="The signing key's file until now.")
+@click.option("--new-key", "new_file", required=True, type=_FILE, help="Where the new key goes: a new file.")
+@click.option("--lost", is_flag=True, help="The key until now is lost: every page that knows it refuses the new one.")
+@click.option("--yes", is_flag=True, help="Do not ask again.")
+@with_settings
+def rotate(settings: Settings, file: Path | None, new_file: Path, lost: bool, yes: bool) -> None:
+    """Put a new signing key in the place of the old one, which signs it, and sign the staff with it.
+
+    Pages, keeper and server that know the old key follow that signature. The passphrases, the old one's first, are
+    asked for or read from the input.
+    """
+    if lost == (file is not None):
+        raise click.ClickException("Either --key FILE, the key until now, or --lost.")
+    found, before = in_transaction(settings, _looked_at_lost if lost else _looked_at)
+    _tell(found, before)
+    if not yes:
+        click.confirm("Exchange the key, and sign this?", abort=True)
+    old = _current_key(settings, file, before) if file is not None else None
+    new = _new_key(new_file)
+
+    async def act(ctx: Context, tx: Tx) -> signed.Roster:
+        at, desk = ctx.clock.now(), ctx.settings.server_name
+        succession = list(before.succession) if before is not None and old is not None else []
+        if old is not None:
+            succession.append(signed.succeed(old, new, desk, at))
+        document = signed.sign(new, desk, found.number, at, found.staff, succession)
+        keys = {"key": public(new), "before": rules.pinned_key(settings.keys) if old is None else public(old)}
+        await audit.append(tx, at, operator(), "roster.rotated", str(found.number), lost=lost, **keys)
+        return await rules.put(ctx, tx, document, public(old or new), by=operator())
+
+    made = in_transaction(settings, act)
+    _pin(settings, new)
+    click.echo(f"Roster {made.number} is signed with the key in {new_file}. Bring {rules.KEY_FILE} to where it lies.")
+    if lost:
+        click.echo("Pages that knew the lost key send nothing and say so; docs/operations.md says how they go on.")
 
 
 @roster.command()
@@ -135,11 +159,21 @@ def verify(settings: Settings, file: Path | None, public_key: str | None) -> Non
     )
 
 
-async def _looked_at(ctx: Context, tx: Tx) -> tuple[rules.Draft, signed.Roster | None]:
+Looked = tuple[rules.Draft, signed.Roster | None]
+
+
+async def _looked_at(ctx: Context, tx: Tx) -> Looked:
     try:
         return await rules.draft(ctx, tx), await rules.current(ctx.settings, tx)
     except signed.BadRoster as wrong:
         raise click.ClickException(str(wrong)) from None
+
+
+async def _looked_at_lost(ctx: Context, tx: Tx) -> Looked:
+    """The same where what counts till now may be gone, the file of its public key, too."""
+    with suppress(signed.BadRoster):
+        return await rules.draft(ctx, tx), await rules.current(ctx.settings, tx)
+    return await rules.draft(ctx, tx), None
 
 
 def _tell(found: rules.Draft, before: signed.Roster | None) -> list[str]:
@@ -151,8 +185,44 @@ def _tell(found: rules.Draft, before: signed.Roster | None) -> list[str]:
     return changes
 
 
-def _passphrase(*, twice: bool = False) -> str:
+def _new_key(file: Path) -> SigningKey:
+    if file.exists():
+        raise click.ClickException(f"{file} exists already; say another name.")
+    phrase = _passphrase("Passphrase of the new key", twice=True)
+    if len(phrase) < SHORTEST:
+        raise click.ClickException(f"A passphrase has {SHORTEST} characters or more.")
+    key = SigningKey.generate()
+    try:
+        locked_key.write(file, key, phrase)
+    except OSError as error:
+        raise click.ClickException(f"The key could not be written: {error.strerror}.") from None
+    return key
+
+
+def _current_key(settings: Settings, file: Path, before: signed.Roster | None) -> SigningKey:
+    """The key that counts, which `before` was signed by."""
+    try:
+        key = locked_key.read(file, _passphrase("Passphrase of the roster's key"))
+    except OSError as error:
+        raise click.ClickException(f"{file} can't be read: {error.strerror}.") from None
+    except ValueError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    if public(key) != (before.key if before is not None else rules.pinned_key(settings.keys)):
+        raise click.ClickException(f"{file} is not the key that this desk knows ({rules.KEY_FILE}).")
+    return key
+
+
+def _pin(settings: Settings, key: SigningKey) -> None:
+    file = settings.keys / rules.KEY_FILE
+    try:
+        pinned.write(file, public(key))
+    except OSError as error:
+        text = f"{file} could not be written ({error.strerror}). Write this line there: {public(key)}"
+        raise click.ClickException(text) from None
+
+
+def _passphrase(whose: str, *, twice: bool = False) -> str:
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\n")
-    phrase: str = click.prompt("Passphrase of the roster's key", hide_input=True, confirmation_prompt=twice, err=True)
+    phrase: str = click.prompt(whose, hide_input=True, confirmation_prompt=twice, err=True)
     return phrase

@@ -140,6 +140,8 @@ async def test_a_server_that_lies_is_sent_nothing(house: House, browser: Browser
     await expect(refused).to_contain_text("古い職員の名簿")
     fourth = word("もう寝ます")
     await mio.writes(fourth)
+    # The operator has another key by now. The page knows the old one, which has signed that.
+    liar.hands_over(house.server_name)
     liar.roster = liar.issues(house.server_name, 4, staff)
     await ken.sees(case_id, fourth)
 

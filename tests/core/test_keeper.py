@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -238,10 +238,12 @@ async def test_whom_the_roster_does_not_vouch_for_gets_neither_history_nor_invit
     key = encode_base64(bytes(operator.verify_key))
     (play.home / "roster.pub").write_text(key + "\n")
 
-    def issues(number: int, *people: str, by: SigningKey = operator) -> None:
+    def issues(
+        number: int, *people: str, by: SigningKey | None = None, after: Sequence[roster.Succession] = ()
+    ) -> None:
         masters = {name: next(iter(play.server.cross[name]["master_key"]["keys"].values())) for name in people}
         staff = [roster.Entry(name, name, "counsellor", master) for name, master in masters.items()]
-        play.server.roster = roster.sign(by, "x", number, datetime.now(UTC), staff)
+        play.server.roster = roster.sign(by or operator, "x", number, datetime.now(UTC), staff, after)
 
     async def lets_in(user_id: str, **more: bool) -> str | None:
         play.server.done.clear(), play.server.reports.clear()
@@ -262,8 +264,23 @@ async def test_whom_the_roster_does_not_vouch_for_gets_neither_history_nor_invit
     assert await lets_in("@aoi:x") == "roster_unverified"
     play.server.roster = None
     assert await lets_in("@aoi:x") == "roster_missing"
+    # The operator's key hands over to another. Whoever stole the old one says nothing more here, not by a later number.
+    handed = SigningKey.generate()
+    step = roster.succeed(operator, handed, "x", datetime.now(UTC))
+    issues(4, "@ken:x", by=handed)
+    assert await lets_in("@ken:x") == "roster_unverified"
+    issues(4, "@ken:x", by=handed, after=[step])
+    assert await lets_in("@ken:x") is None
+    issues(5, "@ken:x", "@aoi:x")
+    assert await lets_in("@aoi:x") == "roster_unverified"
+    # Lost, it hands over to none: then it is the operator's own file that counts.
+    operator = SigningKey.generate()
+    issues(6, "@ken:x")
+    assert await lets_in("@ken:x") == "roster_unverified"
+    (play.home / "roster.pub").write_text(encode_base64(bytes(operator.verify_key)) + "\n")
+    assert await lets_in("@ken:x") is None
     # Other keys in Ken's name, right in themselves, and a device signed by them.
-    issues(4, "@ken:x")
+    issues(7, "@ken:x")
     play.server.cross["@ken:x"] = dict(play.server.cross["@aoi:x"])
     assert await lets_in("@ken:x") == "identity"
     assert await receive(aoi) == 0

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from nacl.signing import SigningKey
 
-from madoguchi.crypto.cross_signing import CrossSigningKeys
+from madoguchi.crypto import locked_key, roster
+from madoguchi.crypto.cross_signing import CrossSigningKeys, public
 from tests.cast import DESK, V3, Person, Refusal, password_login, refused
 from tests.desk.conftest import Desk
 from tests.desk.test_cases import accepts
@@ -107,3 +109,36 @@ async def test_who_is_not_on_the_roster_comes_into_no_case(desk: Desk, pinned: P
     assert "not signed by its key" in await fails(desk, "roster", "verify")
     _, later = await desk.arrives()
     await refused(ken.post(f"{DESK}/cases/{later['case_id']}/accept"), 403, NOT_ON_IT)
+
+
+async def test_the_key_is_exchanged_and_the_old_one_is_good_for_nothing_more(
+    desk: Desk, pinned: Path, tmp_path: Path
+) -> None:
+    ken = await desk.staff("健")
+    await has_identity(ken)
+    file, next_file, first = tmp_path / "roster.key", tmp_path / "next.key", SigningKey.generate()
+    locked_key.write(file, first, PHRASE)
+    pinned.write_text(public(first) + "\n")
+    exchange = ("roster", "rotate", "--key", str(file), "--new-key", str(next_file), "--yes")
+    assert "Roster 1 is signed" in await desk.run(*exchange, input_=f"{PHRASE}\n{PHRASE} next\n")
+    old = await fails(desk, "roster", "sign", "--key", str(file), "--yes", input_=PHRASE + "\n")
+    assert "is not the key that this desk knows" in old
+    shown = await ken.get(DESK + "/roster")
+    assert pinned.read_text() == shown["key"] + "\n"
+    # Whoever has not been brought the new key yet follows the signature of the old one; so does the server.
+    assert roster.verify(shown, public(first), shown["desk"]).number == 1
+    pinned.write_text(public(first) + "\n")
+    again = await desk.run("roster", "sign", "--key", str(next_file), "--yes", input_=PHRASE + " next\n")
+    assert "Roster 2 is signed" in again
+    _, opened = await desk.arrives()
+    await accepts(ken, opened["case_id"])
+    # Lost, it hands over to none: whoever knew it refuses the new one.
+    lost = ("roster", "rotate", "--lost", "--new-key", str(tmp_path / "anew.key"), "--yes")
+    assert "Pages that knew the lost key send nothing" in await desk.run(*lost, input_=PHRASE + "\n")
+    shown = await ken.get(DESK + "/roster")
+    assert shown["number"] == 3 and "succession" not in shown and pinned.read_text() == shown["key"] + "\n"
+    with pytest.raises(roster.BadRoster):
+        roster.verify(shown, public(first), shown["desk"])
+    log = (await (await desk.administrator()).get(f"{DESK}/audit", limit=10))["entries"]
+    told = [json.loads(entry["detail"]) for entry in log if entry["act"] == "roster.rotated"]
+    assert [each["lost"] for each in told] == [True, False] and told[0]["key"] == shown["key"]

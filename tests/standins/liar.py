@@ -35,6 +35,7 @@ class Liar:
 
     def __init__(self) -> None:
         self.operator = SigningKey.generate()
+        self.succession: list[Json] = []
         self.roster: Json | None = None
         self.keys: Callable[[Json], None] = lambda answer: None
         self.once: list[Callable[[Json], None]] = []
@@ -44,7 +45,15 @@ class Liar:
         """A roster that the operator has signed."""
         roster = {"desk": desk, "number": number, "issued_at": "2026-11-29T00:00:00Z", "key": public(self.operator)}
         roster |= {"staff": staff}
+        if self.succession:
+            roster |= {"succession": self.succession}
         return roster | {"signature": unpadded(self.operator.sign(canonical(roster)).signature)}
+
+    def hands_over(self, desk: str) -> None:
+        """The operator's key signs another one, which issues from now on."""
+        before, self.operator = self.operator, SigningKey.generate()
+        step = {"key": public(before), "next": public(self.operator), "issued_at": "2026-11-29T00:00:00Z"}
+        self.succession.append(step | {"signature": unpadded(before.sign(canonical(step | {"desk": desk})).signature)})
 
     async def comes_between(self, context: BrowserContext) -> None:
         await context.route("**/roster-key.txt", self._with(self._key))

@@ -1,5 +1,6 @@
 // The roster 名簿: who is of the desk's staff, and by which keys, signed by its operator (Ed25519, RFC 8032, over
 // Matrix's canonical JSON). The key to verify it comes with the page; what a browser has seen once it does not unlearn.
+// To another key it goes only where the one that it knows has signed that.
 import type { RosterEntry, RosterFault, RosterState } from "./chat";
 
 const ROLES: readonly unknown[] = [
@@ -64,8 +65,6 @@ export class RosterBook {
     const key = remembered?.key ?? this.pinned ?? null;
     if (key === null) return (this.state = { kind: "none" });
     const bad = (fault: RosterFault): RosterState => (this.state = { kind: "bad", fault });
-    // A page that brings another key than before is not the operator's, as far as this browser can know.
-    if (typeof this.pinned === "string" && this.pinned !== key) return bad("roster_key");
     let given: unknown;
     try {
       given = await this.around.fetch();
@@ -73,15 +72,21 @@ export class RosterBook {
       return this.state.kind === "good" ? this.state : bad("roster_unreachable");
     }
     if (given === null) return bad("roster_missing");
-    const state = await read(given, key, this.around.desk);
-    if (state === null) return bad("roster_unverified");
+    const brought = this.pinned ?? key;
+    const found = await read(given, key, this.around.desk);
+    // A page that brings another key than before is not the operator's, unless the one leads to the other.
+    if (brought !== key && (found === null || (await read(given, brought, this.around.desk)) === null)) {
+      return bad("roster_key");
+    }
+    if (found === null) return bad("roster_unverified");
+    const { state, key: last } = found;
     if (state.number < (remembered?.number ?? 0)) return bad("roster_back");
+    this.seen = { key: last, number: state.number };
     try {
-      this.around.memory.save(JSON.stringify({ key, number: state.number } satisfies Remembered));
+      this.around.memory.save(JSON.stringify(this.seen));
     } catch {
       // A browser that keeps nothing knows an old roster only within this page.
     }
-    this.seen = { key, number: state.number };
     return (this.state = state);
   }
 
@@ -112,17 +117,39 @@ export async function fetchRoster(): Promise<unknown> {
   return answer.json().catch(() => "");
 }
 
-/** What a signed roster says, or null for one that is not this key's or not this desk's. */
-export async function read(given: unknown, key: string, desk: string): Promise<(RosterState & { kind: "good" }) | null> {
+interface Read {
+  state: RosterState & { kind: "good" };
+  /** The key that has signed. */
+  key: string;
+}
+
+/** What a signed roster says, or null for one that is not this desk's, nor of this key or one that follows from it. */
+async function read(given: unknown, known: string, desk: string): Promise<Read | null> {
   const { signature, ...signed } = mapping(given);
-  if (typeof signature !== "string" || signed["key"] !== key || signed["desk"] !== desk) return null;
-  const text = new TextEncoder().encode(canonical(signed));
-  if (!(await verifies(key, signature, text).catch(() => false))) return null;
+  if (signed["desk"] !== desk) return null;
+  const key = await lastAfter(known, signed["succession"], desk);
+  if (signed["key"] !== key || !(await signs(key, signature, signed))) return null;
   const { number, issued_at: issuedAt, staff } = signed;
   if (!Number.isSafeInteger(number) || typeof issuedAt !== "string" || !Array.isArray(staff)) return null;
   const entries = staff.map(asEntry);
   if (entries.includes(null)) return null;
-  return { kind: "good", number: number as number, issuedAt, staff: entries as RosterEntry[] };
+  return { state: { kind: "good", number: number as number, issuedAt, staff: entries as RosterEntry[] }, key };
+}
+
+/** The key to which one has led by signing the next, over as many as there were; what it did not sign leads nowhere. */
+async function lastAfter(known: string, succession: unknown, desk: string): Promise<string> {
+  let key = known;
+  for (const step of Array.isArray(succession) ? succession.map(mapping) : []) {
+    const { issued_at, next, signature } = step;
+    if (step["key"] !== key || typeof next !== "string") continue;
+    if (await signs(key, signature, { desk, issued_at, key, next })) key = next;
+  }
+  return key;
+}
+
+async function signs(key: string, signature: unknown, told: object): Promise<boolean> {
+  if (typeof signature !== "string") return false;
+  return verifies(key, signature, new TextEncoder().encode(canonical(told))).catch(() => false);
 }
 
 function asEntry(given: unknown): RosterEntry | null {

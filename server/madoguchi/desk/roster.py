@@ -3,13 +3,14 @@
 import msgspec
 
 from madoguchi.core.desk import roster as rules
-from madoguchi.crypto.roster import Entry
+from madoguchi.crypto.roster import Entry, Succession
 from madoguchi.web.endpoint import Call
 
 
-class SignedRoster(msgspec.Struct, frozen=True):
+class SignedRoster(msgspec.Struct, frozen=True, omit_defaults=True):
     """desk: server name; issued_at: RFC 3339; key, signature: Ed25519, unpadded base64, over the rest as Matrix's
-    canonical JSON; number: only grows."""
+    canonical JSON; number: only grows; succession: how the operator's keys before have handed over to this one, the
+    oldest first, left out where there were none."""
 
     desk: str
     number: int
@@ -17,6 +18,7 @@ class SignedRoster(msgspec.Struct, frozen=True):
     key: str
     staff: list[Entry]
     signature: str
+    succession: tuple[Succession, ...] = ()
 
 
 async def get_roster(call: Call) -> SignedRoster:

@@ -2,13 +2,12 @@
 
 The keeper has its own copy of the operator's public key (`DATA/keys/roster.pub`) and remembers the newest roster that
 it has seen. Where there is a key, a server can name nobody whom the operator has not signed, give nobody other keys,
-and go back to no older roster.
+and go back to no older roster. Where the operator's key has handed over to another, that one counts from then on.
 """
 
-import os
 from pathlib import Path
 
-from madoguchi.crypto import cross_signing, roster
+from madoguchi.crypto import cross_signing, pinned, roster
 from madoguchi.crypto.device import AgentDevice, Refused
 
 ADDRESS = "/_madoguchi/desk/v1/roster"
@@ -24,12 +23,13 @@ class NotVouchedFor(Exception):
 
 
 class GuestList:
-    """key_file: the public key (unpadded base64), read anew each time. number_file: the newest number seen."""
+    """key_file: the public key (unpadded base64), read anew each time. seen_file: of the newest roster seen, its
+    number, what the key file said then, and the key that had signed it."""
 
-    def __init__(self, device: AgentDevice, key_file: Path, number_file: Path) -> None:
+    def __init__(self, device: AgentDevice, key_file: Path, seen_file: Path) -> None:
         self._device = device
         self._key_file = key_file
-        self._number_file = number_file
+        self._seen_file = seen_file
 
     async def vouched(self, user_id: str) -> str | None:
         """The identity that the roster vouches for, and that the account has; None where there is no roster.
@@ -48,10 +48,10 @@ class GuestList:
 
     async def _newest(self) -> roster.Roster | None:
         """The roster, None where the operator has signed none yet."""
-        key = _text(self._key_file)
-        if key is None:
+        said = pinned.read(self._key_file)
+        if said is None:
             return None
-        seen = int(_text(self._number_file) or 0)
+        seen, key = self._seen(said)
         try:
             document = await self._device.call("GET", ADDRESS)
         except Refused as error:
@@ -68,18 +68,11 @@ class GuestList:
         if found.number < seen:
             raise NotVouchedFor("roster_back")
         if found.number > seen:
-            _write(self._number_file, str(found.number))
+            pinned.write(self._seen_file, f"{found.number} {said} {found.key}")
         return found
 
-
-def _text(file: Path) -> str | None:
-    try:
-        return file.read_text(encoding="ascii").strip() or None
-    except FileNotFoundError:
-        return None
-
-
-def _write(file: Path, text: str) -> None:
-    beside = file.with_suffix(".new")
-    beside.write_text(text, encoding="ascii")
-    os.replace(beside, file)
+    def _seen(self, said: str) -> tuple[int, str]:
+        """The newest number, and the key that counts."""
+        number, before, key = [*(pinned.read(self._seen_file) or "0").split(), "", ""][:3]
+        # What the operator has put into the key file since then counts for more than what was remembered.
+        return int(number), key if before == said else said

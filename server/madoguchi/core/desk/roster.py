@@ -13,6 +13,7 @@ from madoguchi import errors
 from madoguchi.config import Settings
 from madoguchi.context import Context
 from madoguchi.core.desk import case_room
+from madoguchi.crypto import pinned
 from madoguchi.crypto import roster as signed
 from madoguchi.crypto.roster import Entry, Roster
 from madoguchi.ids import UserID
@@ -27,8 +28,9 @@ KEEPER = "記録係"
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """staff: who would stand on the next roster. without: names of those who have no identity yet."""
+    """Of the next roster. staff: who would stand on it. without: names of those who have no identity yet."""
 
+    number: int
     staff: list[Entry]
     without: list[str]
 
@@ -36,8 +38,8 @@ class Draft(msgspec.Struct, frozen=True):
 def pinned_key(keys: Path) -> str | None:
     """The operator's public key (unpadded base64), None where there is none."""
     try:
-        return (keys / KEY_FILE).read_text(encoding="ascii").strip() or None
-    except (OSError, UnicodeDecodeError):
+        return pinned.read(keys / KEY_FILE)
+    except OSError:
         return None
 
 
@@ -51,7 +53,9 @@ async def draft(ctx: Context, tx: Tx) -> Draft:
     found.append((case_room.keeper_id(ctx), KEEPER, "keeper"))
     keys = await _master_keys(tx, [user_id for user_id, _, _ in found])
     entries = [Entry(user_id, name, role, keys[user_id]) for user_id, name, role in found if user_id in keys]
-    return Draft(entries, [name for user_id, name, _ in found if user_id not in keys])
+    newest = await stored.get_newest(tx)
+    number = 1 if newest is None else 1 + int(msgspec.json.decode(newest)["number"])
+    return Draft(number, entries, [name for user_id, name, _ in found if user_id not in keys])
 
 
 async def current(settings: Settings, tx: Tx) -> Roster | None:
@@ -74,11 +78,9 @@ async def shown(tx: Tx) -> dict[str, Any]:
     return found
 
 
-async def put(ctx: Context, tx: Tx, document: dict[str, Any], by: str) -> Roster:
-    """Makes a signed roster the one that counts. Raises BadRoster, Conflict for one that is not newer."""
-    key = pinned_key(ctx.settings.keys)
-    if key is None:
-        raise signed.BadRoster("There is no key to check a roster by: `madoguchi roster init` makes it.")
+async def put(ctx: Context, tx: Tx, document: dict[str, Any], key: str, by: str) -> Roster:
+    """Makes a signed roster the one that counts. key: by which it has to be signed, or from which its key follows.
+    Raises BadRoster, Conflict for one that is not newer."""
     roster = signed.verify(document, key, ctx.settings.server_name)
     at = ctx.clock.now()
     text = msgspec.json.encode(document).decode()
