@@ -22,7 +22,7 @@ from madoguchi.storage import staff as stored_staff
 from madoguchi.storage import vault as stored_vault
 from madoguchi.storage.db import Tx
 from madoguchi.up.runfile import DemoStaff, write_private
-from madoguchi.vault import ceremony
+from madoguchi.vault import ceremony, pin
 
 KEEPER = "keeper"
 KEEPER_NAME = "記録係"
@@ -51,7 +51,7 @@ async def bootstrap(settings: Settings, demo: bool) -> Founded:
         token = await _admin_token(ctx, tx, settings.keys / "admin-link")
         people = await _demo_staff(ctx, tx, settings.keys / "demo-staff.json") if demo else []
         if demo:
-            await _demo_vault(tx, settings.data / "demo-vault-key.txt")
+            await _demo_vault(tx, settings)
     return Founded(token, people)
 
 
@@ -142,11 +142,12 @@ async def _demo_staff(ctx: Context, tx: Tx, password_file: Path) -> list[DemoSta
     return people
 
 
-async def _demo_vault(tx: Tx, key_file: Path) -> None:
+async def _demo_vault(tx: Tx, settings: Settings) -> None:
     """So that a newcomer can try `madoguchi vault open`; only here does a vault's key lie on the desk's own disk."""
     if await stored_vault.get_vault(tx) is None:
         made = await ceremony.init(tx)
-        write_private(key_file, made.sheet().encode())
+        pin.write(settings.keys, made.public_key)
+        write_private(settings.data / "demo-vault-key.txt", made.sheet().encode())
 
 
 def _make(path: Path, content: bytes) -> None:

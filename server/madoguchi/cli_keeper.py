@@ -25,7 +25,7 @@ from madoguchi.keeper.process import store_key
 from madoguchi.keeper.recovery import Secrets
 from madoguchi.storage import account_data, audit, backups, cross_signing
 from madoguchi.storage.db import Tx
-from madoguchi.vault import ceremony
+from madoguchi.vault import ceremony, pin, sealing
 from madoguchi.vault.at_desk import read_key, witness
 from madoguchi.vault.ceremony import VaultProblem, Witness
 
@@ -124,6 +124,9 @@ class _Recovery:
         if vault_key is not None:
             keys, damaged = await self._from_vault(vault_key)
             lines += [f"{damaged} of the vault's keys are not of this key."] if damaged else []
+            if pin.is_missing(self._settings.keys):
+                # Its holders have just shown that it is theirs.
+                pin.write(self._settings.keys, sealing.public_of(vault_key))
         restored: tuple[CrossSigningKeys, Secrets] | None = None
         if private_key is not None:
             restored = await self._restored(private_key)

@@ -41,6 +41,7 @@ from madoguchi.storage.db import Tx
 from madoguchi.storage.grants import PROCESSES
 from madoguchi.up import Problem, lock, runfile
 from madoguchi.up.database import reachable
+from madoguchi.vault import pin
 from madoguchi.web.static import find_root
 
 State = Literal["ok", "note", "bad"]
@@ -49,6 +50,10 @@ LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=5)
 # The keeper asks for its work at least every half minute.
 SILENT_AFTER = timedelta(minutes=3)
 KEPT = "Nothing is lost meanwhile."
+ANOTHER_VAULT = (
+    "Was its key exchanged, or a backup restored? Otherwise somebody wants to read along: docs/operations.md says what "
+    f"to do (Another vault key). {KEPT}"
+)
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -206,7 +211,7 @@ async def _inside_database(tx: Tx, settings: Settings, running: bool) -> AsyncIt
     if running:
         yield await _keeper(tx, settings)
     yield _recovery(settings)
-    yield await _vault(tx)
+    yield await _vault(tx, settings)
     yield await _roster(tx, settings)
     for check in await checks.list_checks(tx):
         yield _check(check)
@@ -263,11 +268,20 @@ def _recovery(settings: Settings) -> Finding:
     return Finding("recovery", "ok", "what a lost keeper needs is kept, sealed to its recovery key")
 
 
-async def _vault(tx: Tx) -> Finding:
+async def _vault(tx: Tx, settings: Settings) -> Finding:
     found = await vault.get_vault(tx)
     if found is None:
         mend = "`madoguchi vault init` makes it; without it nobody can ever open a case whose counsellors are gone."
         return Finding("vault", "note", "There is no vault yet.", mend)
+    if pin.is_missing(settings.keys):
+        mend = "`madoguchi vault pin`, once you have compared the name on the holders' pages."
+        return Finding("vault", "bad", f"No {pin.KEY_FILE}: the keeper seals nothing, and keeps all keys.", mend)
+    if not pin.is_it(settings.keys, found.public_key):
+        text = f"The vault in the database is not the one of {pin.KEY_FILE}: the keeper seals nothing to it."
+        return Finding("vault", "bad", text, ANOTHER_VAULT)
+    if pin.was_refused(settings.data):
+        text = "The server gives the keeper another vault key than the one in the database: nothing is sealed to it."
+        return Finding("vault", "bad", text, ANOTHER_VAULT)
     return Finding(
         "vault", "ok", f"{found.threshold} of {found.shares} holders open it; {await vault.count_keys(tx)} keys"
     )
@@ -303,6 +317,7 @@ async def _roster(tx: Tx, settings: Settings) -> Finding:
 def _check(check: checks.Check) -> Finding:
     about, wrong, mend = {
         "vault": ("vault", "sessions that its holders could not open", "`madoguchi vault check` says which and why."),
+        "vault_key": ("vault key", "vault key that the operator has not named", ANOTHER_VAULT),
         "bridges": (
             "bridges",
             "events of apps that are not where the ledger says",

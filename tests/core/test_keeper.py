@@ -27,7 +27,8 @@ from madoguchi.keeper.guest_list import GuestList
 from madoguchi.keeper.ledger import Ledger
 from madoguchi.keeper.process import _FILTER, Keeper
 from madoguchi.keeper.recovery import Brought, NotOpened, Secrets
-from madoguchi.vault import sealing
+from madoguchi.keeper.sealing import Seal, Sealer
+from madoguchi.vault import pin, sealing
 from tests.core.homeserver import Homeserver
 
 KEY = bytes(range(32))
@@ -55,23 +56,29 @@ class Play:
         )  # fmt: skip
         self.open.append(device)
         await device.start(Login.by_password("p"))
-        guest_list, ledger = (
-            GuestList(device, self.home / "roster.pub", self.home / "roster.number"),
-            Ledger(device.kept),
-        )
+        ledger = Ledger(device.kept)
+        guest_list = GuestList(device, self.home / "roster.pub", self.home / "roster.number")
+        sealer = Sealer(device, ledger, Seal(self.home, pin.refused(self.home), ledger))
         copies = Copies(device, ledger, self.home / "recovery.pub", SealedFile(self.home / "keeper" / STATE_FILE, KEY))
-        return Keeper(device, ledger, guest_list, copies, Brought(self.home / "keeper", KEY))
+        return Keeper(device, ledger, guest_list, sealer, copies, Brought(self.home / "keeper", KEY))
 
     async def says(self, who: AgentDevice, text: str) -> None:
         await who.sync_once(0)
         await who.say(ROOM, {"msgtype": "m.text", "body": text}, text)
 
     def makes_vault(self) -> None:
-        public = sealing.public_of(self.private_key)
-        self.server.vault_key = {"public_key": base64.b64encode(public).decode(), "key_id": sealing.key_id(public)}
+        """As the operator does, who says on the keeper's machine which it is."""
+        pin.write(self.home, sealing.public_of(self.private_key))
+        self.server.vault_key = vault_of(self.private_key)
 
     def in_vault(self) -> list[sealing.SessionSecret]:
         return [sealing.unseal(self.private_key, key["raw"]) for key in self.server.vault.values()]
+
+
+def vault_of(private_key: bytes) -> dict[str, str]:
+    """What a server answers about the vault."""
+    public = sealing.public_of(private_key)
+    return {"public_key": base64.b64encode(public).decode(), "key_id": sealing.key_id(public)}
 
 
 @pytest.fixture
@@ -140,6 +147,55 @@ async def test_a_new_vault_key_gets_everything(play: Play) -> None:
     again = await play.keeper()
     assert await again.sealer.put_waiting() == 1
     assert len(play.in_vault()) == 1
+
+
+async def test_nothing_is_sealed_to_a_vault_of_the_servers_own(play: Play) -> None:
+    keeper, mio = await play.keeper(), await play.person("mio")
+    rogue = sealing.make_private_key()
+    await play.says(mio, "眠れない")
+    await keeper.device.sync_once(0)
+    # Before there is any vault; beside the operator's, under its name, too; and in the place of one that was in use.
+    play.server.vault_key = vault_of(rogue)
+    assert await keeper.sealer.put_waiting() == 0
+    play.makes_vault()
+    true = vault_of(play.private_key)
+    for lie in (vault_of(rogue), vault_of(rogue) | {"key_id": true["key_id"]}):
+        play.server.vault_key = lie
+        assert await keeper.sealer.put_waiting() == 0
+        assert pin.was_refused(play.home)
+    assert pin.refused(play.home).read_text() == sealing.key_id(sealing.public_of(rogue))
+    assert play.server.vault == {}
+    play.server.vault_key = true
+    assert await keeper.sealer.put_waiting() == 1
+    assert not pin.was_refused(play.home)
+    await keeper.device.close()
+    play.server.vault_key = vault_of(rogue)
+    again = await play.keeper()
+    mio.invalidate_outbound_session(ROOM)
+    await play.says(mio, "まだ")
+    await again.device.sync_once(0)
+    assert await again.sealer.put_waiting() == 0 and pin.was_refused(play.home)
+    assert len(play.in_vault()) == 1
+    # Nothing was lost meanwhile.
+    play.server.vault_key = true
+    assert await again.sealer.put_waiting() == 1
+    assert len(play.in_vault()) == 2
+
+
+async def test_a_keeper_that_took_its_vault_from_the_server_goes_on_with_that_one(play: Play) -> None:
+    keeper, mio = await play.keeper(), await play.person("mio")
+    play.makes_vault()
+    await play.says(mio, "眠れない")
+    await keeper.device.sync_once(0)
+    await keeper.sealer.put_waiting()
+    await keeper.device.close()
+    (play.home / pin.KEY_FILE).unlink()
+    play.server.vault_key = vault_of(sealing.make_private_key())
+    again = await play.keeper()
+    assert await again.sealer.put_waiting() == 0 and pin.was_refused(play.home)
+    play.server.vault_key = vault_of(play.private_key)
+    assert await again.sealer.put_waiting() == 0 and not pin.was_refused(play.home)
+    assert pin.is_it(play.home, sealing.public_of(play.private_key))
 
 
 async def test_a_database_older_than_the_keeper_gets_everything_again(play: Play) -> None:

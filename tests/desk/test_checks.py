@@ -79,11 +79,17 @@ async def test_what_is_missing_in_the_vault_is_named_until_it_is_there(with_vaul
     async with a_context(desk) as ctx:
         # A key and its message come by two roads.
         await examined(ctx, timedelta(minutes=0))
-        assert await found(desk) == {"vault": 0, "events": 0, "audit": 0, "bridges": 0}
+        fine = {"vault": 0, "vault_key": 0, "events": 0, "audit": 0, "bridges": 0}
+        assert await found(desk) == fine
+        # Somebody has put a vault key of their own into the database, too.
+        desk.workers.postgres.psql("UPDATE vault SET public_key = sha256('theirs')", "madoguchi")
         await examined(ctx)
-        assert await found(desk) == {"vault": 1, "events": 0, "audit": 0, "bridges": 0}
+        assert await found(desk) == fine | {"vault": 1, "vault_key": 1}
         told = await asks(desk, "doctor")
         assert told.returncode == 1 and "1 sessions that its holders could not open" in told.stdout
+        assert "is not the one of vault.pub: the keeper seals nothing to it" in told.stdout
+        # The operator says that it is theirs, after all.
+        assert "The keeper seals to vault" in (await asks(desk, "vault", "pin", "--yes")).stdout
         desk.workers.postgres.psql(f"UPDATE events SET at = at - 600000 WHERE room_id = '{room}'", "madoguchi")
         told = await asks(desk, "vault", "check")
         assert told.returncode == 1 and f"case {case}: 1 events by {mio.user_id}" in told.stdout
@@ -101,7 +107,7 @@ async def test_what_is_missing_in_the_vault_is_named_until_it_is_there(with_vaul
         await seals(desk, room, "four", 2)
         assert "can be opened" in (await asks(desk, "vault", "check")).stdout
         await examined(ctx)
-        assert await found(desk) == {"vault": 0, "events": 0, "audit": 0, "bridges": 0}
+        assert await found(desk) == fine
 
 
 async def test_every_event_can_be_seen_to_be_what_was_sent(desk: Desk) -> None:

@@ -65,6 +65,10 @@ class Ledger:
         rows = self._sql("SELECT room_id, session_id, first_index FROM keeper_sealed WHERE key_id = ?", (key_id,))
         return {(room_id, session_id): first for room_id, session_id, first in rows.fetchall()}
 
+    def sealed_to(self) -> set[str]:
+        """The short names of all vault keys that anything was sealed to."""
+        return {key_id for (key_id,) in self._sql("SELECT DISTINCT key_id FROM keeper_sealed").fetchall()}
+
     def mark_sealed(self, room_id: str, session_id: str, key_id: str, first_index: int) -> None:
         """The vault has it."""
         self._sql(

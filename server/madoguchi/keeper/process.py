@@ -31,9 +31,10 @@ from madoguchi.keeper.guest_list import GuestList
 from madoguchi.keeper.history import Door
 from madoguchi.keeper.ledger import Ledger, Missing
 from madoguchi.keeper.recovery import Brought
-from madoguchi.keeper.sealing import Sealer
+from madoguchi.keeper.sealing import Seal, Sealer
 from madoguchi.keeper.staff_bot import StaffBot
 from madoguchi.keeper.waiting import first_of
+from madoguchi.vault import pin
 
 log = structlog.get_logger()
 
@@ -87,7 +88,8 @@ async def run(settings: Settings) -> None:
             ledger = Ledger(device.kept)
             state = SealedFile(directory / STATE_FILE, key)
             copies = Copies(device, ledger, settings.keys / recovery.KEY_FILE, state)
-            await Keeper(device, ledger, guest_list, copies, Brought(directory, key)).run(stop)
+            sealer = Sealer(device, ledger, Seal(settings.keys, pin.refused(settings.data), ledger))
+            await Keeper(device, ledger, guest_list, sealer, copies, Brought(directory, key)).run(stop)
     finally:
         bot.cancel()
         await asyncio.gather(bot, return_exceptions=True)
@@ -127,10 +129,11 @@ class Keeper:
     """A started device and what it does."""
 
     def __init__(
-        self, device: AgentDevice, ledger: Ledger, guest_list: GuestList, copies: Copies, brought: Brought
-    ) -> None:
-        self.device, self.ledger, self.copies, self.brought = device, ledger, copies, brought
-        self.sealer = Sealer(device, self.ledger)
+        self, device: AgentDevice, ledger: Ledger, guest_list: GuestList, sealer: Sealer, copies: Copies,
+        brought: Brought,
+    ) -> None:  # fmt: skip
+        self.device, self.ledger, self.brought = device, ledger, brought
+        self.sealer, self.copies = sealer, copies
         self.door = Door(device, self.ledger, guest_list)
         device.machine.on_session = self._learn
         device.after_sync.append(self._take_in)

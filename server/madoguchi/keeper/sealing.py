@@ -2,14 +2,18 @@
 
 import base64
 from dataclasses import dataclass
+from pathlib import Path
 
+import structlog
 from nio.crypto import InboundGroupSession
 
 from madoguchi.crypto.device import AgentDevice, Refused
 from madoguchi.keeper.ledger import Ledger
 from madoguchi.keeper.waiting import Waiting
-from madoguchi.vault import sealing
+from madoguchi.vault import pin, sealing
 from madoguchi.vault.sealing import SessionSecret
+
+log = structlog.get_logger()
 
 DESK = "/_madoguchi/desk/v1"
 _BATCH = 200
@@ -23,19 +27,41 @@ class VaultKey:
     public_key: bytes
 
 
+class Seal:
+    """Which vault key is believed: the operator's, in `keys` (vault/pin.py). refused: the file that says that the
+    server gave another."""
+
+    def __init__(self, keys: Path, refused: Path, ledger: Ledger) -> None:
+        self._keys, self._refused, self._ledger = keys, refused, ledger
+
+    def admits(self, key: VaultKey) -> bool:
+        """Whether to seal to it; what is refused is written down. Raises OSError."""
+        if pin.is_missing(self._keys) and self._ledger.sealed_to() == {key.key_id}:
+            # A keeper of a version that took the key from the server: it goes on with the one that it has known.
+            pin.write(self._keys, key.public_key)
+        if pin.is_it(self._keys, key.public_key):
+            self._refused.unlink(missing_ok=True)
+            return True
+        if not self._refused.exists() or self._refused.read_text(encoding="ascii") != key.key_id:
+            log.error("the server gives a vault key that is not the operator's; keys wait", key_id=key.key_id)
+            self._refused.write_text(key.key_id, encoding="ascii")
+        return False
+
+
 class Sealer(Waiting):
     """Puts into the vault what is not in it: the device's store lists what should be there, the ledger what is.
 
-    While there is no vault, one is looked for now and then.
+    While there is no vault, or another one than the operator's, one is looked for now and then.
     """
 
     where = "vault"
     look_again_s = 10.0
 
-    def __init__(self, device: AgentDevice, ledger: Ledger) -> None:
+    def __init__(self, device: AgentDevice, ledger: Ledger, seal: Seal) -> None:
         super().__init__()
         self._device = device
         self._ledger = ledger
+        self._seal = seal
         self._key: VaultKey | None = None
 
     async def put_waiting(self) -> int:
@@ -67,8 +93,12 @@ class Sealer(Waiting):
                 if error.status == 404:
                     return None
                 raise
-            self._key = VaultKey(answer["key_id"], base64.b64decode(answer["public_key"]))
-            self._find_unsealed(self._key, int(answer.get("stored", 0)))
+            public_key = base64.b64decode(answer["public_key"])
+            key = VaultKey(sealing.key_id(public_key), public_key)
+            if not self._seal.admits(key):
+                return None
+            self._key = key
+            self._find_unsealed(key, int(answer.get("stored", 0)))
         return self._key
 
     def _find_unsealed(self, key: VaultKey, stored: int) -> None:

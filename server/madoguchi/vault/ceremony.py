@@ -21,6 +21,7 @@ class Made:
     """A new vault: its key's short name and the holders' shares, 33 words each. The shares exist nowhere else."""
 
     key_id: str
+    public_key: bytes
     shares: list[str]
     threshold: int
     signing_key: bytes
@@ -72,9 +73,8 @@ async def init(tx: Tx, number: int = 1, threshold: int = 1, *, by: str = "system
     """
     if await rows.get_vault(tx) is not None:
         raise VaultProblem("There is a vault already; its key is with its holders. A vault is never overwritten.")
-    private_key, made = _new(number, threshold)
-    public_key = sealing.public_of(private_key)
-    if not await rows.insert_vault(tx, made.key_id, public_key, made.signing_key, number, threshold):
+    made = _new(number, threshold)
+    if not await rows.insert_vault(tx, made.key_id, made.public_key, made.signing_key, number, threshold):
         raise VaultProblem("There is a vault already; its key is with its holders. A vault is never overwritten.")
     await audit.append(tx, datetime.now(UTC), by, "vault.made", made.key_id, **_told(made))
     return made
@@ -88,13 +88,12 @@ async def rotate(tx: Tx, old_key: bytes, number: int, threshold: int, witness: W
     Raises VaultProblem, shares.SharesProblem.
     """
     vault = _matching(await rows.lock_vault(tx), old_key)
-    private_key, made = _new(number, threshold)
-    public_key = sealing.public_of(private_key)
-    await rows.update_vault(tx, made.key_id, public_key, made.signing_key, number, threshold)
+    made = _new(number, threshold)
+    await rows.update_vault(tx, made.key_id, made.public_key, made.signing_key, number, threshold)
     again = []
     for key in await rows.list_all_keys(tx):
         if (secret := _unsealed(old_key, key)) is not None:
-            again.append((key.room_id, key.session_id, sealing.seal(public_key, secret)))
+            again.append((key.room_id, key.session_id, sealing.seal(made.public_key, secret)))
     await rows.update_keys(tx, made.key_id, again)
     damaged = await rows.delete_keys_of_others(tx, made.key_id)
     figures = {"keys": len(again), "damaged": damaged, "before": vault.key_id, "reason": witness.reason}
@@ -163,13 +162,13 @@ async def _read_room(tx: Tx, vault: rows.Vault, case_or_room: str, private_key: 
     return Opening(room, entries, names, unreadable, len(sealed) - len(secrets))
 
 
-def _new(number: int, threshold: int) -> tuple[bytes, Made]:
+def _new(number: int, threshold: int) -> Made:
     private_key = sealing.make_private_key()
     words = shares.split(private_key, number, threshold)
     if shares.join(words[:threshold]) != private_key:
         raise VaultProblem("The shares do not give the key again; nothing was changed.")
-    name = sealing.key_id(sealing.public_of(private_key))
-    return private_key, Made(name, words, threshold, signing.public_half(private_key))
+    public_key = sealing.public_of(private_key)
+    return Made(sealing.key_id(public_key), public_key, words, threshold, signing.public_half(private_key))
 
 
 def _told(made: Made) -> dict[str, object]:

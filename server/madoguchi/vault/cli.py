@@ -15,7 +15,7 @@ from madoguchi.flags import with_settings
 from madoguchi.storage import health
 from madoguchi.storage import vault as rows
 from madoguchi.storage.db import Tx
-from madoguchi.vault import ceremony, cli_opening, folder, sheets
+from madoguchi.vault import ceremony, cli_opening, folder, pin, sealing, sheets
 from madoguchi.vault.at_desk import in_database, person, read_key, witness
 from madoguchi.vault.ceremony import Made
 
@@ -52,6 +52,7 @@ def init(settings: Settings, number: int, threshold: int | None, out: Path | Non
     async def make(tx: Tx) -> Made:
         made = await ceremony.init(tx, number, threshold or number, by=person())
         # Inside the transaction: without the words on disk there must be no vault.
+        _pin(settings, made.public_key)
         _write(made, out, pages)
         return made
 
@@ -92,6 +93,8 @@ def rotate(
     click.echo("The old shares open nothing here any more, but still every older backup: destroy those papers.")
     if damaged:
         click.echo(f"{damaged} sealed keys were damaged and are gone; the keeper seals again what it still has.")
+    # Not before the transaction's end: until then the old vault is the one to seal to.
+    _pin(settings, made.public_key)
 
 
 @vault.command("key")
@@ -99,16 +102,27 @@ def rotate(
 def key(settings: Settings) -> None:
     """Print the public key that `madoguchi vault verify` asks for. It is no secret: publish it."""
 
-    async def read(tx: Tx) -> bytes | None:
-        found = await rows.get_vault(tx)
-        if found is None:
-            raise ceremony.VaultProblem("This desk has no vault yet. Make one with `madoguchi vault init`.")
-        return found.signing_key
-
-    found = in_database(settings, read)
+    found = in_database(settings, _existing).signing_key
     if found is None:
         raise click.ClickException("An older version made this vault; the key is known once it has been opened.")
     click.echo(base64.b64encode(found).decode())
+
+
+@vault.command("pin")
+@click.option("--yes", is_flag=True, help="Do not ask again.")
+@with_settings
+def pin_(settings: Settings, yes: bool) -> None:
+    """Say that the desk seals to the vault that is in the database: after `rotate` has failed at its very end, or where
+    the file that says so is lost. Compare the name with the one on the holders' pages first.
+    """
+
+    found = in_database(settings, _existing)
+    # Not the name that stands beside it: whoever changed the one may have left the other.
+    name = sealing.key_id(found.public_key)
+    if not yes:
+        click.confirm(f"Does the name {name} stand on the holders' pages?", abort=True)
+    _pin(settings, found.public_key)
+    click.echo(f"The keeper seals to vault {name}. If it has a machine of its own, bring {pin.KEY_FILE} there.")
 
 
 @vault.command("status")
@@ -132,9 +146,7 @@ def check(settings: Settings) -> None:
     """Say which messages the holders could not open, and why. Ends with 1 if there are any."""
 
     async def read(tx: Tx) -> tuple[list[rows.Gap], str]:
-        found = await rows.get_vault(tx)
-        if found is None:
-            raise ceremony.VaultProblem("This desk has no vault yet. Make one with `madoguchi vault init`.")
+        found = await _existing(tx)
         gaps = await rows.list_gaps(tx, found.key_id, int(time.time() * 1000) - rows.PATIENCE_MS)
         return gaps, await _why(tx, settings)
 
@@ -150,6 +162,13 @@ def check(settings: Settings) -> None:
         return
     click.echo(f"{sum(gap.events for gap in gaps)} events in {len({gap.case_id for gap in gaps})} cases: {why}")
     sys.exit(1)
+
+
+async def _existing(tx: Tx) -> rows.Vault:
+    found = await rows.get_vault(tx)
+    if found is None:
+        raise ceremony.VaultProblem("This desk has no vault yet. Make one with `madoguchi vault init`.")
+    return found
 
 
 def _reasons(settings: Settings) -> dict[tuple[str, str], str]:
@@ -180,6 +199,8 @@ async def _why(tx: Tx, settings: Settings) -> str:
     seen = (await health.list_heartbeats(tx)).get("keeper")
     if seen is None or datetime.now(UTC) - seen > KEEPER_SILENT_AFTER:
         return "the keeper does not run; what waits for it is not lost."
+    if pin.was_refused(settings.data):
+        return "the server gave the keeper another vault key than the operator's: `madoguchi doctor`."
     waiting = await rows.count_waiting(tx, f"@keeper:{settings.server_name}")
     if waiting:
         return f"{waiting} messages wait for the keeper, the keys may be among them."
@@ -198,6 +219,15 @@ def _write(made: Made, out: Path | None, pages: Path | None) -> None:
     except OSError as error:
         problem = f"The words can't be written to {error.filename}: {error.strerror}; nothing was changed."
         raise ceremony.VaultProblem(problem) from None
+
+
+def _pin(settings: Settings, public_key: bytes) -> None:
+    try:
+        pin.write(settings.keys, public_key)
+    except OSError as error:
+        problem = f"{settings.keys / pin.KEY_FILE} can't be written: {error.strerror}."
+        mend = "The keeper seals to no vault that does not stand there (`madoguchi vault pin`)."
+        raise click.ClickException(f"{problem} {mend}") from None
 
 
 def _write_words(made: Made, out: Path | None, pages: Path | None) -> None:

@@ -10,12 +10,13 @@ from madoguchi.core.desk import auditing
 from madoguchi.storage import bridging, checks, vault
 from madoguchi.storage.checks import Check
 from madoguchi.storage.db import Tx
+from madoguchi.vault import pin
 
 log = structlog.get_logger()
 
 
 async def check_vault(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
-    """Whether every encrypted event of every case could be opened by the vault's holders."""
+    """Whether every encrypted event of every case could be opened by the vault's holders, and by nobody else."""
     found = await vault.get_vault(tx)
     if found is None:
         return
@@ -23,6 +24,11 @@ async def check_vault(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
     await checks.put(tx, Check("vault", ctx.clock.now(), len(gaps)))
     if gaps:
         log.warning("sessions are missing in the vault", sessions=len(gaps), cases=len({gap.case_id for gap in gaps}))
+    # Where the keeper has a machine of its own, what it refused shows in the gaps.
+    other = not pin.is_it(ctx.settings.keys, found.public_key) or pin.was_refused(ctx.settings.data)
+    await checks.put(tx, Check("vault_key", ctx.clock.now(), int(other)))
+    if other:
+        log.error("the vault's key is not the one that the operator has said")
 
 
 async def check_events(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
