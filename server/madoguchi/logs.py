@@ -7,6 +7,7 @@ the exception and the places in the code).
 
 import logging
 import sys
+import threading
 import traceback
 import warnings
 from types import TracebackType
@@ -69,7 +70,10 @@ def setup(process: str, level: str = "info", stream: TextIO | None = None) -> No
     # The access log would write user ids and query strings; requests are logged by web/dispatch.py.
     logging.getLogger("aiohttp.access").disabled = True
     warnings.showwarning = _log_warning
+    # Python's own would print texts of exceptions, and what an object says of itself.
     sys.excepthook = _log_uncaught
+    threading.excepthook = lambda told: _log_uncaught(told.exc_type, told.exc_value, what="a thread failed")
+    sys.unraisablehook = lambda told: _log_uncaught(told.exc_type, told.exc_value, what="an error met nobody")
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:
@@ -143,7 +147,9 @@ def _log_warning(
     get("warnings").warning(category.__name__, at=f"{_short(filename)}:{lineno}")
 
 
-def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if issubclass(kind, KeyboardInterrupt):
-        return
-    get("madoguchi").critical("stopped by an unexpected error", exc_info=error)
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException | None, trace: TracebackType | None = None,
+    what: str = "stopped by an unexpected error",
+) -> None:  # fmt: skip
+    if not issubclass(kind, KeyboardInterrupt):
+        get("madoguchi").critical(what, exc_info=error or kind())
