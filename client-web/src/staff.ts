@@ -7,7 +7,7 @@ import { t } from "./i18n/staff";
 import { openChat, removeStores, signIn, signOut, warmUp } from "./matrix";
 import App from "./screens/counsellor/App.svelte";
 import { Console, type KeptStaff } from "./screens/counsellor/console.svelte";
-import { keyOfPassword } from "./screens/counsellor/sealed";
+import { keyOfPassword } from "./screens/sealed";
 import { chime, wakeWithNextPress } from "./screens/counsellor/chime";
 import { hold } from "./screens/hold";
 

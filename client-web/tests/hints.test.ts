@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { OwnCase, RiskWord } from "../src/desk/api";
 import { Hints } from "../src/screens/counsellor/hints.svelte";
-import { seal, unseal } from "../src/screens/counsellor/sealed";
+import { seal, unseal } from "../src/screens/sealed";
 import { KEN, ME, said } from "./stand-ins";
 
 const WISH: RiskWord = { level: "high", language: "ja", text: "消えたい" };

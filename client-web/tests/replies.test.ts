@@ -4,7 +4,7 @@ import { Conversation } from "../src/screens/conversation/conversation.svelte";
 import { filled, hoursText, unknownBlanks } from "../src/screens/counsellor/blanks";
 import { OwnReplies } from "../src/screens/counsellor/ownreplies.svelte";
 import { type Offer, Picker } from "../src/screens/counsellor/picker.svelte";
-import { keyOfPassword } from "../src/screens/counsellor/sealed";
+import { keyOfPassword } from "../src/screens/sealed";
 import { FakeChat, FACTS, ROOM, roomWith, settled } from "./stand-ins";
 
 const HELLO: Offer = { id: "hello", language: "ja", title: "はじめのあいさつ", text: "こんにちは、{name}です。", own: false };

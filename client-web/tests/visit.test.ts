@@ -32,7 +32,7 @@ beforeEach(() => {
     }),
     signIn: vi.fn(async () => ({ ...SESSION, deviceId: "TWO", accessToken: "t2" })),
     signOut: vi.fn(async () => undefined),
-    newStorageKey: () => "key",
+    newStorageKey: () => SESSION.storageKey,
     removeStore: vi.fn(),
     removeStores: vi.fn(async () => undefined),
     hold: vi.fn(async () => true),
@@ -76,7 +76,30 @@ describe("beginning", () => {
     expect(youth.keys).toBe("opening");
     if (youth.conversation) youth.conversation.text = "こわい";
     expect(youth.conversation?.send()).toBe(true);
-    expect(storage.data.get("madoguchi.unsent")).toContain("こわい");
+    await settled();
+    // It is there after a reload, and no word of it stands in what browsers write into files of theirs.
+    expect(storage.data.get("madoguchi.unsent")).toBeDefined();
+    expect([...storage.data.values()].join()).not.toContain("こわい");
+    expect(await new Traces(storage).unsent()).toMatchObject([{ what: { kind: "text", body: "こわい" } }]);
+    const again = new Youth(around);
+    void again.arrive();
+    await settled();
+    expect(again.conversation?.outbox.drafts).toMatchObject([{ what: { body: "こわい" } }]);
+  });
+
+  test("what waits is sealed anew for another device, and gone at once with the visit", async () => {
+    const traces = new Traces(storage);
+    const visit = { caseId: "c1", roomId: ROOM, session: SESSION, password: null, store: "s", fingerprint: null };
+    const draft = { txn: "1", what: { kind: "text", body: "まだ" }, at: 0, state: "waiting", eventId: null } as const;
+    traces.visit = visit;
+    traces.keepUnsent([draft]);
+    traces.visit = { ...visit, session: { ...SESSION, storageKey: btoa("n".repeat(32)) } };
+    await settled();
+    expect(await new Traces(storage).unsent()).toEqual([draft]);
+    traces.keepUnsent([draft, draft]);
+    traces.clear();
+    await settled();
+    expect([...storage.data]).toEqual([]);
   });
 
   test.each([

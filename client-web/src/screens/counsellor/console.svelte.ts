@@ -16,7 +16,7 @@ import { type IdentitySurroundings, StaffIdentity } from "./identity.svelte";
 import { type NoticeSurroundings, Notices } from "./notices.svelte";
 import { OWN_REPLIES, OwnReplies } from "./ownreplies.svelte";
 import { type Offer, Picker } from "./picker.svelte";
-import { canSeal, seal, unseal } from "./sealed";
+import { canSeal, seal, unseal } from "../sealed";
 
 export const STORE_PREFIX = "madoguchi-staff-";
 const POLL_MS = 30_000;

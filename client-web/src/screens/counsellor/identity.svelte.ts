@@ -2,7 +2,7 @@
 // the server is never told. (It sees the password when it is typed: what that opens, whoever controls it could open.)
 // A workplace that had the words once keeps them sealed under the password, so that there the password does.
 import type { Chat } from "../../matrix";
-import { canSeal, seal, unseal } from "./sealed";
+import { canSeal, seal, unseal } from "../sealed";
 
 const BOX = "jp.madoguchi.identity";
 

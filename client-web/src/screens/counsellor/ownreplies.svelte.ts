@@ -3,7 +3,7 @@
 // sentences without a case's content; but somebody will paste some, and then nobody finds it in a database or a backup.
 // (Who controls the server sees a password when it is typed, and could open them.)
 import type { Reply } from "../../desk/api";
-import { canSeal, seal, unseal } from "./sealed";
+import { canSeal, seal, unseal } from "../sealed";
 
 export const OWN_REPLIES = "jp.madoguchi.own_replies";
 export const MOST = 200;

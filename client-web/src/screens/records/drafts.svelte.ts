@@ -2,7 +2,7 @@
 // with, and is gone with the session.
 import type { Session } from "../../matrix";
 import type { Codes } from "../codes";
-import { canSeal, seal, unseal } from "../counsellor/sealed";
+import { canSeal, seal, unseal } from "../sealed";
 
 const NAME = "records";
 

@@ -1,5 +1,6 @@
 import type { Session } from "../../matrix";
 import type { Draft } from "../conversation/outbox.svelte";
+import { canSeal, seal, unseal } from "../sealed";
 
 export const STORE_PREFIX = "madoguchi-visit-";
 
@@ -29,6 +30,8 @@ export type Storage = Pick<globalThis.Storage, "getItem" | "setItem" | "removeIt
  *
  * Only for somebody who asks to be remembered does the same lie in `lasting`, where it outlives the tab. */
 export class Traces {
+  private drafts: readonly Draft[] = [];
+
   constructor(private readonly tab: Storage | null, private readonly lasting: Storage | null = null) {}
 
   /** Whether whoever opens the page in this browser is in the conversation at once. */
@@ -48,14 +51,25 @@ export class Traces {
 
   set visit(visit: Visit | null) {
     this.write("visit", visit);
+    // Another device of theirs has another key.
+    if (visit && this.drafts.length > 0) void this.sealUnsent().catch(() => undefined);
   }
 
-  get drafts(): readonly Draft[] {
-    return this.read<Draft[]>("unsent") ?? [];
+  /** What was on its way when the page went away. */
+  async unsent(): Promise<readonly Draft[]> {
+    if (this.drafts.length > 0) return this.drafts;
+    const [box, key] = [this.read<string>("unsent"), this.key];
+    if (box === null || key === null) return [];
+    const found = await unseal(key, UNSENT, box).catch(() => null);
+    return (this.drafts = Array.isArray(found) ? (found as Draft[]) : []);
   }
 
-  set drafts(drafts: readonly Draft[]) {
-    this.write("unsent", drafts.length > 0 ? drafts : null);
+  /** Keeps what is on its way over a reload, sealed with what seals the visit's keys: browsers write what a tab keeps
+   * into files of theirs, and no word may stand there. Where nothing can be sealed nothing is kept. */
+  keepUnsent(drafts: readonly Draft[]): void {
+    this.drafts = drafts;
+    if (drafts.length === 0) this.write("unsent", null);
+    else void this.sealUnsent().catch(() => undefined);
   }
 
   get language(): string | null {
@@ -87,10 +101,22 @@ export class Traces {
   clear(): void {
     this.visit = null;
     this.roster = null;
-    this.drafts = [];
+    this.keepUnsent([]);
     this.language = null;
     this.furigana = false;
     this.remember(false);
+  }
+
+  private get key(): string | null {
+    return canSeal() ? (this.visit?.session.storageKey ?? null) : null;
+  }
+
+  private async sealUnsent(): Promise<void> {
+    const { drafts, key } = this;
+    if (key === null) return;
+    const box = await seal(key, UNSENT, drafts);
+    // What has changed meanwhile is written by whoever changed it.
+    if (this.drafts === drafts && this.key === key) this.write("unsent", box);
   }
 
   private read<T>(name: Name): T | null {
@@ -106,6 +132,7 @@ export class Traces {
 
 const NAMES = ["visit", "unsent", "language", "furigana", "roster"] as const;
 type Name = (typeof NAMES)[number];
+const UNSENT: Name = "unsent";
 
 function read(storage: Storage | null, name: Name): unknown {
   try {

@@ -263,7 +263,7 @@ export class Youth {
       this.keepVisit({ ...visit, caseId: opened.case_id, roomId: opened.room_id, moved: false });
       this.mine = null;
       this.forgetAfterwards();
-      this.converse();
+      await this.converse();
       void this.follow();
       if (this.chat && this.keys === "open") this.conversation?.attach(this.chat);
       this.loadPastOnce();
@@ -479,22 +479,23 @@ export class Youth {
       return;
     }
     this.around.desk.token = visit.session.accessToken;
-    this.converse();
+    await this.converse();
     this.stage = "room";
     void this.follow();
     await this.connect(kept);
   }
 
   // The conversation of the case that the visit leads to, not live yet.
-  private converse(): void {
+  private async converse(): Promise<void> {
+    const { desk, traces } = this.around;
+    const kept = await traces.unsent();
     const { visit } = this;
     if (!visit) return;
-    const { desk, traces } = this.around;
     this.pastLoaded = false;
     this.conversation = new Conversation({
       roomId: visit.roomId,
-      keep: (drafts) => (traces.drafts = drafts),
-      kept: traces.drafts,
+      keep: (drafts) => traces.keepUnsent(drafts),
+      kept,
       silent: this.facts ? [this.facts.keeper_user_id] : [],
       moved: visit.moved ?? false,
       before: visit.before ?? [],
