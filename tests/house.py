@@ -25,6 +25,8 @@ from madoguchi.storage.grants import PROCESSES
 from madoguchi.up.runfile import write_private
 from tests import conformance
 from tests.postgres import Postgres
+from tests.search import Search
+from tests.words import SPOKEN
 
 
 def free_port() -> int:
@@ -35,12 +37,13 @@ def free_port() -> int:
 
 MADOGUCHI = str(Path(sys.executable).parent / "madoguchi")
 PUSH_SERVICE_PORT = free_port()
+GATEWAY_PORT = free_port()
 OPEN_HOUSE = {
     "MADOGUCHI_REGISTRATION": "open",
     "MADOGUCHI_LIMITS": "off",
     "MADOGUCHI_ROOM_DIRECTORY": "open",
-    # Nobody listens there: where pushers are set in tests that are not about pushing.
-    "MADOGUCHI_PUSH_GATEWAYS": "https://127.0.0.1:9",
+    # Nobody listens at the first, where pushers are set in tests that are not about pushing.
+    "MADOGUCHI_PUSH_GATEWAYS": f"https://127.0.0.1:9,http://127.0.0.1:{GATEWAY_PORT}",
     # Where the stand-in for browsers' push services listens in tests that are about it.
     "MADOGUCHI_WEB_PUSH_SERVICES": f"http://127.0.0.1:{PUSH_SERVICE_PORT}",
     "MADOGUCHI_WEB_PUSH_AFTER": "1",
@@ -57,17 +60,23 @@ class Staff:
     name: str
 
 
+# The houses that are open now.
+OPEN: "set[House]" = set()
+
+
 class House:
     """`madoguchi up --demo` over `data`. `env` adds settings (`MADOGUCHI_…`)."""
 
     def __init__(self, data: Path, *, env: dict[str, str] | None = None, demo: bool = True) -> None:
         self.data = data
-        self.env = OPEN_HOUSE | (env or {})
+        self.temporary = data.parent / f"{data.name}-tmp"
+        self.env = OPEN_HOUSE | {"TMPDIR": str(self.temporary)} | (env or {})
         self.demo = demo
         self.listen = "127.0.0.1:0"
         self.supervisor: subprocess.Popen[bytes] | None = None
         self.facts: dict[str, Any] = {}
         self.log = data.parent / f"{data.name}-up.log"
+        self._words_before = 0
 
     # -- coming and going --------------------------------------------------------------------------------------------
     def opens(self, within_s: float = 90) -> None:
@@ -77,7 +86,8 @@ class House:
         command = [MADOGUCHI, "up", "--data", str(self.data), "--listen", self.listen, "--server-name", SERVER_NAME]
         if self.demo:
             command.append("--demo")
-        self.data.parent.mkdir(parents=True, exist_ok=True)
+        self.temporary.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._words_before = len(SPOKEN)
         with self.log.open("ab") as log:
             self.supervisor = subprocess.Popen(
                 command, stdout=log, stderr=log, env=_environment(self.env), start_new_session=True
@@ -86,13 +96,17 @@ class House:
         while True:
             if told.exists() and (facts := _read(told)) and healthy(facts["base_url"]):
                 self.facts = facts
+                OPEN.add(self)
                 return
             if self.supervisor.poll() is not None or time.monotonic() > ends:
                 raise RuntimeError(f"the house did not open:\n{self.log.read_text()[-4000:]}")
             time.sleep(0.1)
 
     def closes(self, within_s: float = 30) -> int:
-        """Stop it as an operator does (SIGTERM) and answer the exit code; whoever stays behind is killed."""
+        """Stop it as an operator does (SIGTERM) and answer the exit code; whoever stays behind is killed.
+
+        If anything was said meanwhile, all that it leaves behind is searched for that.
+        """
         if self.supervisor is None:
             return 0
         everybody = self.everybody()
@@ -107,6 +121,11 @@ class House:
         for process in alive:
             process.kill()
         self.supervisor = None
+        OPEN.discard(self)
+        if len(SPOKEN) > self._words_before:
+            search = Search()
+            search.at_rest(self)
+            search.ends()
         return code
 
     def dies(self) -> None:
@@ -117,6 +136,7 @@ class House:
         self.supervisor.wait()
         psutil.wait_procs(everybody, timeout=20)
         self.supervisor = None
+        OPEN.discard(self)
 
     # -- what it told in run.json ------------------------------------------------------------------------------------
     @property
@@ -139,7 +159,14 @@ class House:
     def run(self, *words: str, input_: str | None = None) -> subprocess.CompletedProcess[str]:
         """`madoguchi …` on the running house; does not raise."""
         command = [MADOGUCHI, *words, "--data", str(self.data)]
-        return subprocess.run(command, env=_environment({}), capture_output=True, text=True, input=input_, check=False)
+        env = _environment({"TMPDIR": str(self.temporary)})
+        return subprocess.run(command, env=env, capture_output=True, text=True, input=input_, check=False)
+
+    def backs_up(self, file: Path) -> None:
+        """A backup of the database, as docs/operations.md makes it. Raises CalledProcessError."""
+        tool = ("pg_dump", "--format=custom", f"--file={file}")
+        command = [MADOGUCHI, "database", "--data", str(self.data), *tool]
+        subprocess.run(command, env=_environment({"TMPDIR": str(self.temporary)}), check=True, capture_output=True)
 
     # -- its processes -----------------------------------------------------------------------------------------------
     def everybody(self) -> list[psutil.Process]:
@@ -177,12 +204,17 @@ class House:
         raise AssertionError(f"`{verb}` did not come back")
 
     def written(self) -> list[Path]:
-        """Every file that the house has written, its logs included."""
-        return [self.log, *(path for path in self.data.rglob("*") if path.is_file())]
+        """Every file that the house has written, its logs and what its processes and commands left as temporary files
+        included."""
+        everything = (*self.data.rglob("*"), *self.temporary.rglob("*"))
+        return [self.log, *(path for path in everything if path.is_file())]
 
 
 class Workers:
-    """PostgreSQL and `count` `serve` processes under `directory`; nothing supervises them."""
+    """PostgreSQL and `count` `serve` processes under `directory`; nothing supervises them.
+
+    Like `House`, what they leave behind is searched for what was said, once they stop.
+    """
 
     def __init__(self, directory: Path, count: int = 2, *, env: dict[str, str] | None = None) -> None:
         self.directory = directory
@@ -191,6 +223,7 @@ class Workers:
         self.ports = [free_port() for _ in range(count)]
         self.processes: list[subprocess.Popen[bytes] | None] = [None] * count
         self.database_url = ""
+        self._words_before = len(SPOKEN)
 
     def start(self) -> None:
         self.postgres.start()
@@ -259,6 +292,12 @@ class Workers:
                     process.kill()
                     process.wait()
         self.postgres.stop()
+        if len(SPOKEN) > self._words_before:
+            search = Search()
+            search.folder("file", self.directory / "data")
+            search.files("file", self.directory, self.directory.glob("*.log"))
+            search.cluster(self.postgres.data)
+            search.ends()
 
 
 def healthy(base_url: str) -> bool:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, Error, Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Error, Locator, Page, Playwright, async_playwright, expect
 
 from tests.house import House, Staff
 
@@ -54,9 +54,8 @@ expect.set_options(timeout=SOON_MS)
 @asynccontextmanager
 async def a_browser() -> AsyncIterator[Browser]:
     """A fresh headless Chromium: the machine's own, else the one Playwright has installed."""
-    path = next((found for name in _NAMES if (found := shutil.which(name))), None)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=QUIET)
+        browser = await playwright.chromium.launch(executable_path=_chromium(), args=QUIET)
         try:
             yield browser
         finally:
@@ -66,6 +65,24 @@ async def a_browser() -> AsyncIterator[Browser]:
                     with suppress(Error):
                         await page.evaluate(_GOES_HOME)
             await browser.close()
+
+
+def _chromium() -> str | None:
+    return next((found for name in _NAMES if (found := shutil.which(name))), None)
+
+
+class OwnBrowser:
+    """Somebody's own browser, which keeps what browsers keep in a folder on the disk of their machine."""
+
+    def __init__(self, playwright: Playwright, folder: Path) -> None:
+        self.folder = folder
+        self._chromium = playwright.chromium
+
+    async def new_context(self, **settings: Any) -> BrowserContext:
+        """Starts it; closing the context ends it."""
+        return await self._chromium.launch_persistent_context(
+            self.folder, executable_path=_chromium(), args=QUIET, **settings
+        )
 
 
 class Visitor:
@@ -110,7 +127,7 @@ class YoungPerson(Visitor):
     @classmethod
     async def arrives(
         cls,
-        browser: Browser,
+        browser: Browser | OwnBrowser,
         house: House,
         *,
         language: str = "ja",
@@ -185,7 +202,7 @@ class Counsellor(Visitor):
     @classmethod
     async def signs_in(
         cls,
-        browser: Browser,
+        browser: Browser | OwnBrowser,
         house: House,
         staff: Staff,
         *,

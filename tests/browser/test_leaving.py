@@ -1,9 +1,12 @@
 """Leaving fast, and what stays behind on a shared phone: nothing that can be read."""
 
-from playwright.async_api import Browser, expect
+from pathlib import Path
 
-from tests.browser.people import Counsellor, YoungPerson, becomes
+from playwright.async_api import Browser, async_playwright, expect
+
+from tests.browser.people import Counsellor, OwnBrowser, YoungPerson, becomes
 from tests.house import House
+from tests.search import Search
 from tests.words import word
 
 TRACES = """async () => ({
@@ -13,30 +16,52 @@ TRACES = """async () => ({
 NOTHING = {"session": [], "local": [], "stores": [], "cookies": "", "caches": []}
 
 
-async def test_the_button_empties_everything_and_the_case_goes_on(house: House, browser: Browser) -> None:
-    mio = await YoungPerson.arrives(browser, house)
-    before = await mio.page.evaluate("history.length")
-    await mio.begins()
-    text = word("見られたくない")
-    await mio.says(text)
-    case_id = await mio.case_id()
-    async with mio.page.expect_request("**/logout") as asked:
-        await mio.page.get_by_role("button", name="すぐに離れる").click()
-    await mio.page.wait_for_url(lambda url: not url.startswith(house.base_url))
-    assert (await asked.value).method == "POST"
-    assert await mio.page.evaluate("history.length") == before
+async def test_the_button_empties_everything_and_the_case_goes_on(house: House, tmp_path: Path) -> None:
+    async with async_playwright() as playwright:
+        phone, console = (OwnBrowser(playwright, tmp_path / whose) for whose in ("phone", "console"))
+        mio = await YoungPerson.arrives(phone, house, service_workers="allow")
+        before = await mio.page.evaluate("history.length")
+        await mio.begins()
+        text, waiting = word("見られたくない"), word("まだ送れていない")
+        await mio.says(text)
+        case_id = await mio.case_id()
+        # Something waits in the outbox, something is not even sent.
+        await mio.context.set_offline(True)
+        await mio.writes(waiting)
+        await expect(mio.mine(waiting)).to_be_visible()
+        await mio.line.fill(word("書きかけ"))
+        await mio.context.set_offline(False)
+        await expect(mio.mine(waiting).locator("time")).to_be_visible()
+        async with mio.page.expect_request("**/logout") as asked:
+            await mio.page.get_by_role("button", name="すぐに離れる").click()
+        await mio.page.wait_for_url(lambda url: not url.startswith(house.base_url))
+        assert (await asked.value).method == "POST"
+        assert await mio.page.evaluate("history.length") == before
 
-    await mio.page.goto(house.base_url + "/favicon.svg")
-    # The browser takes a store away as soon as the page that had it open is gone for good.
-    await becomes(mio.page, TRACES, NOTHING)
-    await mio.page.goto(house.base_url + "/")
-    await expect(mio.page.get_by_text(text)).to_have_count(0)
-    await expect(mio.page.get_by_role("button", name="はじめる")).to_be_visible()
+        await mio.page.goto(house.base_url + "/favicon.svg")
+        # The browser takes a store away as soon as the page that had it open is gone for good.
+        await becomes(mio.page, TRACES, NOTHING)
+        await mio.page.goto(house.base_url + "/")
+        await expect(mio.page.get_by_text(text)).to_have_count(0)
+        await expect(mio.page.get_by_role("button", name="はじめる")).to_be_visible()
 
-    ken = await Counsellor.signs_in(browser, house, house.staff[0])
-    await ken.accepts(case_id)
-    await ken.sees(case_id, text)
-    await ken.closes(case_id)
+        ken = await Counsellor.signs_in(console, house, house.staff[0])
+        await ken.accepts(case_id)
+        await ken.sees(case_id, text)
+        await ken.sees(case_id, waiting)
+        await ken.says(case_id, word("まだいますか"))
+        await ken.column(case_id).get_by_label("メッセージを書く").fill(word("もう一言"))
+        await ken.closes(case_id)
+        await ken.page.get_by_role("button", name="サインアウト").click()
+        await expect(ken.page.get_by_role("heading", name="相談員のサインイン")).to_be_visible()
+        for each in (mio, ken):
+            await each.context.close()
+        # Nor does a word of it stand in the browsers' own files, whoever looks into them.
+        search = Search()
+        for own in (phone, console):
+            search.folder("browser", own.folder)
+        assert len(search.found) > 100
+        search.ends()
 
 
 async def test_escape_twice_does_the_same_even_over_a_dialog(house: House, browser: Browser) -> None:

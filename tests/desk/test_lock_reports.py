@@ -18,7 +18,7 @@ async def test_who_leads_the_shift_sees_why_a_page_does_not_send(desk: Desk) -> 
     assert await mio.post(REPORTS, told) == {"kept": False}
     assert await mio.post(REPORTS, told | {"kind": "roster_back", "about": None}) == {"kept": True}
     # Whom this server does not know is nobody's name here: words would fit into a name.
-    said = word("たすけて")
+    said = word("たすけて", lies_in=("wire",))
     await mio.post(REPORTS, told | {"kind": "stranger", "about": f"@{said}:elsewhere"})
     await refused(mio.post(REPORTS, told | {"kind": said}), 400)
     await refused(aoi.post(REPORTS, told), 404)

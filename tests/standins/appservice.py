@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.house import free_port
+from tests.search import TOLD
 
 Json = dict[str, Any]
 
@@ -93,6 +94,7 @@ class StandIn:
         if not self._is_ours(request):
             return web.json_response({"errcode": "M_FORBIDDEN"}, status=403)
         txn_id = request.match_info["txn_id"]
+        TOLD.append(("an application service", await request.read()))
         body = await request.json()
         mood = self.mood
         self.arrivals.append((txn_id, time.monotonic()))

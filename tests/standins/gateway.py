@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.house import free_port
+from tests.search import TOLD
 
 Json = dict[str, Any]
 # What the Push Gateway API v1.19 knows of a notification, and of a device in it.
@@ -20,8 +21,8 @@ KNOWN_OF_DEVICE = {"app_id", "data", "pushkey", "pushkey_ts", "tweaks"}
 class Gateway:
     """Listens at `url`. `mood`: good; failing (500); hanging; moved (redirects). `rejects`: keys that are no good."""
 
-    def __init__(self) -> None:
-        self.port = free_port()
+    def __init__(self, port: int = 0) -> None:
+        self.port = port or free_port()
         self.mood = "good"
         self.rejects: set[str] = set()
         self.taken: list[Json] = []
@@ -65,6 +66,7 @@ class Gateway:
 
     async def _notify(self, request: web.Request) -> web.StreamResponse:
         self.tries += 1
+        TOLD.append(("a push gateway", await request.read()))
         body = await request.json()
         if self.mood == "failing":
             return web.json_response({}, status=500)

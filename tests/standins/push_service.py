@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tests.house import PUSH_SERVICE_PORT
+from tests.search import TOLD
 
 Json = dict[str, Any]
 
@@ -106,12 +107,14 @@ class PushService:
     async def _take(self, request: web.Request) -> web.Response:
         self.tries += 1
         body = await request.read()
+        TOLD.append(("a browser's push service", body))
         status = self.answers.pop(0) if self.answers else 201
         try:
             self._check(request)
             if status < 300:
                 browser = self._browsers[request.match_info["name"]]
                 browser.heard.append(browser.opens(body))
+                TOLD.append(("a browser, opened", browser.heard[-1]))
         except Exception as wrong:
             self.complaints.append(f"{type(wrong).__name__}: {wrong}")
         return web.Response(status=status)

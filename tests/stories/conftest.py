@@ -14,6 +14,7 @@ import pytest
 from tests.house import MADOGUCHI, House, free_port
 from tests.standins.counsellor import CounsellorClient
 from tests.standins.line import LineStandin
+from tests.words import secret
 
 
 @dataclass
@@ -60,7 +61,8 @@ def a_setting(more: dict[str, str] | None = None) -> Iterator[Setting]:
         } | (more or {})
         house = House(Path(directory) / "data", env=env)
         house.opens()
-        setting = Setting(house, port, secrets.token_hex(16), secrets.token_urlsafe(24), elsewhere)
+        ours, theirs = (secret(secrets.token_hex(16), f"LINE's {what}") for what in ("secret", "access token"))
+        setting = Setting(house, port, ours, theirs, elsewhere)
         try:
             setting.channel("add", "line", "--mode", "relay", "--reason", "exercise of the tests")
             setting.channel("add", "line", "--id", "line-notices")

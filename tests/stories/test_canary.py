@@ -1,5 +1,6 @@
-"""The words of all stories, searched afterwards where they must not be: database, data directory, logs, processes and
-the files that they hold open, what a process leaves behind that dies at once, and what is handed out of the desk.
+"""The words of all stories, searched afterwards everywhere (search.py): what tests/README.md lists, and what a process
+leaves behind that dies at once, what the vault's holders leave behind who open a case and exchange their key, and what
+is handed out of the desk.
 
 Runs last (conftest.py). Words come from tests/words.py; the stories of this run have spoken them by now, and this one
 speaks its own, so that it means something alone too.
@@ -7,146 +8,180 @@ speaks its own, so that it means something alone too.
 
 import asyncio
 import base64
+import gzip
+import io
+import secrets
 import signal
-import stat
-from collections.abc import Iterator
+import zipfile
+import zlib
 from pathlib import Path
 
-import psutil
+import aiohttp
+import pytest
 
-from tests.cast import DESK, Cast
-from tests.house import House
-from tests.postgres import dump
+from tests.cast import DESK, V3, Cast
+from tests.house import GATEWAY_PORT, OPEN, House
+from tests.search import FORMS, TOLD, Search, unpacked, words_in
 from tests.standins.counsellor import CounsellorClient
+from tests.standins.gateway import Gateway
 from tests.stories.test_matrix_client import at_a_client
-from tests.words import SPOKEN, word
-
-
-def forms(text: str) -> Iterator[bytes]:
-    """A word as it could lie somewhere: plain, UTF-16, hex, and base64 at each of its three alignments."""
-    plain = text.encode()
-    yield plain
-    yield text.encode("utf-16-le")
-    yield plain.hex().encode()
-    yield plain.hex().upper().encode()
-    for before in range(3):
-        # Without the characters that the neighbours have a part in.
-        encoded = base64.b64encode(b"\0" * before + plain)
-        first, last = (0, 2, 3)[before], (len(plain) + before) // 3 * 4
-        yield encoded[first:last]
-        yield base64.urlsafe_b64encode(base64.b64decode(encoded))[first:last]
-
-
-def needles(words: set[str]) -> dict[bytes, str]:
-    """Every form of every word -> the word."""
-    return {form: text for text in words for form in forms(text)}
-
-
-def found_in(content: bytes, wanted: dict[bytes, str]) -> set[str]:
-    """The words of which a form stands in `content`."""
-    return {text for form, text in wanted.items() if form in content}
+from tests.words import SECRETS, SPOKEN, STEM, secret, word
 
 
 async def test_what_was_said_lies_nowhere(house: House, cast: Cast, tmp_path: Path) -> None:
-    case = await cast.line.call("POST", f"{DESK}/cases", {"channel": "web", "with_password": True})
-    staff, room = house.staff[0], case["room_id"]
-    async with (
-        at_a_client(house, case["user_id"], case["password"], tmp_path / "mio") as mio,
-        CounsellorClient(house.base_url, staff.user_id, staff.password, tmp_path / "ken") as ken,
-    ):
-        asked, answered = word("誰にも言わないで"), word("ここだけの話です")
-        await mio.says(room, asked)
-        await ken.accepts(case["case_id"])
-        await ken.reads_history(room)
-        await ken.sees(room, asked)
-        await ken.says(room, answered)
-        await mio.hears(room, answered)
-        await ken.closes(case["case_id"])
+    case_id, said = await a_case_with_everything(house, cast, tmp_path)
+    in_clear = await what_is_no_secret(cast)
+    assert len(SPOKEN) > len(said) + len(in_clear)
 
-    # The search itself is tried first: what is said in the clear, in a room that is no case, is found.
-    aoi = await cast.person("aoi")
-    control = word()
-    SPOKEN.discard(control)
-    await aoi.says(await aoi.opens_a_room(), control)
-    database = dump(house.database_url)
-    assert found_in(database, needles({control})) == {control}
-
-    assert len(SPOKEN) >= 2
-    in_all_forms, as_it_is = needles(SPOKEN), {text.encode(): text for text in SPOKEN}
-    assert found_in(database, in_all_forms) == set()
-    for file, words in handed_out(tmp_path):
-        done = await asyncio.to_thread(house.run, *words)
-        # A ledger that has drifted since the last ends with 1.
-        assert done.returncode == 0 or (words[1] == "make" and done.returncode == 1), done.stderr
-        told = f"{done.stdout}{done.stderr}".encode() + (file.read_bytes() if file.exists() else b"")
-        assert told
-        assert found_in(told, in_all_forms) == set(), words
-    held = list(held_open(house))
-    assert any("keeper.log" in holder for holder, _ in held)
-    for holder, opened in held:
-        assert found_in(opened, in_all_forms) == set(), holder
-    # Those who have words in memory die in the middle of it: what they leave behind is searched with all the rest.
+    search = Search()
+    # What has left the desk, and what is shown of it.
+    assert {taker for taker, _ in TOLD} >= {"a push gateway"}
+    for taker, told in TOLD:
+        search.at(f"told: {taker}", told)
+    for words, told in await asyncio.to_thread(handed_out, house, tmp_path):
+        search.at(f"{'audit' if words.startswith('audit') else 'shown'}: madoguchi {words}", told)
+    for address in (f"{house.base_url}/health", f"{house.base_url}{DESK}/desk", f"{house.base_url}{DESK}/ledger"):
+        async with aiohttp.ClientSession() as http, http.get(address) as answer:
+            search.at(f"shown: {answer.url.path}", await answer.read())
+    await asyncio.to_thread(the_holders_open_and_exchange, house, case_id, said, tmp_path)
+    # As long as those who have words in memory live, and when they have died in the middle of it.
+    for each in OPEN:
+        search.processes(each)
+        search.at_rest(each)
+        await asyncio.to_thread(search.backup, each)
+    assert any("keeper.log" in place for place in search.found if place.startswith("held: "))
     for verb in ("keeper", "bridges", "serve"):
         await asyncio.to_thread(house.kills, verb, by=signal.SIGABRT)
     cores = [path for folder in (house.data, Path.cwd(), Path("/")) for path in folder.glob("core*") if path.is_file()]
     assert cores == []
-    for path in house.written():
-        # The database's own files hold what the dump holds, and what was deleted: as it is will do there.
-        in_database = (house.data / "postgres") in path.parents
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:  # came and went
-            continue
-        assert found_in(content, as_it_is if in_database else in_all_forms) == set(), path
-    for process in house.everybody():
-        try:
-            shown = "\0".join([*process.cmdline(), *process.environ().values()]).encode()
-        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            continue
-        assert found_in(shown, in_all_forms) == set(), process
+    search.at_rest(house)
+    search.wire()
+    # The search itself: what is no secret was found, where it was looked for and where it may stand.
+    assert in_clear <= search.lies_in("database: public.") & search.lies_in("wire: ")
+    search.ends()
 
 
-def handed_out(folder: Path) -> list[tuple[Path, tuple[str, ...]]]:
-    """(file, command): what an operator takes out of the desk, or is shown."""
+async def a_case_with_everything(house: House, cast: Cast, home: Path) -> tuple[str, set[str]]:
+    """A conversation between two Matrix clients, one of which is called by push, and what the staff say beside it: the
+    case, and what was said."""
+    opened = await cast.line.call("POST", f"{DESK}/cases", {"channel": "web", "with_password": True})
+    staff, room, case_id = house.staff[0], opened["room_id"], opened["case_id"]
+    gateway = Gateway(GATEWAY_PORT)
+    await gateway.opens()
+    try:
+        async with (
+            at_a_client(house, opened["user_id"], opened["password"], home / "mio") as mio,
+            CounsellorClient(house.base_url, staff.user_id, staff.password, home / "ken") as ken,
+        ):
+            pushkey = secrets.token_hex(8)
+            pusher = {
+                "app_id": "jp.example.phone", "app_display_name": "App", "device_display_name": "Phone", "kind": "http",
+                "lang": "ja", "pushkey": pushkey, "data": {"url": gateway.url},
+            }  # fmt: skip
+            await cast.line.call("POST", f"{V3}/pushers/set", pusher, token=mio.client.access_token)
+            asked, answered, beside = word("誰にも言わないで"), word("ここだけの話です"), word("心配な人です")
+            await mio.says(room, asked)
+            await ken.accepts(case_id)
+            await ken.reads_history(room)
+            await ken.sees(room, asked)
+            event = await ken.says(room, answered)
+            await mio.hears(room, answered)
+            await ken.says(await ken.opens_the_side_room(case_id), beside)
+            await gateway.hears(pushkey, lambda told: told.get("event_id") == event)
+            # Why somebody is handed over or asked for is what staff tell the desk itself (docs/security.md).
+            why = word("今夜の危険", lies_in=("database", "wire", "audit"))
+            await ken.device.call("POST", f"{DESK}/cases/{case_id}/identity_request", {"reason": why, "hours": 1})
+            await ken.closes(case_id)
+    finally:
+        await gateway.closes()
+    return case_id, {text.split()[-1] for text in (asked, answered, beside)}
+
+
+async def what_is_no_secret(cast: Cast) -> set[str]:
+    """A name, and what is said in a room that is no case and has no encryption."""
+    aoi = await cast.person("aoi")
+    name, said = (word(what, lies_in=("database", "wire")) for what in ("葵", "だれが読んでもいい"))
+    await aoi.put(f"{V3}/profile/{aoi.user_id}/displayname", {"displayname": name})
+    await aoi.says(await aoi.opens_a_room(), said)
+    return {text.split()[-1] for text in (name, said)}
+
+
+def handed_out(house: House, folder: Path) -> list[tuple[str, bytes]]:
+    """(command, what it tells and writes): what an operator takes out of the desk, or is shown."""
     audit, ledger, page = folder / "audit.jsonl", folder / "ledger.json", folder / "ledger.html"
-    return [
+    told = []
+    for file, words in (
         (audit, ("audit", "export", "--out", str(audit))),
         (ledger, ("ledger", "make")),
         (ledger, ("ledger", "export", "--format", "json", "--out", str(ledger))),
         (page, ("ledger", "export", "--out", str(page))),
-        (page, ("roles", "show")),
-    ]
+        (page, ("vault", "check")),
+    ):
+        done = house.run(*words)
+        # A ledger that has drifted since the last ends with 1.
+        assert done.returncode == 0 or (words[1] == "make" and done.returncode == 1), done.stderr
+        told.append((" ".join(words[:2]), f"{done.stdout}{done.stderr}".encode()))
+        if file.exists():
+            told.append((f"{words[0]} {words[1]}, {file.name}", file.read_bytes()))
+    return told
 
 
-def held_open(house: House) -> Iterator[tuple[str, bytes]]:
-    """(who and which, content) of every plain file that a process of the house holds open or has mapped, also of those
-    that have no name any more. Programs and libraries are left out, which nobody has written to; so is the database
-    server: its files are searched with the data directory."""
-    for process in house.everybody():
-        if process.name() == "postgres":
-            continue
-        at = Path(f"/proc/{process.pid}")
-        for file in [*_listed(at / "fd"), *_listed(at / "map_files")]:
-            try:
-                facts = file.stat()
-                if not stat.S_ISREG(facts.st_mode) or facts.st_mtime < process.create_time():
-                    continue
-                yield f"{process.name()} {file.readlink()}", file.read_bytes()
-            except OSError:  # closed by now
-                continue
+def the_holders_open_and_exchange(house: House, case_id: str, said: set[str], folder: Path) -> None:
+    """They open a case into a place of their own, where everything is found, and exchange the vault's key: neither what
+    they read nor their words may stay anywhere else."""
+    given = str(house.data / "demo-vault-key.txt")
+    why = ("--reason", word("練習", lies_in=("database",)), "--holder", "Abe")
+    place, transcript = folder / "opened.zip", Search()
+    done = house.run("vault", "open", case_id, "--key", given, *why, "--out", str(place))
+    assert done.returncode == 0 and not words_in(f"{done.stdout}{done.stderr}".encode()), done.stderr
+    transcript.files("file", folder, [place])
+    assert transcript.lies_in("file: ") >= said
+    new = folder / "shares"
+    again = ("--shares", "3", "--threshold", "2", "--out", str(new))
+    done = house.run("vault", "rotate", "--key", given, *why, *again)
+    assert done.returncode == 0, done.stderr
+    shares = [secret(line, "a share of the vault") for line in new.read_text().splitlines() if line[:1].isalpha()]
+    assert len(shares) == 3 and words_in(new.read_bytes()) == set(shares)
 
 
-def _listed(folder: Path) -> list[Path]:
-    try:
-        return list(folder.iterdir())
-    except OSError:
-        return []
+@pytest.mark.parametrize("form", FORMS)
+def test_the_search_knows_every_form(form: str) -> None:
+    planted = word("見つかる").split()[-1]
+    for before in (b"", b"a", b"ab"):
+        assert words_in(before + FORMS[form](planted) + before) == {planted}
+    # What was cut off is found all the same, and what only looks alike is not.
+    assert words_in(FORMS[form](STEM)) == {"a word cut off"}
+    assert words_in(FORMS[form](STEM[::-1])) == set()
 
 
-def test_the_search_knows_every_form() -> None:
-    for text in ("a", "ab", "abc"):
-        secret = "kasutanohimeragu"
-        around = f"{text}{secret}{text}".encode()
-        for content in (around, around.hex().encode(), base64.b64encode(around), around.decode().encode("utf-16-le")):
-            assert found_in(content, needles({secret})) == {secret}
-    assert found_in(base64.b64encode(b"something else entirely"), needles({"kasutanohimeragu"})) == set()
+def test_the_search_opens_what_is_compressed_or_encoded() -> None:
+    planted = word("見つかる").split()[-1]
+    around = f"眠れない {planted} ずっと".encode()
+    for before in range(3):
+        assert words_in(base64.b64encode(b"x" * before + around)) == {planted}
+        assert words_in(base64.urlsafe_b64encode(b"x" * before + around)) == {planted}
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("a", around)
+    for content in (b"x" * 99 + gzip.compress(around) + b"x" * 999, zlib.compress(around)[:-4], archive.getvalue()):
+        assert words_in(content) == set()
+        search = Search()
+        search.at("file: x", content)
+        assert search.lies_in("file") == {planted}
+    # As PostgreSQL's files hold a long value: a byte of its own before every eight.
+    for at in range(8):
+        value = b"x" * at + around
+        assert words_in(b"\0".join(value[n : n + 8] for n in range(0, len(value), 8)), in_pieces=True)
+    assert list(unpacked(b"x\x9c nothing of the kind")) == []
+
+
+def test_whoever_finds_something_says_where_and_whose_it_was() -> None:
+    planted = word("こっそり", lies_in=("database",)).encode()
+    search = Search()
+    search.at("database: public.jobs", planted)
+    search.ends()
+    search.at("file: logs/serve.log", planted)
+    with pytest.raises(AssertionError, match=r"serve\.log: こっそり, .*test_whoever_finds_something") as told:
+        search.ends()
+    assert planted.split()[-1].decode() not in str(told.value)
+    assert not SECRETS.keys() & SPOKEN.keys()

@@ -1,22 +1,18 @@
 """A young person on LINE and a counsellor talk, through `madoguchi up`, LINE being played by a stand-in."""
 
 import asyncio
-import contextlib
 import re
 import time
 
 import aiohttp
-import psutil
 import pytest
 
 from tests import figures
-from tests.postgres import dump
 from tests.standins.counsellor import CounsellorClient
 from tests.standins.line import LineFile, LinePerson, LineStandin
 from tests.stories.conftest import Setting
 from tests.stories.event_storm import Storm
-from tests.stories.test_canary import found_in, needles
-from tests.words import SPOKEN, word
+from tests.words import word
 
 
 async def in_conversation(line: LineStandin, ken: CounsellorClient) -> tuple[LinePerson, str, str]:
@@ -237,22 +233,6 @@ async def test_ten_thousand_events_and_not_one_is_lost_or_doubled(
     await storm.has_lost_nothing_and_doubled_nothing(within_s=1800)
     lasted = {"delivered_within_s": round(delivered), "worked_off_within_s": round(time.monotonic() - began)}
     figures.note("storm", events=events, deliveries=storm.delivered, killed=len(kills), lost=0, doubled=0, **lasted)
-
-
-async def test_no_word_said_in_these_stories_can_be_found_at_rest(setting: Setting) -> None:
-    house = setting.house
-    words = set(SPOKEN) | {setting.secret, setting.token}
-    assert len(words) > 10
-    in_all_forms, as_it_is = needles(words), {text.encode(): text for text in words}
-    assert found_in(dump(house.database_url), in_all_forms) == set()
-    for process in house.everybody():
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            assert found_in(" ".join([*process.cmdline(), *process.environ().values()]).encode(), in_all_forms) == set()
-    for path in house.written():
-        # The database's own files hold what the dump holds, and what was deleted: as it is will do there.
-        in_database = (house.data / "postgres") in path.parents
-        with contextlib.suppress(FileNotFoundError):
-            assert found_in(path.read_bytes(), as_it_is if in_database else in_all_forms) == set(), path
 
 
 async def test_the_operator_checks_the_set_up_with_line_itself(setting: Setting, line: LineStandin) -> None:

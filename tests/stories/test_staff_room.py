@@ -9,6 +9,7 @@ from nio import JoinResponse, MatrixRoom, RoomMessageNotice
 from tests.cast import DESK, Cast, Json, Person
 from tests.house import House
 from tests.stories.test_matrix_client import Young, at_a_client
+from tests.words import word
 
 
 class AtWork:
@@ -76,10 +77,13 @@ async def test_a_shift_from_a_matrix_client_alone(house: House, cast: Cast, tmp_
         assert isinstance(await holder.young.client.join(opened["room_id"]), JoinResponse)
 
         await colleague.asks(f"!close {number}", "あなたの相談ではない")
-        await holder.young.says(holder.room, "おつかれさまです")
-        await holder.asks(f"!risk {number} high", f"{number} の危険度: 高い")
+        # What they say among themselves is read by nobody else, nor what stands beside a command.
+        await holder.young.says(holder.room, word("おつかれさまです"))
+        await holder.asks(word("!acept 眠れないと言っていました"), "その命令はありません")
+        await holder.asks(word(f"!risk {number} high"), f"{number} の危険度: 高い")
         heir = second if holder is ken else first
-        await holder.asks(f"!handover {number} {heir.name} 勤務の終わり", f"{number} を {heir.name} に引きつぎました")
+        why = word("勤務の終わり", lies_in=("database", "wire"))
+        await holder.asks(f"!handover {number} {heir.name} {why}", f"{number} を {heir.name} に引きつぎました")
 
         # The bot dies as the deed is done: done once, answered once.
         mine = await mio.get(DESK + "/cases/mine")
@@ -90,7 +94,7 @@ async def test_a_shift_from_a_matrix_client_alone(house: House, cast: Cast, tmp_
         await colleague.asks("!rest 0", "その番号の相談はありません")
         assert len(colleague.answers(f"{number} を終えました")) == 1
         # What is no command was left alone.
-        assert not holder.answers("その命令")
+        assert len(holder.answers("その命令")) == 1
     connection = await asyncpg.connect(house.database_url)
     try:
         rows = await connection.fetch("SELECT step FROM case_steps WHERE case_id = $1 ORDER BY id", opened["case_id"])

@@ -3,7 +3,7 @@
 from tests.standins.counsellor import CounsellorClient
 from tests.standins.telegram import TelegramStandin
 from tests.stories.conftest import Setting
-from tests.words import word
+from tests.words import secret, word
 
 
 async def test_telegram_is_connected_by_one_command_and_words_go_both_ways(
@@ -13,7 +13,9 @@ async def test_telegram_is_connected_by_one_command_and_words_go_both_ways(
     await telegram.start(setting.telegram_port)
     try:
         reason = ("--mode", "relay", "--reason", "exercise of the tests")
-        told = setting.channel("add", "telegram", *reason, TELEGRAM_BOT_TOKEN=telegram.token)
+        told = setting.channel(
+            "add", "telegram", *reason, TELEGRAM_BOT_TOKEN=secret(telegram.token, "Telegram's token")
+        )
         assert told == "channel telegram: telegram, relay, Telegram\n"
         waiting = {case["case_id"] for case in (await ken.queue())["waiting"]}
         mio = telegram.person()
