@@ -11,6 +11,15 @@ const onlyInMatrix = {
   }],
 };
 
+const noEntry = {
+  "no-restricted-imports": ["error", {
+    paths: [{
+      name: "matrix-js-sdk",
+      message: "Its entry keeps all of it in a global: take matrix-js-sdk/lib/matrix.js.",
+    }],
+  }],
+};
+
 export default tseslint.config(
   { ignores: ["dist/", "node_modules/"] },
   ...tseslint.configs.strict,
@@ -31,5 +40,6 @@ export default tseslint.config(
     },
   },
   { files: ["src/**"], ignores: ["src/matrix/**"], rules: onlyInMatrix },
+  { files: ["src/matrix/**", "tests/**"], rules: noEntry },
   { files: ["tools/**"], rules: { "no-console": "off" } },
 );

@@ -1,4 +1,4 @@
-import { MatrixEvent } from "matrix-js-sdk";
+import { MatrixEvent } from "matrix-js-sdk/lib/matrix.js";
 import { describe, expect, test } from "vitest";
 import type { EncryptedFile } from "../src/matrix/attachment";
 import type { Outgoing } from "../src/matrix/chat";

@@ -1,4 +1,4 @@
-import { MatrixEvent, type Room as SdkRoom } from "matrix-js-sdk";
+import { MatrixEvent, type Room as SdkRoom } from "matrix-js-sdk/lib/matrix.js";
 import { expect, test } from "vitest";
 import type { Message } from "../src/matrix/chat";
 import { snapshot } from "../src/matrix/snapshot";

@@ -64,6 +64,7 @@ describe("beginning", () => {
     expect(youth.mine?.place).toBe(1);
     expect(youth.keys).toBe("open");
     expect(around.desk.token).toBe("t1");
+    expect(around.openChat).toHaveBeenCalledWith(expect.objectContaining({ first: ROOM }));
   });
 
   test("writing is possible before the keys are there", async () => {
@@ -218,6 +219,8 @@ describe("coming back in the same tab", () => {
     expect(again.stage).toBe("room");
     expect(around.signIn).not.toHaveBeenCalled();
     expect(again.renewed).toBe(false);
+    // It has asked ahead once: what it was given then is not asked for a second time.
+    expect(around.openChat).toHaveBeenLastCalledWith(expect.not.objectContaining({ first: ROOM }));
   });
 
   test("signs in afresh when the keys are gone, and never uses the device again", async () => {

@@ -1,9 +1,12 @@
-"""A cheap phone on a slow line: Fast 3G and a processor four times slower, nothing cached."""
+"""A cheap phone on a slow line: Fast 3G and a processor four times slower, at the first visit and at a later one."""
 
 import json
+import re
 import time
+from collections import Counter
+from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Page, Request, expect
 
 from tests.browser.people import TOP, YoungPerson
 from tests.house import House
@@ -18,36 +21,68 @@ FAST_3G = {
 }
 MARKS = """() => ({paint: performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0,
     usable: performance.getEntriesByName('usable')[0]?.startTime ?? 0})"""
+# Until the worker has kept all of the page.
+KEPT = """async () => {
+    const {active} = await navigator.serviceWorker.ready;
+    while (active.state !== 'activated') await new Promise(resolve => setTimeout(resolve, 50));
+}"""
+
+
+def operation(request: Request) -> str:
+    """What the Matrix API is asked for: `keys/claim`, `send`, …; the syncs after the first one are all `sync since`."""
+    address = urlsplit(request.url)
+    name = re.sub(r"^/_matrix/client/v3/(rooms/[^/]+/)?|/m\.room\..*", "", address.path)
+    return f"{name} since" if "since=" in address.query else name
+
+
+async def slowly(page: Page) -> None:
+    devtools = await page.context.new_cdp_session(page)
+    await devtools.send("Network.enable")
+    await devtools.send("Network.emulateNetworkConditions", FAST_3G)
+    await devtools.send("Emulation.setCPUThrottlingRate", {"rate": 4})
+
+
+async def opened(page: Page, house: House) -> dict[str, float]:
+    """Seconds until something is painted, and until the button can be pressed."""
+    await page.goto(house.base_url + "/", wait_until="commit")
+    await expect(page.get_by_role("button", name="はじめる")).to_be_enabled()
+    marks = await page.evaluate(MARKS)
+    return {name: round(ms / 1000, 2) for name, ms in marks.items()}
 
 
 async def cold(browser: Browser, house: House) -> tuple[YoungPerson, dict[str, float]]:
-    """The first visit on such a phone: seconds until something is painted, and until the button can be pressed."""
+    """The first visit on such a phone."""
     mio = await YoungPerson.arrives(browser, house, address="about:blank")
-    devtools = await mio.context.new_cdp_session(mio.page)
-    await devtools.send("Network.enable")
-    await devtools.send("Network.clearBrowserCache")
-    await devtools.send("Network.emulateNetworkConditions", FAST_3G)
-    await devtools.send("Emulation.setCPUThrottlingRate", {"rate": 4})
-    await mio.page.goto(house.base_url + "/", wait_until="commit")
-    await expect(mio.page.get_by_role("button", name="はじめる")).to_be_enabled()
-    marks = await mio.page.evaluate(MARKS)
-    return mio, {name: round(ms / 1000, 2) for name, ms in marks.items()}
+    await slowly(mio.page)
+    return mio, await opened(mio.page, house)
 
 
-async def test_usable_within_two_seconds_and_the_first_message_follows(house: House, browser: Browser) -> None:
-    mio, figures = await cold(browser, house)
+async def begun(mio: YoungPerson) -> dict[str, float]:
+    """The tap, and at once the first message: seconds until each step after the tap."""
     began = time.monotonic()
+    figures = {}
     await mio.page.get_by_role("button", name="はじめる").click()
     await expect(mio.page.locator("textarea")).to_be_visible()
-    figures["click_to_writing"] = round(time.monotonic() - began, 2)
+    figures["click_to_writing"] = time.monotonic() - began
     text = word("はやく")
     await mio.page.locator("textarea").fill(text)
     await mio.page.locator("button.send").click()
     await expect(mio.mine(text)).to_be_visible()
-    figures["click_to_written"] = round(time.monotonic() - began, 2)
+    figures["click_to_written"] = time.monotonic() - began
     await expect(mio.mine(text).locator("time")).to_be_visible(timeout=60_000)
-    figures["click_to_sent"] = round(time.monotonic() - began, 2)
+    figures["click_to_sent"] = time.monotonic() - began
+    return {name: round(seconds, 2) for name, seconds in figures.items()}
+
+
+async def test_usable_within_two_seconds_and_the_first_message_follows(house: House, browser: Browser) -> None:
+    mio, figures = await cold(browser, house)
+    trips: Counter[str] = Counter()
+    mio.page.on("request", lambda request: trips.update([operation(request)]))
+    figures |= await begun(mio)
     await mio.context.close()
+    # What can be asked without the encryption has been asked by then, and is not asked again.
+    once = ("sync", "keys/upload", "keys/claim", "sendToDevice", "send")
+    assert {name: trips[name] for name in once} == dict.fromkeys(once, 1)
 
     # The machine that tests is busy with other things now and then: the best of three loads is the page's own.
     for _ in range(2):
@@ -55,8 +90,24 @@ async def test_usable_within_two_seconds_and_the_first_message_follows(house: Ho
             again, marks = await cold(browser, house)
             await again.context.close()
             figures |= {name: min(figures[name], seconds) for name, seconds in marks.items()}
+
+    # The same phone another day: everything of the page is there, and what is left are the ways to the server and back.
+    back = await YoungPerson.arrives(browser, house, service_workers="allow")
+    await back.page.evaluate(KEPT)
+    for name, slow in (("warm", True), ("warm_fast_line", False)):
+        page = await back.context.new_page()
+        if slow:
+            await slowly(page)
+        await opened(page, house)
+        took = await begun(YoungPerson(back.context, page))
+        figures[f"{name}_click_to_sent"] = took["click_to_sent"]
+        await page.close()
+    await back.context.close()
+
     (TOP / "artifacts").mkdir(exist_ok=True)
     (TOP / "artifacts" / "web-speed.json").write_text(json.dumps(figures, indent=2))
     print(figures)
     assert figures["usable"] <= 2.0, figures
-    assert figures["click_to_sent"] <= 40.0, figures
+    # In seconds a busy machine says little, as it stands for the phone, too. The trips above are what it cannot change.
+    assert figures["click_to_sent"] <= 24.0, figures
+    assert figures["warm_click_to_sent"] <= 16.0, figures

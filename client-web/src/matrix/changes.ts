@@ -1,6 +1,6 @@
 // Events that change messages instead of being some: gathered here, as the server can't read them.
-import { EventType } from "matrix-js-sdk";
-import type { MatrixEvent } from "matrix-js-sdk";
+import { EventType } from "matrix-js-sdk/lib/matrix.js";
+import type { MatrixEvent } from "matrix-js-sdk/lib/matrix.js";
 import { type Message, type Reaction, REACTIONS, type ReactionKey } from "./chat";
 import { relationOf } from "./sealed";
 

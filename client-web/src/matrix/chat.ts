@@ -262,7 +262,9 @@ export interface ChatOptions {
   store: string;
   /** What stays in this browser of the rosters it has seen. */
   rosters: { load: () => string | null; save: (text: string) => void };
+  /** Of a device that has just been made: the room into which it writes first. */
+  first?: string;
 }
 
-/** Opens the keys of a device. Opening does not yet talk to the server. */
+/** Opens the keys of a device. Meanwhile the server is asked what can be asked without them. */
 export type OpenChat = (options: ChatOptions) => Promise<Chat>;

@@ -3,13 +3,14 @@ import { initAsync } from "@matrix-org/matrix-sdk-crypto-wasm";
 import {
   ClientEvent, EventStatus, HttpApiEvent, MatrixClient, MatrixEventEvent, MemoryStore, PendingEventOrdering,
   ReceiptType, RoomEvent, RoomMemberEvent, RoomStateEvent, SyncState,
-} from "matrix-js-sdk";
+} from "matrix-js-sdk/lib/matrix.js";
 import { RustBackupManager } from "matrix-js-sdk/lib/rust-crypto/backup.js";
 import type {
   AccountDataEvents, MatrixError, MatrixEvent, Room as SdkRoom, TimelineEvents,
-} from "matrix-js-sdk";
+} from "matrix-js-sdk/lib/matrix.js";
 import { CryptoEvent } from "matrix-js-sdk/lib/crypto-api/CryptoEvent.js";
 import { type Logger, logger } from "matrix-js-sdk/lib/logger.js";
+import { FIRST_LINES, HeadStart } from "./ahead";
 import {
   type Chat, type ChatOptions, type Connection, type IdentityState, type Note, type NoteKind, NotSent, type Outgoing,
   type Room,
@@ -34,12 +35,13 @@ export async function warmUp(): Promise<void> {
   await Promise.all([initAsync(), import("matrix-js-sdk/lib/rust-crypto/index.js")]);
 }
 
-export async function openChat({ session, store, rosters }: ChatOptions): Promise<Chat> {
+export async function openChat({ session, store, rosters, first }: ChatOptions): Promise<Chat> {
   // The library's log would name rooms and people on a shared computer.
   silence();
   // The library waits up to ten seconds before it puts a key into the backup; a tab is closed sooner than that.
   Object.assign(RustBackupManager, { maxBackupLoopStartDelayMillis: 0 });
   const own = new OwnKey();
+  const ahead = first === undefined ? null : new HeadStart(session, first);
   // No scheduler: sending again is the outbox's decision, with the same transaction id.
   const client = new MatrixClient({
     baseUrl: location.origin,
@@ -53,18 +55,20 @@ export async function openChat({ session, store, rosters }: ChatOptions): Promis
     cryptoCallbacks: {
       getSecretStorageKey: own.find,
     },
+    ...(ahead ? { fetchFn: ahead.fetch } : {}),
   });
-  // Three round trips fewer before the first message on a slow line: what the server speaks is asked while the
-  // encryption is still on its way (the library keeps the answer), the filter goes along with each sync instead of
-  // being stored first, and the push rules arrive with the first sync.
+  // Round trips fewer before the first message on a slow line: the filter goes along with each sync instead of being
+  // stored first, the push rules arrive with the first sync, and what the server speaks (the library keeps the answer)
+  // and the roster are asked for while the encryption is still on its way.
   void client.getVersions().catch(() => undefined);
   client.getOrCreateFilter = async (_name, filter) => JSON.stringify(filter.getDefinition());
   client.getPushRules = async () => ({ global: {} });
-  const remembers = await openKeys(client, store, session.storageKey);
-  const keys = await client.getCrypto()?.getOwnDeviceKeys();
   const desk = session.userId.slice(session.userId.indexOf(":") + 1);
   const book = new RosterBook({ pinned: pinnedKey, desk, memory: rosters, fetch: fetchRoster });
-  return new MatrixChat(client, store, keys?.ed25519 ?? "", remembers, own, book);
+  const looked = book.look();
+  const remembers = await openKeys(client, store, session.storageKey);
+  const keys = await client.getCrypto()?.getOwnDeviceKeys();
+  return new MatrixChat(client, store, keys?.ed25519 ?? "", remembers, own, book, looked);
 }
 
 // Children of the library's own logger take over its method factory, but not its level.
@@ -108,6 +112,7 @@ class MatrixChat implements Chat {
     readonly remembers: boolean,
     private readonly own: OwnKey,
     book: RosterBook,
+    private readonly looked: Promise<unknown>,
   ) {
     this.userId = client.getSafeUserId();
     this.speech = new Speech(client);
@@ -127,12 +132,12 @@ class MatrixChat implements Chat {
       this.client.on(ClientEvent.Sync, settle);
     });
     await this.client.startClient({
-      initialSyncLimit: 50,
+      initialSyncLimit: FIRST_LINES,
       pendingEventOrdering: PendingEventOrdering.Detached,
       disablePresence: true,
       pollTimeout: 30_000,
     });
-    await Promise.all([first, this.guard.book.look()]);
+    await Promise.all([first, this.looked]);
     await this.guard.lookAtAll();
   }
 

@@ -1,7 +1,7 @@
 // Nothing is encrypted to anybody of whom the page can't know who they are. The check stands where the library gives a
 // room's key out, whatever asks for it, and once more before what it made leaves: so nothing comes between.
 import { CollectStrategy, type EncryptionSettings, type OlmMachine, RoomId, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
-import type { MatrixClient } from "matrix-js-sdk";
+import type { MatrixClient } from "matrix-js-sdk/lib/matrix.js";
 import { type Evidence, type Fault, NotSafe, NotSent, type Presence, type RosterState } from "./chat";
 import type { RosterBook } from "./roster";
 

@@ -1,7 +1,7 @@
 // An account's identity: its cross-signing keys. Where they are, how a device is signed by them, and how they are kept
 // in the account sealed under a secret of their owner's (Client-Server API, "Secret storage", "m.passphrase"), which
 // other clients can open, too.
-import type { AuthDict, MatrixClient, MatrixError, UIAuthCallback } from "matrix-js-sdk";
+import type { AuthDict, MatrixClient, MatrixError, UIAuthCallback } from "matrix-js-sdk/lib/matrix.js";
 import { decodeRecoveryKey } from "matrix-js-sdk/lib/crypto-api/recovery-key.js";
 import { deriveRecoveryKeyFromPassphrase } from "matrix-js-sdk/lib/crypto-api/key-passphrase.js";
 import type { CryptoApi } from "matrix-js-sdk/lib/crypto-api/index.js";

@@ -183,6 +183,7 @@ function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
 }
 
-function mapping(value: unknown): Record<string, unknown> {
+/** What should be an object, without its fields where it is none. */
+export function mapping(value: unknown): Record<string, unknown> {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }

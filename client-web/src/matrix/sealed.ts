@@ -3,8 +3,8 @@
 // Everything that tells about the conversation is inside: which message is answered, corrected or reacted to as well
 // (as MSC4019 proposes). The specification leaves such relations in clear, for the server to gather; here the pages
 // gather them, and a case's room takes no reaction in clear. Why: docs/encryption-and-user-data.md.
-import { EventType, MsgType, RelationType } from "matrix-js-sdk";
-import type { MatrixEvent } from "matrix-js-sdk";
+import { EventType, MsgType, RelationType } from "matrix-js-sdk/lib/matrix.js";
+import type { MatrixEvent } from "matrix-js-sdk/lib/matrix.js";
 import type { EncryptedFile } from "./attachment";
 import { type Outgoing, type Picture, REACTIONS, type ReactionKey, type SentFile, type Voice } from "./chat";
 

@@ -1,5 +1,5 @@
-import { EventType, MsgType } from "matrix-js-sdk";
-import type { MatrixEvent, Room as SdkRoom } from "matrix-js-sdk";
+import { EventType, MsgType } from "matrix-js-sdk/lib/matrix.js";
+import type { MatrixEvent, Room as SdkRoom } from "matrix-js-sdk/lib/matrix.js";
 import { gather, txnOf } from "./changes";
 import type { Delivery, Evidence, Member, Message, Room } from "./chat";
 import { fileIn, QUIET, relationOf, voiceIn } from "./sealed";

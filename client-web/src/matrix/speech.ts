@@ -1,6 +1,6 @@
 // What this account says: sealed whole, sent once under its transaction id, and taken back.
-import { EventType, type MatrixClient, type MatrixError, MatrixEvent, Method, MsgType } from "matrix-js-sdk";
-import type { Room as SdkRoom } from "matrix-js-sdk";
+import { EventType, type MatrixClient, type MatrixError, MatrixEvent, Method, MsgType } from "matrix-js-sdk/lib/matrix.js";
+import type { Room as SdkRoom } from "matrix-js-sdk/lib/matrix.js";
 import type { CryptoBackend } from "matrix-js-sdk/lib/common-crypto/CryptoBackend.js";
 import { download, type EncryptedFile, FileError, upload } from "./attachment";
 import { NotSent, type Outgoing } from "./chat";

@@ -511,8 +511,11 @@ export class Youth {
   }
 
   private async open(visit: Visit): Promise<Chat> {
-    const chat = await this.around.openChat({ session: visit.session, store: visit.store, rosters: this.rosters });
-    if (visit.fingerprint === null || visit.fingerprint === chat.fingerprint) {
+    const isNew = visit.fingerprint === null;
+    const chat = await this.around.openChat({
+      session: visit.session, store: visit.store, rosters: this.rosters, ...(isNew ? { first: visit.roomId } : {}),
+    });
+    if (isNew || visit.fingerprint === chat.fingerprint) {
       this.keepVisit({ ...visit, fingerprint: chat.remembers ? chat.fingerprint : "gone after this page" });
       return chat;
     }
