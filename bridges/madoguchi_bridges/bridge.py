@@ -46,6 +46,8 @@ ORIGIN = "jp.madoguchi.origin"
 BY_A_PERSON = ("message", "edited", "unknown")
 STOPPED = ("notice_only", "closed", "emergency")
 NOTICE_EVERY_MS = 60 * 60 * 1000
+# Who is likely to be answered within this is not told of any wait.
+SHORT_WAIT_MINUTES = 10
 LATE_MS = 5_000
 LONGEST_REST_MS = 10 * 1000
 # How long to wait until the app is asked again for what it prepares.
@@ -196,8 +198,12 @@ class Bridge:
         running = person.case_id is not None
         kept = running and await store.is_kept(self._pool, person.case_id)
         if event.kind not in BY_A_PERSON:
-            if running and channel.carries_content(running, kept):
-                return await self._show(channel, person, item, event)
+            # Whether somebody can be reached is no content: it is seen in every mode.
+            if running and (event.kind in ("arrived", "left") or channel.carries_content(running, kept)):
+                try:
+                    return await self._show(channel, person, item, event)
+                except CaseOver:
+                    pass
             return "noted", None
         if not channel.carries_content(running, kept) and not channel.hands_over:
             return await self._point_to_page(channel, person, item), None
@@ -207,6 +213,8 @@ class Bridge:
             return await self._point_to_move(person, item), None
         if not channel.carries_content(running, kept):
             await self._point_to_answer(channel, item)
+        elif not running:
+            await self._say_how_long(person, item)
         return outcome
 
     async def _show(
@@ -335,8 +343,8 @@ class Bridge:
         return origin
 
     async def _say(self, person: store.Person, item: store.Intake, contents: Contents, mark: str = "") -> Said:
-        """Says all of it in the room of the running case; in a new one if that has ended meanwhile. `mark`: apart from
-        what else is said of the same event."""
+        """Says all of it in the room of the running case; in a new one if that has ended and a person says it, else
+        raises CaseOver. `mark`: apart from what else is said of the same event."""
         ghost, room_id = await self._open_case(person, item)
         # After a crash the old room is asked first: it may have taken the words already.
         if item.room_id is not None and item.room_id != room_id:
@@ -348,6 +356,8 @@ class Bridge:
             return await self._say_in(ghost, room_id, item, contents, mark)
         except CaseOver:
             await store.end_case(self._pool, person.person, person.case_id or "")
+            if item.kind not in BY_A_PERSON:
+                raise
             again = await store.get_person(self._pool, person.person)
             assert again is not None
             ghost, new_room_id = await self._open_case(msgspec.structs.replace(again, case_id=None), item)
@@ -371,9 +381,22 @@ class Bridge:
                 raise Moved from None
             # The desk takes no case now: the words stay sealed and wait, the person is told where to go meanwhile.
             log.warning("case refused", intake=item.seq, status=refused.status, errcode=refused.errcode)
-            text = notices.closed(self._config.public_url, await self._desk.list_guidance())
-            await self._notice(person, item, text)
+            url, guidance = self._config.public_url, await self._desk.list_guidance()
+            waits = refused.reason in ("hours", "paused")
+            text = notices.later(url, guidance, refused.next_opening) if waits else notices.closed(url, guidance)
+            await self._notice(person, item, text, url)
             raise Unreachable from None
+
+    async def _say_how_long(self, person: store.Person, item: store.Intake) -> None:
+        """Whoever has just come to a full queue, or to an empty desk, is told so, with the hotlines: by a reply."""
+        queue = await self._desk.get_queue()
+        if queue is None:
+            return
+        nobody, ahead, minutes = queue.staff_present == 0, max(queue.waiting - 1, 0), queue.estimate_minutes
+        if nobody or ahead >= queue.staff_present or (minutes is not None and minutes.high > SHORT_WAIT_MINUTES):
+            url, guidance = self._config.public_url, await self._desk.list_guidance()
+            range_ = (minutes.low, minutes.high) if minutes is not None else None
+            await self._notice(person, item, notices.waits(url, guidance, ahead, nobody, range_), url)
 
     async def _point_to_answer(self, channel: Channel, item: store.Intake) -> None:
         """What was written was handed to the counsellor; the answer waits on the page."""
@@ -381,7 +404,7 @@ class Bridge:
         ticket = await self._moves.link_for(person) if person is not None else None
         if person is not None and ticket is not None:
             text = notices.handed_over(channel.network.title, ticket.url, ticket.code)
-            await self._notice(person, item, text)
+            await self._notice(person, item, text, ticket.url)
 
     async def _point_to_move(self, person: store.Person, item: store.Intake) -> str:
         """Whoever has moved is shown the way back; what they wrote is handed to nobody."""
@@ -390,7 +413,8 @@ class Bridge:
             raise Unreachable
         text = notices.moved(ticket.url, ticket.code, self._moves.app_of(ticket.channel_id))
         # Not spared: it may be the only way back, and it is a reply, which costs nothing.
-        await self._outbox.put_notice(self._pool, person.channel_id, person.person, item.event_key, text)
+        put = self._outbox.put_notice
+        await put(self._pool, person.channel_id, person.person, item.event_key, text, page=ticket.url)
         self._outbox.wake()
         return "noticed"
 
@@ -410,13 +434,13 @@ class Bridge:
         return "withdrawn", said
 
     async def _point_to_page(self, channel: Channel, person: store.Person, item: store.Intake) -> str:
-        ticket = await self._moves.link_for(person)
+        ticket, url = await self._moves.link_for(person), self._config.public_url
         if ticket is not None:
-            text = await self._moves.text_of(channel.id, ticket)
+            url, text = ticket.url, await self._moves.text_of(channel.id, ticket)
         elif channel.mode in STOPPED:
-            text = notices.closed(self._config.public_url, await self._desk.list_guidance())
+            text = notices.closed(url, await self._desk.list_guidance())
         else:
-            text = notices.contact_point(channel.network.title, self._config.public_url)
+            text = notices.contact_point(channel.network.title, url)
         if person.case_id is not None and person.room_id is not None:
             ghost = await self._ghosts.present(person)
             body = notices.NOT_CARRIED.format(app=channel.network.title)
@@ -424,25 +448,28 @@ class Bridge:
                 await ghost.say(person.room_id, {"msgtype": "m.notice", "body": body}, item.event_key + ".not")
             except CaseOver:
                 await store.end_case(self._pool, person.person, person.case_id)
-        return "noticed" if await self._notice(person, item, text) else "notice_spared"
+        return "noticed" if await self._notice(person, item, text, url) else "notice_spared"
 
     async def _arrived(self, channel: Channel, person: store.Person, item: store.Intake) -> None:
         await store.update_person(self._pool, person.person, left_at=None)
+        url, card = self._config.public_url, ""
         if channel.mode in STOPPED:
-            text = notices.closed(self._config.public_url, await self._desk.list_guidance())
+            text = notices.closed(url, await self._desk.list_guidance())
         else:
             mode = "relay" if channel.carries_content(running=False) else "contact_point"
-            text = notices.greeting(mode, channel.network.title, self._config.public_url, channel.greeting)
-        await self._outbox.put_notice(self._pool, channel.id, person.person, item.event_key, text)
+            text = notices.greeting(mode, channel.network.title, url, channel.greeting)
+            card = notices.GREETING_CARD if notices.buttons(url) else ""
+        put = self._outbox.put_notice
+        await put(self._pool, channel.id, person.person, item.event_key, text, page=url, card=card)
         self._outbox.wake()
 
-    async def _notice(self, person: store.Person, item: store.Intake, text: str) -> bool:
-        """Queues a notice, at most one an hour for each person."""
+    async def _notice(self, person: store.Person, item: store.Intake, text: str, page: str) -> bool:
+        """Queues a notice, at most one an hour for each person. page: the address in it that a tap may open."""
         now = milliseconds()
         async with self._pool.acquire() as db, db.transaction():
             if not await store.may_notice(db, person.person, now, now - NOTICE_EVERY_MS):
                 return False
-            await self._outbox.put_notice(db, person.channel_id, person.person, item.event_key, text)
+            await self._outbox.put_notice(db, person.channel_id, person.person, item.event_key, text, page=page)
         self._outbox.wake()
         return True
 

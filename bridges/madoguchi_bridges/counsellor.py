@@ -1,5 +1,6 @@
 """What others say in a ghost's room, on its way to the app; and what became of it, back into the room."""
 
+import re
 import time
 from typing import Any
 
@@ -16,7 +17,7 @@ from .ghosts import CaseOver, DeviceGhost, Ghosts
 from .intake import milliseconds
 from .moves import Moves
 from .network import Deletes
-from .outbox import OFFER, Letter, Outbox, describe
+from .outbox import NEWS, OFFER, Letter, Outbox, describe
 from .text import clean
 
 log = structlog.stdlib.get_logger(__name__)
@@ -26,6 +27,7 @@ DELIVERY = "jp.madoguchi.delivery"
 QUIET = "jp.madoguchi.quiet"
 KEY_SECONDS = 20.0
 CARRIED = ("m.text", "m.notice", "m.emote")
+POINT = re.compile(r"geo:(-?\d{1,3}(?:\.\d+)?),(-?\d{1,3}(?:\.\d+)?)")  # RFC 5870
 
 
 class KeyMissing(Exception):
@@ -75,11 +77,16 @@ class Counsellor:
             return
         person = await store.get_person(self._pool, item.person)
         channel = self._channels.get(item.channel_id)
+        app = channel.network.title if channel else ""
+        if item.event_key.startswith(NEWS + "$"):
+            if person is not None and outcome != "accepted":
+                await self._tell_of_news(item, outcome, person, app)
+            return
         if item.room_id is None or person is None or person.room_id != item.room_id or self.ghosts is None:
             return
         if outcome == "not_carried" and self.moves is not None:
             await self.moves.news(person, item.event_key)
-        content, words = describe(item, outcome, channel.network.title if channel else "")
+        content, words = describe(item, outcome, app)
         ghost = await self.ghosts.present(person)
         txn_id = f"{item.seq}.{outcome}"
         try:
@@ -94,6 +101,18 @@ class Counsellor:
                 await ghost.say(item.room_id, said, txn_id)
             else:
                 await ghost.say(item.room_id, content, txn_id, DELIVERY)
+        except CaseOver:
+            log.info("room is closed, outcome not told", outbox=item.seq, outcome=outcome)
+
+    async def _tell_of_news(self, item: store.Leaving, outcome: str, person: store.Person, app: str) -> None:
+        """Whoever waits for an answer should know that its reader has not heard of what was said."""
+        if person.room_id is None or person.case_id is None or self.ghosts is None:
+            return
+        answers = {"m.relates_to": {"m.in_reply_to": {"event_id": item.event_key.removeprefix(NEWS)}}}
+        note = {"msgtype": "m.notice", "body": notices.news_failed(outcome, app)} | answers
+        ghost = await self.ghosts.present(person)
+        try:
+            await ghost.say(person.room_id, note, f"{item.seq}.{outcome}")
         except CaseOver:
             log.info("room is closed, outcome not told", outbox=item.seq, outcome=outcome)
 
@@ -177,6 +196,10 @@ def _letter(content: dict[str, Any], is_reply: bool = False) -> Letter | None:
         named = isinstance(content.get("filename"), str) and content["filename"] != body
         caption = clean(_without_fallback(body) if is_reply else body) if named and isinstance(body, str) else ""
         return Letter(text=caption if caption.strip() else "", attachment=attachment)
+    if content.get("msgtype") == "m.location" and (point := POINT.match(str(content.get("geo_uri")))):
+        # As words, like a place that comes in: no map is asked for it.
+        place = clean(body).strip() if isinstance(body, str) else ""
+        return Letter(text=f"位置情報: {place}（{point[1]}, {point[2]}）")
     if content.get("msgtype") not in CARRIED or not isinstance(body, str):
         return Letter(refuse="kind")
     text = clean(_without_fallback(body) if is_reply else body)

@@ -21,12 +21,14 @@ class Unreachable(Exception):
 
 
 class Refused(Exception):
-    """The server says no, and why."""
+    """The server says no, and why. `reason`, `next_opening` (ms): of a desk that takes no case now."""
 
-    def __init__(self, status: int, errcode: str) -> None:
+    def __init__(self, status: int, errcode: str, reason: str = "", next_opening: int | None = None) -> None:
         super().__init__(f"{status} {errcode}")
         self.status = status
         self.errcode = errcode
+        self.reason = reason
+        self.next_opening = next_opening
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -62,6 +64,19 @@ class Redeemed(msgspec.Struct, frozen=True):
     case_id: str | None = None
     room_id: str | None = None
     at: int | None = None
+
+
+class Minutes(msgspec.Struct, frozen=True):
+    low: int
+    high: int
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """How many wait for how many counsellors, and how long it may take; None where too little is known."""
+
+    waiting: int
+    staff_present: int
+    estimate_minutes: Minutes | None = None
 
 
 class Desk:
@@ -121,10 +136,17 @@ class Desk:
         path = f"{API}/bridge/cases/{quote(case_id, safe='')}/told"
         await self._call("POST", path, {"what": what}, {"user_id": user_id})
 
+    async def get_queue(self) -> Queue | None:
+        """None when it can't be had, for nothing must wait for that."""
+        try:
+            return msgspec.convert(await self._call("GET", f"{API}/desk"), Queue)
+        except (Unreachable, Refused, msgspec.ValidationError):
+            return None
+
     async def list_guidance(self) -> list[dict[str, Any]]:
         """The hotlines, with what is open now; [] when they can't be had, for a notice must not wait for them."""
         try:
-            guidance = (await self._call("GET", "/_madoguchi/desk/v1/desk")).get("guidance")
+            guidance = (await self._call("GET", f"{API}/desk")).get("guidance")
         except (Unreachable, Refused):
             return []
         return [entry for entry in guidance if isinstance(entry, dict)] if isinstance(guidance, list) else []
@@ -200,5 +222,11 @@ def _content(status: int, raw: bytes) -> dict[str, Any]:
     except msgspec.MsgspecError:
         raise Unreachable from None
     if status >= 400:
-        raise Refused(status, str(content.get("errcode", "M_UNKNOWN")))
+        opening = content.get("next_opening")
+        raise Refused(
+            status,
+            str(content.get("errcode", "M_UNKNOWN")),
+            str(content.get("reason", "")),
+            opening if isinstance(opening, int) else None,
+        )
     return content

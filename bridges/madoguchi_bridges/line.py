@@ -16,12 +16,17 @@ from linebot.v3.messaging import AsyncApiClient, AsyncMessagingApi, Configuratio
 from linebot.v3.messaging.exceptions import ApiException
 from linebot.v3.messaging.models import (
     AudioMessage,
+    ButtonsTemplate,
     ImageMessage,
     MarkMessagesAsReadByTokenRequest,
     PushMessageRequest,
+    QuickReply,
+    QuickReplyItem,
     ReplyMessageRequest,
     ShowLoadingAnimationRequest,
+    TemplateMessage,
     TextMessage,
+    URIAction,
 )
 from linebot.v3.oauth import AsyncApiClient as OauthClient
 from linebot.v3.oauth import AsyncChannelAccessToken
@@ -111,6 +116,8 @@ class Line:
             TextMessage(text=text, quickReply=None, quoteToken=None if number else quotes, emojis=None, sender=None)
             for number, text in enumerate(outgoing.texts)
         ]
+        if outgoing.buttons:
+            messages[-1] = _with_buttons(outgoing)
         if outgoing.link is not None and (bubble := _bubble(outgoing.link)) is not None:
             messages[0] = bubble
         api = await self._messaging()
@@ -282,6 +289,20 @@ def _bubble(link: Link) -> Any | None:
     if link.kind == "audio" and link.type in ("audio/mp4", "audio/x-m4a", "audio/mpeg") and link.duration_ms:
         return AudioMessage(originalContentUrl=link.url, duration=link.duration_ms, quickReply=None, sender=None)
     return None
+
+
+def _with_buttons(outgoing: Outgoing) -> Any:
+    """The last text: as a card that holds the buttons; or with quick replies, which go when something else is said."""
+    text = outgoing.texts[-1]
+    actions = [URIAction(label=button.label, uri=button.url, altUri=None) for button in outgoing.buttons]
+    if outgoing.card:
+        template = ButtonsTemplate(
+            text=text, actions=actions, title=None, thumbnailImageUrl=None, imageAspectRatio=None, imageSize=None,
+            imageBackgroundColor=None, defaultAction=None,
+        )  # fmt: skip
+        return TemplateMessage(altText=text, template=template, quickReply=None, sender=None)
+    quick = QuickReply(items=[QuickReplyItem(imageUrl=None, action=action) for action in actions])
+    return TextMessage(text=text, quickReply=quick, quoteToken=None, emojis=None, sender=None)
 
 
 async def _pieces(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

@@ -57,6 +57,9 @@ class Moves:
 
     async def _ask(self, after: int | None) -> int:
         pos, errands = await self._desk.list_errands(after, POLL_MS)
+        if errands:
+            # What is offered follows from a mode that may have changed this very moment.
+            await self._channels.read()
         places = asyncio.Semaphore(AT_ONCE)
 
         async def bring(errand: Errand) -> bool:
@@ -92,7 +95,10 @@ class Moves:
 
     async def _offer(self, person: store.Person, errand: Errand) -> None:
         ticket = await self._desk.make_ticket(errand.user_id)
-        await self._put_offer(person, errand, ticket.expires_at, await self.text_of(person.channel_id, ticket))
+        # Whose case two people keep on the app is offered the page, and not told that the app carries nothing.
+        kept = await store.is_kept(self._pool, errand.case_id)
+        text = await self.text_of(person.channel_id, ticket, kept)
+        await self._put_offer(person, errand, ticket.expires_at, text, ticket.url)
 
     async def _offer_app(self, person: store.Person, errand: Errand) -> None:
         try:
@@ -106,10 +112,12 @@ class Moves:
         text = notices.app_move(self.app_of(ticket.channel_id), ticket.name, ticket.url, ticket.code)
         await self._put_offer(person, errand, ticket.expires_at, text)
 
-    async def _put_offer(self, person: store.Person, errand: Errand, expires_at: int, text: str) -> None:
+    async def _put_offer(
+        self, person: store.Person, errand: Errand, expires_at: int, text: str, page: str = ""
+    ) -> None:
         # By the link: another offer is another notice.
         cause = f"{OFFER.removeprefix('notice:')}{errand.case_id}:{expires_at}"
-        await self._outbox.put_notice(self._pool, person.channel_id, person.person, cause, text)
+        await self._outbox.put_notice(self._pool, person.channel_id, person.person, cause, text, page=page)
         self._outbox.wake()
 
     def app_of(self, channel_id: str) -> str:
@@ -117,11 +125,11 @@ class Moves:
         channel = self._channels.get(channel_id)
         return channel.network.title if channel else ""
 
-    async def text_of(self, channel_id: str, ticket: Ticket) -> str:
+    async def text_of(self, channel_id: str, ticket: Ticket, kept: bool = False) -> str:
         """The words of an offer, as the channel stands; with the hotlines where no content crosses it any more."""
         channel = self._channels.get(channel_id)
         app, mode = (channel.network.title, channel.mode) if channel else ("", "closed")
-        stopped = mode in ("notice_only", "closed", "emergency")
+        stopped = not kept and mode in ("notice_only", "closed", "emergency")
         guidance: list[dict[str, Any]] = await self._desk.list_guidance() if stopped else []
         return notices.move(app, ticket.url, ticket.code, stopped, guidance)
 

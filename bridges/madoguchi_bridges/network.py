@@ -104,6 +104,13 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     height: int | None = None
 
 
+class Button(msgspec.Struct, frozen=True):
+    """Opens an address by a tap. label: at most 20 characters."""
+
+    label: str
+    url: str
+
+
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """One request to the app: at most `limits.texts_per_request` texts, each at most `limits.text_units` long."""
 
@@ -114,6 +121,8 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     link: Link | None = None  # may be sent as a picture in place of the first text, which has the address in words
     quotes: Ref | None = None  # the message that the first text answers
     file: File | None = None  # goes before the texts; only where the network `UploadsFiles`
+    buttons: tuple[Button, ...] = ()  # may be shown under the last text; the words before say where they lead, too
+    card: bool = False  # the last text is short and belongs to the buttons: may be shown as one with them
 
 
 class Unverified(Exception):

@@ -1,14 +1,32 @@
-"""The neutral words that the bridge says by itself, in easy Japanese. Never a question: in an app, a human asks.
+"""The neutral words that the bridge says by itself, in easy Japanese with a line of English. Never a question: in an
+app, a human asks.
 
 They tell nothing about anybody, for somebody else may look at the screen; and they tell who can read along.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from .network import Button
+
+JAPAN = ZoneInfo("Asia/Tokyo")
+WEEKDAYS = "月火水木金土日"
 READABLE = "{app}に書いたことは、{app}の会社が見ることもできます。"
 ONLY_YOU = "ページなら、読めるのはあなたと相談員だけです。"
 SEALED_PAGE = "ここなら、あなたと相談員だけが読めます（名前も登録もいりません）。\n{url}"
+PAGE_IN_ENGLISH = "English: on that page only you and the counsellor can read. Here, {app}'s company can as well."
+GREETING_CARD = "あなたと相談員だけが読めるページです。\nOnly you and the counsellor can read there."
+
+
+def buttons(page: str) -> tuple[Button, ...]:
+    """What a tap opens: the page, or the case on it; and the list of hotlines. None where the page has no address that
+    every app would open."""
+    if not page.startswith("https://"):
+        return ()
+    guidance = page.partition("/#")[0].rstrip("/") + "/guidance/"
+    return Button("ページで話す / Chat", page), Button("電話で話す / Call", guidance)
 
 
 def greeting(mode: str, app: str, url: str, own: str = "") -> str:
@@ -27,7 +45,8 @@ def handed_over(app: str, url: str, code: str) -> str:
     """The answer to words that were handed to the counsellor, in an app that carries only notices."""
     return (
         f"書いてくれて、ありがとうございます。相談員に渡しました。お返事は、下のページで読めます。\n{url}\n"
-        f"別のスマホで開くときのコード: {code}\n\n{READABLE.format(app=app)}つづきは、ページに書いてください。"
+        f"別のスマホで開くときのコード: {code}\n\n{READABLE.format(app=app)}つづきは、ページに書いてください。\n"
+        "English: a counsellor has your words. The answer will be on the page above."
     )
 
 
@@ -53,9 +72,8 @@ def move(app: str, url: str, code: str, stopped: bool, guidance: Sequence[Mappin
         else "お話のつづきを、下のページでもできます。相談員は同じです。いままでの話も読めます。"
     )
     lines = [why, url, f"別のスマホで開くときのコード: {code}", "", READABLE.format(app=app), ONLY_YOU]
-    if open_now := [line for line in map(_hotline, guidance) if line]:
-        lines += ["", "いま話せる電話:", *open_now]
-    return "\n".join(lines)
+    english = "English: go on at the page above, with the same counsellor."
+    return "\n".join([*lines, english, *_hotlines("いま話せる電話:", guidance)])
 
 
 def app_move(app: str, name: str, url: str, code: str) -> str:
@@ -109,9 +127,37 @@ def not_gone_on(outcome: str, url: str) -> str:
 def closed(url: str, guidance: Sequence[Mapping[str, Any]]) -> str:
     """The answer where no case can be begun: the page, and the hotlines that are open now."""
     lines = ["連絡ありがとうございます。いま、ここでは受付をしていません。", "", "相談のページはこちらです。", url]
-    if open_now := [line for line in map(_hotline, guidance) if line]:
-        lines += ["", "いま話せる電話:", *open_now]
-    return "\n".join(lines)
+    english = "English: nobody can be reached here now. The page above shows who you can call."
+    return "\n".join([*lines, english, *_hotlines("いま話せる電話:", guidance)])
+
+
+def later(url: str, guidance: Sequence[Mapping[str, Any]], next_opening: int | None) -> str:
+    """The answer where the desk takes no new case for a while: what was written waits. next_opening: ms, if known."""
+    lines = [
+        "書いてくれて、ありがとうございます。いまは、新しい相談を受けていません。",
+        *([f"つぎの受付: {_moment(next_opening)}から"] if next_opening is not None else []),
+        "書いたことは消えません。受付が始まったら、相談員に届きます。",
+        "English: the desk takes nobody new right now. A counsellor will get your words when it opens.",
+    ]
+    return "\n".join([*lines, *_hotlines("いま話せる電話:", guidance), "", f"電話で話せるところ: {url}/guidance/"])
+
+
+def waits(
+    url: str, guidance: Sequence[Mapping[str, Any]], ahead: int, nobody: bool, minutes: tuple[int, int] | None
+) -> str:
+    """The answer to whoever has come and will have to wait. ahead: how many wait before them."""
+    why = "いまは相談員が席にいません。もどったら読んで、ここにお返事します。"
+    if not nobody:
+        long = f"{minutes[0]}〜{minutes[1]}分くらいです" if minutes else "時間がかかるかもしれません"
+        why = f"いま、ほかに{ahead}人が待っています。" if ahead else "いま、相談員はほかの人と話しています。"
+        why += f"お返事まで、{long}。"
+    lines = [
+        f"書いてくれて、ありがとうございます。届きました。{why}",
+        "待っているあいだも、ここに書いてだいじょうぶです。",
+        "English: we have your words. It may take a while until a counsellor answers.",
+    ]
+    hotlines = _hotlines("待てないときに、いま話せる電話:", guidance)
+    return "\n".join([*lines, *hotlines, "", f"電話で話せるところ: {url}/guidance/"])
 
 
 def group_farewell(url: str) -> str:
@@ -120,7 +166,18 @@ def group_farewell(url: str) -> str:
 
 
 def _where(app: str, url: str) -> str:
-    return READABLE.format(app=app) + "\n" + SEALED_PAGE.format(url=url)
+    return "\n".join((READABLE.format(app=app), SEALED_PAGE.format(url=url), PAGE_IN_ENGLISH.format(app=app)))
+
+
+def _hotlines(heading: str, guidance: Sequence[Mapping[str, Any]]) -> list[str]:
+    open_now = [line for line in map(_hotline, guidance) if line]
+    return ["", heading, *open_now] if open_now else []
+
+
+def _moment(at: int) -> str:
+    when = datetime.fromtimestamp(at / 1000, JAPAN)
+    minute = f"{when.minute}分" if when.minute else ""
+    return f"{when.month}月{when.day}日（{WEEKDAYS[when.weekday()]}）{when.hour}時{minute}"
 
 
 def _hotline(entry: Mapping[str, Any]) -> str:
@@ -148,8 +205,18 @@ FAILURES = {
 
 def failure(reason: str, app: str) -> str:
     """Told in the room, to the counsellor, under the message that did not get out."""
-    why = FAILURES.get(reason, "{app}に送れませんでした").format(app=app)
-    return f"⚠ {app}に届いていません: {why}。"
+    return f"⚠ {app}に届いていません: {_why(reason, app)}。"
+
+
+def news_failed(reason: str, app: str) -> str:
+    """The same where the message waits on the page and the app would only have said that it does."""
+    why = _why(reason, app)
+    return f"⚠ {app}の「{NEWS.rstrip('。')}」も届いていません: {why}。相手は、ページを開くまで気づきません。"
+
+
+def _why(reason: str, app: str) -> str:
+    blocked = "blocked" if reason == "maybe_blocked" else reason
+    return FAILURES.get(blocked, "{app}に送れませんでした").format(app=app)
 
 
 def delayed(app: str) -> str:

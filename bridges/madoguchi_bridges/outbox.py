@@ -29,6 +29,7 @@ from .text import split, units
 log = structlog.stdlib.get_logger(__name__)
 
 OFFER = "notice:move:"  # begins the keys of the offers of a move
+NEWS = "notice:news:"  # … of notices that something waits on the page; of what a counsellor said, its event id follows
 NAMESPACE = uuid.UUID("6d61646f-6775-5368-a92d-62726964676e")
 LONGEST_REST_MS = 60_000
 TELL_DELAY_AFTER_ATTEMPTS = 3
@@ -47,6 +48,8 @@ class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
     answers: str = ""  # the Matrix event that this is an answer to
     corrects: str = ""  # the one that had other words before
     deletes: str = ""  # the one that is taken back
+    page: str = ""  # an address of ours in the text that a tap may open
+    card: str = ""  # a last text, which goes with the buttons that open it
 
 
 class ReplyAttempt(msgspec.Struct, frozen=True):
@@ -93,9 +96,19 @@ class Outbox:
         await self._put(self._pool, person.channel_id, person.person, event_id, room_id, letter)
         self.wake()
 
-    async def put_notice(self, db: store.Connection, channel_id: str, person: str, cause: str, text: str) -> None:
-        """Queues a neutral notice, once for each `cause`; wake the outbox after the commit."""
-        await self._put(db, channel_id, person, f"notice:{cause}", None, Letter(text))
+    async def put_notice(
+        self,
+        db: store.Connection,
+        channel_id: str,
+        person: str,
+        cause: str,
+        text: str,
+        *,
+        page: str = "",
+        card: str = "",
+    ) -> None:
+        """Queues a neutral notice, once for each `cause`; wake the outbox after the commit. page, card: of Letter."""
+        await self._put(db, channel_id, person, f"notice:{cause}", None, Letter(text, page=page, card=card))
 
     async def _put(
         self,
@@ -226,7 +239,7 @@ class Outbox:
         """All requests of a message that are not done yet, in order."""
         address = self._seals.open(person.sealed_address).decode()
         limits = channel.network.limits
-        texts = [*parcel.texts, *split(letter.text, limits.text_units)]
+        texts = [*parcel.texts, *split(letter.text, limits.text_units), *filter(None, (letter.card,))]
         size = limits.texts_per_request
         requests = [tuple(texts[first : first + size]) for first in range(0, len(texts), size)]
         if letter.attachment is not None and uploads(channel.network, letter.attachment):
@@ -238,6 +251,9 @@ class Outbox:
             outgoing = Outgoing(to=address, texts=requests[number], retry_key=key)
             if number == 0:
                 outgoing = msgspec.structs.replace(outgoing, link=parcel.link, file=parcel.file, quotes=quotes)
+            if number == len(requests) - 1 and letter.page:
+                buttons = notices.buttons(letter.page)
+                outgoing = msgspec.structs.replace(outgoing, buttons=buttons, card=bool(letter.card))
             await self._refer(item, await self._request(item, channel, person, outgoing))
             await store.update_leaving(self._pool, item.seq, requests_done=number + 1, sealed_reply=None)
             item = msgspec.structs.replace(item, sealed_reply=None)

@@ -479,11 +479,12 @@ async def has_left(db: Connection, event_key: str) -> bool:
 
 async def finish_leaving(db: Connection, seq: int, outcome: str, now: int) -> None:
     """Records what became of a message and destroys its sealed content. Notices need telling to nobody, but offers of a
-    move do."""
+    move do, and news of what a counsellor said."""
     await db.execute(
         """
         UPDATE bridge_outbox SET outcome = $2, done_at = $3::bigint, sealed = NULL, sealed_reply = NULL,
-               told_at = CASE WHEN room_id IS NULL AND event_key NOT LIKE 'notice:move:%' THEN $3::bigint END
+               told_at = CASE WHEN room_id IS NULL AND event_key NOT LIKE 'notice:move:%'
+                               AND event_key NOT LIKE 'notice:news:$%' THEN $3::bigint END
         WHERE seq = $1 AND outcome IS NULL
         """,
         seq,

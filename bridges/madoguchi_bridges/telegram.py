@@ -61,7 +61,7 @@ class Telegram:
         api = await self._api()
         if outgoing.file is not None:
             return [await api.send_file(outgoing.to, outgoing.file)]
-        return [await api.send_text(outgoing.to, text, outgoing.quotes) for text in outgoing.texts]
+        return [await api.send_text(outgoing.to, text, outgoing.quotes, outgoing.buttons) for text in outgoing.texts]
 
     async def edit(self, to: str, ref: Ref, text: str) -> None:
         await (await self._api()).edit(to, ref, text)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -23,10 +23,17 @@ from aiogram.exceptions import (
     TelegramServerError,
     TelegramUnauthorizedError,
 )
-from aiogram.types import InputFile, LinkPreviewOptions, Message, ReplyParameters
+from aiogram.types import (
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    InputFile,
+    LinkPreviewOptions,
+    Message,
+    ReplyParameters,
+)
 
 from . import egress
-from .network import Fetched, File, Finding, Media, News, Ref, Rejected, TryAgain, Unavailable
+from .network import Button, Fetched, File, Finding, Media, News, Ref, Rejected, TryAgain, Unavailable
 from .telegram_events import ASKED_FOR
 
 SECONDS = 15
@@ -56,12 +63,13 @@ class Api:
         self._session = _Watched(api=server)
         self._bot = Bot(token, session=self._session)
 
-    async def send_text(self, to: str, text: str, quotes: Ref | None) -> Ref:
+    async def send_text(self, to: str, text: str, quotes: Ref | None, buttons: Sequence[Button] = ()) -> Ref:
         with _judged():
             sent = await self._bot.send_message(
                 chat_id=int(to),
                 text=text,
                 reply_parameters=_answer_to(quotes),
+                reply_markup=_keyboard(buttons),
                 # A preview is fetched by Telegram's servers; a link of ours is for the person alone.
                 link_preview_options=LinkPreviewOptions(is_disabled=True),
                 request_timeout=SECONDS,
@@ -233,6 +241,11 @@ def _judged() -> Iterator[None]:
 
 def _answer_to(ref: Ref | None) -> ReplyParameters | None:
     return ReplyParameters(message_id=_number(ref), allow_sending_without_reply=True) if ref is not None else None
+
+
+def _keyboard(buttons: Sequence[Button]) -> InlineKeyboardMarkup | None:
+    rows = [[InlineKeyboardButton(text=button.label, url=button.url)] for button in buttons]
+    return InlineKeyboardMarkup(inline_keyboard=rows) if rows else None
 
 
 def _ref(sent: Message) -> Ref:

@@ -21,7 +21,7 @@ from madoguchi_bridges.bridge import Bridge
 from madoguchi_bridges.channels import Channel, Channels
 from madoguchi_bridges.config import Config
 from madoguchi_bridges.crossing import Crossing
-from madoguchi_bridges.desk import AppTicket, Redeemed, Refused, Ticket
+from madoguchi_bridges.desk import AppTicket, Queue, Redeemed, Refused, Ticket
 from madoguchi_bridges.files_out import FilesOut
 from madoguchi_bridges.files_web import routes
 from madoguchi_bridges.ghosts import CaseOver
@@ -144,6 +144,8 @@ class PaperDesk:
     keys: dict[str, Redeemed] = field(default_factory=dict)
     redeemed: list[tuple[str, str, str]] = field(default_factory=list)
     moved_to: str = "web"
+    queue: Queue | None = field(default_factory=lambda: Queue(1, 1))
+    errands: list[Json] = field(default_factory=list)
 
     async def upload(self, user_id: str, room_id: str, file: BinaryIO) -> str:
         if self.troubles:
@@ -166,6 +168,12 @@ class PaperDesk:
                 yield content[start : start + 1000]
 
         yield pieces()
+
+    async def list_errands(self, after: int | None, timeout_ms: int) -> tuple[int, list[Json]]:
+        return 1, self.errands
+
+    async def get_queue(self) -> Queue | None:
+        return self.queue
 
     async def list_guidance(self) -> list[Json]:
         return [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from madoguchi_bridges.desk import Refused, Unreachable
+from madoguchi_bridges.desk import Minutes, Queue, Refused, Unreachable
 from madoguchi_bridges.ghosts import CaseOver
 from tests.bridges.parts import Bench
 from tests.standins.line import LinePerson
@@ -82,21 +82,32 @@ async def test_follow_is_greeted_without_a_question_and_opens_no_case(bench: Ben
     mio = bench.line.person()
     await mio.does("follow", follow={"isUnblocked": False})
     await bench.works()
-    (bubble,) = bench.line.phones
-    assert bubble.via == "reply"
-    assert "https://desk.test" in bubble.text
-    assert "LINEの会社が見ることもできます" in bubble.text
-    assert "？" not in bubble.text
+    words, card = bench.line.phones
+    assert [words.via, card.via] == ["reply", "reply"]
+    assert "https://desk.test" in words.text
+    assert "LINEの会社が見ることもできます" in words.text
+    assert "LINE's company can" in words.text, "in both of the desk's languages"
+    assert not any(mark in bubble.text for mark in "？?" for bubble in (words, card))
+    assert (card.type, words.opens) == ("template", ())
+    opens = (("ページで話す / Chat", "https://desk.test"), ("電話で話す / Call", "https://desk.test/guidance/"))
+    assert card.opens == opens
     assert bench.ghosts.rooms == {}
     assert await bench.outcomes() == {"noted": 1}
 
 
-async def test_a_block_is_seen_by_the_counsellor(bench: Bench) -> None:
+async def test_a_block_is_seen_by_the_counsellor_in_every_mode(bench: Bench) -> None:
     mio = bench.line.person()
     await mio.says("眠れない")
     await bench.works()
+    for mode in ("contact_point", "emergency", "relay"):
+        await bench.sets(mode)
+        await mio.does("unfollow")
+        assert "ブロックされました" in (await shown(bench))[-1]
+        await mio.does("follow", follow={"isUnblocked": True})
+        assert "ブロックが解除されました" in (await shown(bench))[-1]
     await mio.does("unfollow")
-    assert "ブロックされました" in (await shown(bench))[-1]
+    await bench.works()
+    bench.told.clear()
     await bench.counsellor_says("大丈夫？", "$1")
     await bench.works()
     assert bench.told == [("$1", "maybe_blocked")]
@@ -114,6 +125,12 @@ async def test_what_concerns_a_person_without_a_case_opens_none(bench: Bench) ->
     await bench.works()
     assert bench.ghosts.rooms == {}
     assert await bench.outcomes() == {"noted": 2}
+    await mio.says("眠れない")
+    await bench.works()
+    bench.ghosts.room().open = False
+    await mio.does("unfollow")
+    assert await shown(bench) == ["眠れない"], "nor does it in the place of one that has ended unheard"
+    assert await bench.outcomes() == {"noted": 3, "shown": 1}
 
 
 async def test_standby_is_not_answered(bench: Bench) -> None:
@@ -147,6 +164,7 @@ async def test_a_contact_point_hands_words_over_and_answers_with_the_link_once_a
     assert bubble.via == "reply"
     assert "https://desk.test/#move=t" in bubble.text and "ABCD-2345" in bubble.text
     assert "LINEの会社が見ることもできます" in bubble.text, "and they are told kindly who could read it"
+    assert bubble.opens[0] == ("ページで話す / Chat", "https://desk.test/#move=t")
     assert await bench.outcomes() == {"shown": 3}
     await bench.pool.execute("UPDATE bridge_people SET noticed_at = noticed_at - 3600001")
     await mio.says("まだいる")
@@ -262,6 +280,50 @@ async def test_a_desk_that_takes_no_case_keeps_the_words_and_shows_the_way(bench
     assert await shown(bench) == ["眠れない"]
     (text,) = mio.phone
     assert "0120-0-78310" in text
+
+
+@pytest.mark.parametrize(
+    ("reason", "opening", "says"),
+    [
+        ("hours", 1_796_108_400_000, "つぎの受付: 12月1日（火）16時から"),
+        ("paused", None, "受付が始まったら、相談員に届きます"),
+    ],
+)
+async def test_outside_the_hours_people_are_told_when_their_words_will_be_read(
+    bench: Bench, reason: str, opening: int | None, says: str
+) -> None:
+    mio = bench.line.person()
+    bench.ghosts.troubles = [Refused(403, "JP_MADOGUCHI_CLOSED", reason, opening)]
+    await mio.says("眠れない")
+    assert await shown(bench) == ["眠れない"]
+    (bubble,) = bench.line.phones
+    assert bubble.via == "reply" and says in bubble.text and "0120-0-78310" in bubble.text
+    assert "A counsellor will get your words" in bubble.text
+
+
+@pytest.mark.parametrize(
+    ("queue", "says"),
+    [
+        (Queue(1, 0), "相談員が席にいません"),
+        (Queue(4, 2), "ほかに3人が待っています。お返事まで、時間がかかるかもしれません"),
+        (Queue(1, 3, Minutes(15, 40)), "ほかの人と話しています。お返事まで、15〜40分くらいです"),
+        (Queue(2, 2, Minutes(2, 5)), ""),
+        (None, ""),
+    ],
+)
+async def test_whoever_comes_to_a_full_queue_is_told_so_once_and_for_nothing(
+    bench: Bench, queue: Queue | None, says: str
+) -> None:
+    bench.desk.queue = queue
+    mio = bench.line.person()
+    for text in ("眠れない", "まだいる？"):
+        await mio.says(text)
+        await bench.works()
+    assert await shown(bench) == ["眠れない", "まだいる？"]
+    assert len(bench.line.phones) == (1 if says else 0)
+    for bubble in bench.line.phones:
+        assert bubble.via == "reply" and says in bubble.text and "0120-0-78310" in bubble.text
+        assert bubble.opens[1] == ("電話で話す / Call", "https://desk.test/guidance/")
 
 
 async def test_people_do_not_wait_for_each_other(bench: Bench) -> None:

@@ -109,6 +109,25 @@ async def test_a_failure_is_told_under_the_message_where_every_client_shows_it(s
     assert content["jp.madoguchi.delivery"]["reason"] == "quota"
 
 
+@pytest.mark.parametrize(("blocks", "why"), [(False, "使い切りました"), (True, "ブロックしています")])
+async def test_where_only_news_goes_out_and_can_not_the_counsellor_is_told(
+    scene: Scene, blocks: bool, why: str
+) -> None:
+    bench = scene.bench
+    scene.counsellor.moves = bench.moves
+    await bench.sets("contact_point", None)
+    bench.tokens._tokens.clear()
+    bench.line.out_of_quota = not blocks
+    if blocks:
+        await bench.pool.execute("UPDATE bridge_people SET left_at = 1")
+    await scene.hears("$1", "聞いているよ")
+    await bench.works()
+    (_, _, told) = list(bench.ghosts.room().said.values())[-1]
+    assert "「新しいお知らせがあります」も届いていません" in told["body"] and why in told["body"]
+    assert told["m.relates_to"] == {"m.in_reply_to": {"event_id": "$1"}}
+    assert not any("聞いているよ" in text for text in scene.phone)
+
+
 async def test_what_is_taken_back_in_time_never_leaves(scene: Scene) -> None:
     await scene.hears("$1", "やっぱり")
     await scene.hears_redaction("$1")

@@ -1,5 +1,7 @@
 """Moving: offers and news on their way to the app, and the truth about them on its way back."""
 
+import asyncio
+
 from madoguchi_bridges import store
 from madoguchi_bridges.desk import Refused, Unreachable
 from madoguchi_bridges.moves import Errand
@@ -30,6 +32,34 @@ async def test_an_offer_reaches_the_phone_and_the_desk_hears_so(bench: Bench) ->
     assert "https://desk.test/#move=t" in text and "ABCD-2345" in text and "同じ" in text
     assert bench.desk.told[-1] == (person.case_id, person.user_id, "notified")
     assert bench.told == [], "it is no message of the room"
+
+
+async def test_in_an_emergency_content_stops_within_two_seconds_and_the_offer_says_so(bench: Bench) -> None:
+    mio, person = await in_a_case(bench)
+    emergency = "UPDATE channels SET mode = 'emergency' WHERE kind = 'line'"
+
+    def carries() -> bool:
+        channel = bench.channels.get(person.channel_id)
+        return channel is not None and channel.carries_content(running=True)
+
+    reading = asyncio.create_task(bench.channels.keep_reading())
+    await asyncio.sleep(0.1)
+    await bench.pool.execute(emergency)
+    assert carries()
+    async with asyncio.timeout(2):
+        while carries():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    reading.cancel()
+    # An offer that comes sooner than that is not worded as if nothing had happened.
+    await bench.sets("draining")
+    await bench.pool.execute(emergency)
+    bench.desk.errands = [{"kind": "offer", "case_id": person.case_id, "user_id": person.user_id}]
+    await bench.moves._ask(None)
+    assert not carries()
+    await bench.works()
+    (bubble,) = bench.line.phones
+    assert bubble.to == mio.user_id and "続けられなくなりました" in bubble.text and "0120-0-78310" in bubble.text
+    assert bubble.opens[0] == ("ページで話す / Chat", "https://desk.test/#move=t")
 
 
 async def test_whoever_blocks_the_account_is_told_of_as_unreachable(bench: Bench) -> None:
@@ -124,10 +154,12 @@ async def test_a_case_that_two_people_keep_goes_on_in_every_mode(bench: Bench) -
     room = next(iter(bench.ghosts.rooms.values()))
     assert "ひとり分の署名" not in room.bodies()
     await bench.pool.execute("UPDATE kept_cases SET signed_by = '@b:desk', signed_at = now()")
+    assert await bench.moves._bring(offer(person))
     await mio.says("ふたり分の署名")
     await bench.counsellor_says("ここにいるよ", "$kept")
     await bench.works()
     assert "ふたり分の署名" in room.bodies() and "ここにいるよ" in mio.phone
+    assert any("下のページでもできます" in text for text in mio.phone), "they are offered the page, not told to go"
     await bench.pool.execute("UPDATE kept_cases SET until = now() - interval '1 s'")
     await mio.says("期限のあと")
     await bench.works()

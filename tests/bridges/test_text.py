@@ -93,6 +93,14 @@ def test_an_edit_goes_out_as_a_correction() -> None:
     assert letter == Letter(text="正しくは木曜", corrects="$before")
 
 
+def test_a_place_goes_out_in_words() -> None:
+    content = {"msgtype": "m.location", "body": "相談室", "geo_uri": "geo:35.6812,139.7671;u=10"}
+    assert letter_of({"type": "m.room.message", "content": content}) == Letter(
+        text="位置情報: 相談室（35.6812, 139.7671）"
+    )
+    assert letter_of({"type": "m.room.message", "content": content | {"geo_uri": "geo:here"}}) == Letter(refuse="kind")
+
+
 def test_what_can_not_go_is_refused_aloud_and_what_concerns_nobody_is_left() -> None:
     refused = Letter(refuse="kind")
     for content in ({"msgtype": "m.image", "body": "cat.png"}, {"msgtype": 3, "body": "a"}, {"body": ["a"]}):

@@ -42,6 +42,7 @@ class Bubble:
     id: str = ""
     quote_token: str = ""  # by which an answer quotes it
     quotes: str = ""  # the token of what it quotes
+    opens: tuple[tuple[str, str], ...] = ()  # what a tap on a card or a quick reply opens: (its label, where)
 
 
 @dataclass
@@ -332,16 +333,23 @@ class LineStandin:
         if len(messages) > 5 or any(len(m.get("text", "").encode("utf-16-le")) > 10_000 for m in messages):
             return 400, {"message": "The request body has 1 error(s)"}
         for message in messages:
+            template = message.get("template", {})
+            replies = [item["action"] for item in (message.get("quickReply") or {"items": []})["items"]]
+            actions = template.get("actions", replies)
+            # What LINE says in words, but not in its document.
+            if any(len(action["label"]) > 20 for action in actions) or len(template.get("text", "")) > 160:
+                return 400, {"message": "The request body has 1 error(s)"}
             self.phones.append(
                 Bubble(
                     to,
-                    message.get("text", ""),
+                    message.get("text", template.get("text", "")),
                     via,
                     url=message.get("originalContentUrl", ""),
                     type=message["type"],
                     id=self.message_id(),
                     quote_token=secrets.token_urlsafe(12),
                     quotes=message.get("quoteToken") or "",
+                    opens=tuple((action["label"], action["uri"]) for action in actions),
                 )
             )
         sent = self.phones[-len(messages) :]
