@@ -164,6 +164,11 @@ async def test_what_opens_nothing_says_how_to_go_on(
     assert told.body["reason"] == "ended"
     await refused(mio.post(f"{DESK}/bridge/ticket", {}, user_id=mio.user_id), 404)
     await refused(ken.post(f"{DESK}/cases/{case_id}/move", {}), 409)
+    logged = "".join(path.read_text() for path in desk.workers.directory.glob("serve-*.log"))
+    written = [line for line in logged.splitlines() if "move refused" in line]
+    for reason in ("unknown", "expired", "ended"):
+        assert any(reason in line for line in written), "and whoever looks after the server can see it"
+    assert not any(secret in line for line in written for secret in (token, code, "2222-2222"))
 
 
 @pytest.fixture

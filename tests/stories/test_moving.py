@@ -266,6 +266,8 @@ async def suspends(setting: Setting, line: LineStandin, browser: Browser, cast: 
     body = {"mode": "closed", "reason": "二人目", "sign": True}
     await second.put(f"{DESK_API}/channels/line/mode", body)
     await expect(dialog.get_by_text("閉じています").first).to_be_visible()
+    # Words stop crossing by that: whoever had been offered the page before hears so, with the hotlines.
+    assert "いま話せる電話" in (await people[1].hears("続けられなくなりました")).text
     # Whoever writes now is shown the way, with the hotlines; nothing of it is carried.
     await people[1].says(word("だれかいる？"))
     await people[1].hears("いま話せる電話")

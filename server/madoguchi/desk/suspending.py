@@ -9,7 +9,6 @@ from msgspec import Meta
 from madoguchi.core.desk import suspension
 from madoguchi.desk.administration import Channels, list_channels
 from madoguchi.desk.counselling import Changed
-from madoguchi.desk.permissions import caller
 from madoguchi.storage.cases import Case, Risk
 from madoguchi.storage.channels import Mode
 from madoguchi.web.endpoint import Call
@@ -159,18 +158,18 @@ async def cancel_switch(call: Call, channel_id: str) -> SuspensionSeen:
 
 async def keep_case(call: Call, case_id: str, body: KeepCase) -> Changed:
     """Asks for a case to stay on its app because a life is at stake; in force once somebody else has signed."""
-    by = await caller(call, call.tx)
-    return _changed(await suspension.keep(call.ctx, call.tx, case_id, by, body.reason, body.until))
+    by = call.session.user_id
+    return _changed(await suspension.keep(call.ctx, call.tx, case_id, body.reason, body.until, by=by))
 
 
 async def sign_keeping(call: Call, case_id: str) -> Changed:
     """The second signature under the keeping of a case on its app."""
-    return _changed(await suspension.sign_keeping(call.ctx, call.tx, case_id, await caller(call, call.tx)))
+    return _changed(await suspension.sign_keeping(call.ctx, call.tx, case_id, by=call.session.user_id))
 
 
 async def end_keeping(call: Call, case_id: str) -> Changed:
     """A kept case is treated like the others of its channel again."""
-    return _changed(await suspension.end_keeping(call.ctx, call.tx, case_id, await caller(call, call.tx)))
+    return _changed(await suspension.end_keeping(call.ctx, call.tx, case_id, by=call.session.user_id))
 
 
 def _changed(case: Case) -> Changed:

@@ -27,7 +27,7 @@ STANDING = """
          WHEN m.opened_at IS NOT NULL THEN 'opened'
          WHEN m.unreachable_at IS NOT NULL THEN 'unreachable'
          WHEN m.notified_at IS NOT NULL THEN 'notified'
-         WHEN m.case_id IS NOT NULL THEN 'asked' END
+         WHEN m.asked_by <> m.ghost THEN 'asked' END
 """
 
 

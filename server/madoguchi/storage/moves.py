@@ -93,30 +93,32 @@ async def put_move(
     )  # fmt: skip
 
 
-async def put_moves_of_channel(tx: Tx, channel_id: str, at: datetime, by: str) -> list[str]:
-    """Offers a move to the page to everybody whose case runs on a channel and who has not been offered that there.
-    Gives the cases."""
+async def put_moves_of_channel(tx: Tx, channel_id: str, at: datetime, by: str, again: bool) -> list[str]:
+    """Offers a move to the page to everybody whose case runs on a channel and who has not been offered that there;
+    `again`: to whoever has been as well, but for those whose case is kept there. Gives the cases."""
     rows = await tx.fetch(
         f"""
         INSERT INTO moves (case_id, channel_id, ghost, asked_at, asked_by)
         SELECT id, channel_id, user_id, $2, $3 FROM cases WHERE channel_id = $1 AND state IN {_RUNNING} ORDER BY id
         ON CONFLICT (case_id) DO UPDATE SET channel_id = excluded.channel_id, ghost = excluded.ghost,
-            asked_at = excluded.asked_at, asked_by = excluded.asked_by, to_channel = NULL, queued_at = NULL,
-            notified_at = NULL, unreachable_at = NULL, opened_at = NULL, declined_at = NULL, moved_at = NULL
-         WHERE moves.moved_at IS NOT NULL OR moves.to_channel IS NOT NULL
+            asked_at = excluded.asked_at, asked_by = excluded.asked_by, to_channel = NULL, wrong_passphrases = 0,
+            queued_at = NULL, notified_at = NULL, unreachable_at = NULL, opened_at = NULL, declined_at = NULL,
+            moved_at = NULL
+         WHERE moves.moved_at IS NOT NULL OR moves.to_channel IS NOT NULL OR ($4 AND NOT EXISTS (
+               SELECT 1 FROM kept_cases k WHERE k.case_id = moves.case_id AND k.signed_at IS NOT NULL AND k.until > $2))
         RETURNING case_id
         """,
-        channel_id, at, by,
+        channel_id, at, by, again,
     )  # fmt: skip
     return [row["case_id"] for row in rows]
 
 
 async def delete_unsent(tx: Tx, channel_id: str) -> None:
-    """Takes back the offers of a channel that the bridge has not taken yet."""
-    await tx.execute(
-        "DELETE FROM moves WHERE channel_id = $1 AND queued_at IS NULL AND moved_at IS NULL AND asked_by <> ghost",
-        channel_id,
-    )
+    """Takes back the offers of a channel that the bridge has not taken yet; links that are about stay good."""
+    unsent = "channel_id = $1 AND queued_at IS NULL AND moved_at IS NULL AND asked_by <> ghost"
+    links = "EXISTS (SELECT 1 FROM move_links l WHERE l.case_id = moves.case_id)"
+    await tx.execute(f"DELETE FROM moves WHERE {unsent} AND NOT {links}", channel_id)
+    await tx.execute(f"UPDATE moves SET asked_by = ghost WHERE {unsent}", channel_id)
 
 
 async def update_queued(tx: Tx, case_id: str, at: datetime) -> None:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Literal
 
 import msgspec
+import structlog
 
 from madoguchi import errors
 from madoguchi.context import Context
@@ -33,6 +34,8 @@ MOST_WRONG = 10
 WRONG_WITHIN = timedelta(hours=1)
 # Tells a token from whatever else a link to an app's account may carry. Telegram takes 64 letters of [A-Za-z0-9_-].
 TOKEN_MARK = "m_"
+log = structlog.get_logger()
+
 Outcome = Literal["moved", "unknown", "elsewhere", "used", "expired", "ended", "busy", "often", "closed"]
 
 
@@ -136,6 +139,15 @@ async def redeem(
 
     event: the bridge's own name of what brought it. Raises Invalid, NotAllowed for whom no bridge stands for.
     """
+    answer = await _redeem(ctx, tx, ghost, channel_id, token, code, event)
+    if answer.outcome != "moved":
+        log.info("move refused", reason=answer.outcome, channel=channel_id, user_id=ghost)
+    return answer
+
+
+async def _redeem(
+    ctx: Context, tx: Tx, ghost: UserID, channel_id: str, token: str | None, code: str | None, event: str
+) -> Redeemed:
     if (token is None) == (code is None):
         raise errors.Invalid("Either a token or a code.")
     await stored_cases.lock_person(tx, ghost)

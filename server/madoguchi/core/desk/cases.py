@@ -144,7 +144,7 @@ async def accept(ctx: Context, tx: Tx, case_id: CaseID, by: UserID) -> Case:
     """
     staff = await _lock_counsellor(tx, by)
     await roster.vouch(ctx, tx, by, staff.name)
-    case = await _lock(tx, case_id)
+    case = await lock(tx, case_id)
     # One that was handed to a team waits, with the helpers who are in it.
     holders = await stored.list_counsellors(tx, case_id)
     if case.running and case.state != "waiting":
@@ -224,7 +224,7 @@ async def close(ctx: Context, tx: Tx, case_id: CaseID, by: Staff) -> Case:
 
 async def close_rested(ctx: Context, tx: Tx, case_id: CaseID, by: str) -> None:
     """Ends a case that has rested for as long as the desk allows. Does nothing for one that does not rest."""
-    case = await _lock(tx, case_id)
+    case = await lock(tx, case_id)
     if case.state == "resting":
         await _close(ctx, tx, case, by, "closed")
 
@@ -234,7 +234,7 @@ async def leave(ctx: Context, tx: Tx, user_id: UserID) -> Case:
     found = await stored.get_latest_case(tx, user_id)
     if found is None:
         raise errors.NotFound("You have no case here.")
-    return await _close(ctx, tx, await _lock(tx, found.id), user_id, "left")
+    return await _close(ctx, tx, await lock(tx, found.id), user_id, "left")
 
 
 async def left_room(ctx: Context, tx: Tx, room_id: RoomID, user_id: UserID) -> None:
@@ -246,10 +246,10 @@ async def left_room(ctx: Context, tx: Tx, room_id: RoomID, user_id: UserID) -> N
     if found is None or not found.running:
         return
     if user_id == found.user_id:
-        await _close(ctx, tx, await _lock(tx, found.id), user_id, "left")
+        await _close(ctx, tx, await lock(tx, found.id), user_id, "left")
         return
     if await stored_staff.lock_staff(tx, user_id) is not None:
-        case = await _lock(tx, found.id)
+        case = await lock(tx, found.id)
         if case.running and any(holder == user_id for holder, _ in await stored.list_counsellors(tx, case.id)):
             await release(ctx, tx, user_id, [case], by=user_id)
 
@@ -266,7 +266,7 @@ async def people_changed(tx: Tx, room_id: RoomID) -> None:
 
 async def hold_all(tx: Tx, user_id: UserID) -> list[Case]:
     """The running cases in somebody's hands, held until the end of the transaction."""
-    return [await _lock(tx, case_id) for case_id in await stored.list_running_cases_of_staff(tx, user_id)]
+    return [await lock(tx, case_id) for case_id in await stored.list_running_cases_of_staff(tx, user_id)]
 
 
 async def release(ctx: Context, tx: Tx, user_id: UserID, held: list[Case], *, by: str) -> None:
@@ -314,7 +314,8 @@ async def _let_in(ctx: Context, tx: Tx, way: Channel) -> None:
         )
 
 
-async def _lock(tx: Tx, case_id: CaseID) -> Case:
+async def lock(tx: Tx, case_id: CaseID) -> Case:
+    """The case, held until the end of the transaction. Raises NotFound."""
     case = await stored.lock_case(tx, case_id)
     if case is None or case.state == "purged":
         raise errors.NotFound("There is no such case.")
@@ -323,7 +324,7 @@ async def _lock(tx: Tx, case_id: CaseID) -> Case:
 
 async def lock_of(tx: Tx, case_id: CaseID, by: Staff) -> tuple[Case, list[UserID]]:
     """The case, and who holds it: `by` is one of them, or leads the shift."""
-    case = await _lock(tx, case_id)
+    case = await lock(tx, case_id)
     holders = [user_id for user_id, _ in await stored.list_counsellors(tx, case_id)]
     if by.user_id not in holders and by.role not in ("supervisor", "administrator"):
         raise errors.NotAllowed("This case is in a colleague's hands.")

@@ -46,6 +46,11 @@ async def list_crossed(ctx: Context, tx: Tx) -> set[str]:
     return found
 
 
+def carries_words(mode: Mode) -> bool:
+    """Whether what is said in running cases crosses the app."""
+    return mode in ("relay", "draining")
+
+
 def company_learns(channel: Channel, crossed: bool) -> str:
     """What the company of an app learns by a channel: `content`, `metadata`, or `nothing`.
 
@@ -53,7 +58,7 @@ def company_learns(channel: Channel, crossed: bool) -> str:
     """
     if channel.kind in OWN or (channel.mode == "closed" and not crossed):
         return "nothing"
-    return "content" if crossed or channel.mode in ("relay", "draining") else "metadata"
+    return "content" if crossed or carries_words(channel.mode) else "metadata"
 
 
 async def of_arrival(tx: Tx, kind: str, channel_id: str | None) -> Channel:

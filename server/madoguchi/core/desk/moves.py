@@ -16,6 +16,7 @@ import unicodedata
 from datetime import datetime, timedelta
 
 import msgspec
+import structlog
 
 from madoguchi import errors
 from madoguchi.context import Context
@@ -33,6 +34,8 @@ from madoguchi.storage.db import Tx
 from madoguchi.storage.moves import Link, Move
 from madoguchi.storage.staff import Staff
 from madoguchi.storage.stream import Note
+
+log = structlog.get_logger()
 
 LINK_FOR = timedelta(days=3)
 MOST_WRONG_PASSPHRASES = 5
@@ -94,10 +97,11 @@ async def lock_on_an_app(tx: Tx, case_id: CaseID, by: Staff) -> Case:
     return case
 
 
-async def offer_all(ctx: Context, tx: Tx, channel_id: str, by: str) -> int:
-    """Lets the bridge offer a move to everybody on a channel who has not been offered one. Gives how many."""
+async def offer_all(ctx: Context, tx: Tx, channel_id: str, by: str, *, again: bool = False) -> int:
+    """Lets the bridge offer a move to everybody on a channel who has not been offered one, or `again` to all: an
+    earlier link may have run out, and an earlier no was said to something else. Gives how many."""
     at = ctx.clock.now()
-    offered = await stored.put_moves_of_channel(tx, channel_id, at, by)
+    offered = await stored.put_moves_of_channel(tx, channel_id, at, by, again)
     for case_id in offered:
         await stored_cases.insert_step(tx, case_id, at, "move_offered", by)
     return len(offered)
@@ -181,6 +185,7 @@ async def check_passphrase(ctx: Context, tx: Tx, token: str | None, code: str | 
         return -1
     if passphrase is None:
         return MOST_WRONG_PASSPHRASES - move.wrong_passphrases
+    log.info("move refused", reason="passphrase", case_id=move.case_id)
     return max(0, MOST_WRONG_PASSPHRASES - await stored.update_wrong_passphrase(tx, move.case_id))
 
 
@@ -263,20 +268,26 @@ async def _open(ctx: Context, tx: Tx, token: str | None, code: str | None) -> tu
         code_hash=await code_hash(code) if code is not None else None,
     )
     if link is None:
+        log.info("move refused", reason="unknown")
         raise errors.UnknownLink("This link opens nothing here.")
     case = await stored_cases.lock_case(tx, link.case_id)
     move = await stored.lock_move(tx, link.case_id)
     # Read again, for somebody may have used it while this waited.
     link = await stored.get_link(tx, token_hash=link.token_hash)
     if case is None or move is None or link is None or not case.running:
-        raise errors.LinkSpent("This conversation has ended.", reason="ended")
+        raise _spent("ended", "This conversation has ended.", case)
     if link.used_at is not None:
-        raise errors.LinkSpent("This link has been used.", reason="used")
+        raise _spent("used", "This link has been used.", case)
     if link.expires_at <= ctx.clock.now():
-        raise errors.LinkSpent("This link has run out.", reason="expired")
+        raise _spent("expired", "This link has run out.", case)
     if move.wrong_passphrases >= MOST_WRONG_PASSPHRASES and not link.own:
-        raise errors.LinkSpent("Too many wrong passphrases.", reason="locked")
+        raise _spent("locked", "Too many wrong passphrases.", case)
     return link, move, case
+
+
+def _spent(reason: str, message: str, case: Case | None) -> errors.LinkSpent:
+    log.info("move refused", reason=reason, case_id=case.id if case is not None else None)
+    return errors.LinkSpent(message, reason=reason)
 
 
 def new_code() -> str:

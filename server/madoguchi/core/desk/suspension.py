@@ -22,7 +22,6 @@ from madoguchi.storage.cases import Case
 from madoguchi.storage.channels import Channel, Mode
 from madoguchi.storage.db import Tx
 from madoguchi.storage.moves import Person
-from madoguchi.storage.staff import Staff
 from madoguchi.storage.stream import Note
 from madoguchi.storage.suspensions import Closing, PlannedSwitch
 
@@ -93,7 +92,9 @@ async def switch(
         if mode == "relay":
             await stored_moves.delete_unsent(tx, channel_id)
         else:
-            await moves.offer_all(ctx, tx, channel_id, by)
+            # Where words stop crossing the app, whoever was offered a move before hears so, with a link that is good.
+            stops = channels.carries_words(channel.mode) and not channels.carries_words(mode)
+            await moves.offer_all(ctx, tx, channel_id, by, again=stops or mode == "emergency")
     await channels.switch(ctx, tx, channel_id, mode, reason, by=by)
     if len(signers) > 1:
         await audit.append(tx, at, by, "channel.closed_by_two", channel_id, signed=", ".join(signers), nowhere=nowhere)
@@ -143,52 +144,48 @@ async def do_planned(ctx: Context, tx: Tx) -> None:
             await stored.update_planned_refused(tx, planned.channel_id, "refused")
 
 
-async def keep(ctx: Context, tx: Tx, case_id: CaseID, by: Staff, reason: str, until_ms: int) -> Case:
+async def keep(ctx: Context, tx: Tx, case_id: CaseID, reason: str, until_ms: int, *, by: str) -> Case:
     """Asks for a case to stay on its app, content and all, because a life is at stake; another person has to sign.
 
     reason: why, never what was said. Raises Invalid, Conflict for a case that came by no app or has ended, NotFound.
     """
-    case, _ = await cases.lock_of(tx, case_id, by)
+    case = await cases.lock(tx, case_id)
     at = ctx.clock.now()
     if not case.running or case.channel in channels.OWN:
         raise errors.Conflict("This case does not run on an app.")
     if not at.timestamp() * 1000 < until_ms <= (at + LONGEST_KEPT).timestamp() * 1000:
         raise errors.Invalid("A case is kept for at most thirty days.")
     until = at + timedelta(milliseconds=until_ms - at.timestamp() * 1000)
-    await stored.put_kept(tx, case_id, reason.strip(), until, by.user_id, at)
+    await stored.put_kept(tx, case_id, reason.strip(), until, by, at)
     await stream.publish(tx, Note("desk", "queue"))
-    await audit.append(
-        tx, at, by.user_id, "case.keeping_asked", case_id, reason=reason.strip(), until=until.isoformat()
-    )
+    await audit.append(tx, at, by, "case.keeping_asked", case_id, reason=reason.strip(), until=until.isoformat())
     return case
 
 
-async def sign_keeping(ctx: Context, tx: Tx, case_id: CaseID, by: Staff) -> Case:
+async def sign_keeping(ctx: Context, tx: Tx, case_id: CaseID, *, by: str) -> Case:
     """The second signature, which puts the keeping in force. Raises NotFound, Conflict for one's own."""
-    case, _ = await cases.lock_of(tx, case_id, by)
+    case = await cases.lock(tx, case_id)
     kept = await stored.lock_kept(tx, case_id)
     at = ctx.clock.now()
     if kept is None or kept.until <= at:
         raise errors.NotFound("Nobody has asked for this case to be kept.")
-    if kept.asked_by == by.user_id:
+    if kept.asked_by == by:
         raise errors.Conflict("Somebody else has to sign.")
     if kept.signed_at is None:
-        await stored.update_kept_signed(tx, case_id, by.user_id, at)
-        await stored_cases.insert_step(tx, case_id, at, "kept", by.user_id, kept.asked_by)
+        await stored.update_kept_signed(tx, case_id, by, at)
+        await stored_cases.insert_step(tx, case_id, at, "kept", by, kept.asked_by)
         await stream.publish(tx, Note("desk", "queue"))
-        await audit.append(
-            tx, at, by.user_id, "case.kept", case_id, asked_by=kept.asked_by, until=kept.until.isoformat()
-        )
+        await audit.append(tx, at, by, "case.kept", case_id, asked_by=kept.asked_by, until=kept.until.isoformat())
     return case
 
 
-async def end_keeping(ctx: Context, tx: Tx, case_id: CaseID, by: Staff) -> Case:
+async def end_keeping(ctx: Context, tx: Tx, case_id: CaseID, *, by: str) -> Case:
     """The case is treated like the others of its channel again. Raises NotFound."""
-    case, _ = await cases.lock_of(tx, case_id, by)
+    case = await cases.lock(tx, case_id)
     if not await stored.delete_kept(tx, case_id):
         raise errors.NotFound("This case is not kept.")
     await stream.publish(tx, Note("desk", "queue"))
-    await audit.append(tx, ctx.clock.now(), by.user_id, "case.keeping_ended", case_id)
+    await audit.append(tx, ctx.clock.now(), by, "case.keeping_ended", case_id)
     return case
 
 
