@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -16,12 +17,14 @@ import msgspec
 from nacl.public import PublicKey, SealedBox
 
 from madoguchi import errors
-from madoguchi.cli_channel_check import check
+from madoguchi.cli_channel_check import check, walk
+from madoguchi.cli_channel_people import cancel, keep, people
 from madoguchi.cli_staff import in_transaction, operator
 from madoguchi.config import Settings
 from madoguchi.context import Context
 from madoguchi.core.desk import channels as rules
 from madoguchi.core.desk import suspension
+from madoguchi.core.desk.hours import TOKYO
 from madoguchi.flags import with_settings
 from madoguchi.storage import channels as stored
 from madoguchi.storage.channels import Channel, Mode
@@ -81,15 +84,19 @@ def add(
     click.echo(f"channel {added.id}: {added.kind}, {added.mode}, {added.name}")
     if kind == "telegram":
         how = "is asked for news" if polls else "is told where to call"
-        click.echo(f"Telegram {how} within a few seconds. Then: madoguchi channel check {added.id}", err=True)
-        return
-    click.echo(f"webhook: {webhook_url(settings, added)}")
-    click.echo(
-        "Next, in the LINE Developers console: enter this address as the webhook URL (it must be reachable by https),\n"
-        "switch on 'Use webhook' and 'Webhook redelivery', press 'Verify'; and in the LINE Official Account Manager\n"
-        f"switch off auto-reply messages. Then: madoguchi channel check {added.id}",
-        err=True,
-    )
+        click.echo(f"Telegram {how} within a few seconds.", err=True)
+    else:
+        click.echo(f"webhook: {webhook_url(settings, added)}")
+        click.echo(
+            "Next, in the LINE Developers console: enter this address as the webhook URL (it must be reachable by\n"
+            "https), switch on 'Use webhook' and 'Webhook redelivery', press 'Verify'; in the LINE Official Account\n"
+            "Manager switch off auto-reply messages.",
+            err=True,
+        )
+    if sys.stdin.isatty():
+        walk(settings, added.id)
+    else:
+        click.echo(f"Then: madoguchi channel check {added.id}", err=True)
 
 
 @channel.command(name="list")
@@ -122,6 +129,8 @@ def list_channels(settings: Settings, changes: bool) -> None:
 )
 @click.option("--greeting", help="First line for whoever adds the account, not a question; empty: the common one.")
 @click.option("--sign", is_flag=True, help="Close it although somebody would be left; takes two people.")
+@click.option("--at", "due", type=click.DateTime(["%Y-%m-%d %H:%M"]), help="Switch the mode then, in Japan's time.")
+@click.option("--yes", is_flag=True, help="Do not ask again.")
 @with_settings
 def set_channel(
     settings: Settings,
@@ -134,6 +143,8 @@ def set_channel(
     poll: bool,
     quota_reserve: int | None,
     greeting: str | None,
+    due: datetime | None,
+    yes: bool,
 ) -> None:
     """Switch a channel's mode, renew its secrets, its reserve or greeting. Every change is kept with who and when."""
     renews = secret is not None or token is not None
@@ -141,6 +152,10 @@ def set_channel(
         raise click.UsageError("Say --mode (with --reason), --secret and --token, --quota-reserve, or --greeting.")
     if mode is not None and not (reason or "").strip():
         raise click.UsageError("A change of mode needs --reason.")
+    if due is not None and (mode is None or sign):
+        raise click.UsageError("--at says when --mode is switched; a closing that needs --sign is not planned.")
+    if mode is not None:
+        _show_beforehand(settings, channel_id, mode, yes)
     sealed = None
     if renews:
         kind = in_transaction(settings, lambda ctx, tx: _kind_of(tx, channel_id))
@@ -155,6 +170,10 @@ def set_channel(
             found = await rules.set_greeting(ctx, tx, channel_id, greeting, by=operator())
         if mode is None:
             return found
+        if due is not None:
+            at = round(due.replace(tzinfo=TOKYO).timestamp() * 1000)
+            await suspension.plan(ctx, tx, channel_id, mode, reason or "", at, by=operator())
+            return await stored.get_channel(tx, channel_id)
         try:
             done = await suspension.switch(ctx, tx, channel_id, mode, reason, by=operator(), sign=sign)
         except errors.PeopleLeft as left:
@@ -168,35 +187,32 @@ def set_channel(
     if changed is None:
         click.echo(f"channel {channel_id}: signed; it closes when an administrator signs as well, within an hour.")
         return
-    more = ", secrets renewed" if sealed else ""
+    more = f", {mode} on {due:%F at %H:%M}" if due else ""
+    more += ", secrets renewed" if sealed else ""
     more += f", {quota_reserve} kept back" if quota_reserve is not None else ""
     more += ", greeting set" if greeting is not None else ""
     click.echo(f"channel {changed.id}: {changed.mode}{more}")
 
 
-@channel.command()
-@click.argument("channel_id")
-@with_settings
-def people(settings: Settings, channel_id: str) -> None:
-    """Show who is on a channel and where each stands on the way to the page, those in danger first."""
+for command in (check, people, cancel, keep):
+    channel.add_command(command)
 
-    async def act(ctx: Context, tx: Tx) -> suspension.Suspension:
+
+def _show_beforehand(settings: Settings, channel_id: str, mode: Mode, yes: bool) -> None:
+    """How many people a switch of mode touches; somebody at a terminal then confirms it."""
+
+    async def look(ctx: Context, tx: Tx) -> suspension.Suspension:
         return await suspension.get(ctx, tx, channel_id)
 
-    found = in_transaction(settings, act)
-    for person in found.people:
-        kept = f"kept until {person.kept_until:%F %H:%M}" if person.kept_until and person.kept_signed else ""
-        click.echo("\t".join((person.case_id, person.risk, person.state, person.standing or "-", kept)).rstrip())
-    click.echo(f"{channel_id}: {found.channel.mode}, {len(found.people)} people, {found.nowhere} with nowhere to go")
-    if found.closing:
-        click.echo(f"closing signed by {found.closing.asked_by}, waits for a second administrator")
-    if found.planned:
-        click.echo(
-            f"planned: {found.planned.mode} at {found.planned.at:%F %H:%M} {found.planned.refused or ''}".rstrip()
-        )
-
-
-channel.add_command(check)
+    found = in_transaction(settings, look)
+    running = sum(not person.moved for person in found.people)
+    click.echo(
+        f"{channel_id}: {found.channel.mode} → {mode}. It touches {running} people whose case runs on it; if it closed "
+        f"now, {found.nowhere} would have nowhere to go.",
+        err=True,
+    )
+    if not yes and sys.stdin.isatty():
+        click.confirm("Go on?", abort=True, err=True)
 
 
 async def _kind_of(tx: Tx, channel_id: str) -> str:

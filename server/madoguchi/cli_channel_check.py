@@ -53,6 +53,20 @@ CONSOLE = "LINE does not tell: in its consoles 'Webhook redelivery' has to be on
 @with_settings
 def check(settings: Settings, channel_id: str) -> None:
     """Check an account's set-up with the app itself; ends with 1 where something is wrong."""
+    if not _is_good(settings, channel_id):
+        raise SystemExit(1)
+
+
+def walk(settings: Settings, channel_id: str) -> None:
+    """Goes through the set-up with somebody at a terminal: looked at with the app itself after each thing they mend."""
+    click.pause("Press any key once that is done: it is then looked at with the app itself.", err=True)
+    while not _is_good(settings, channel_id) and click.confirm("Mended? Look again", default=True, err=True):
+        pass
+    click.echo(f"At any time: madoguchi channel check {channel_id}", err=True)
+
+
+def _is_good(settings: Settings, channel_id: str) -> bool:
+    """Has the account looked at, and says each step as it is."""
 
     async def ask(ctx: Context, tx: Tx) -> None:
         await rules.ask_check(ctx, tx, channel_id)
@@ -68,8 +82,7 @@ def check(settings: Settings, channel_id: str) -> None:
         time.sleep(0.5)
     for finding in found.findings:
         click.echo(line_of(finding))
-    if any(finding.state == "wrong" for finding in found.findings):
-        raise SystemExit(1)
+    return not any(finding.state == "wrong" for finding in found.findings)
 
 
 def line_of(finding: Finding) -> str:

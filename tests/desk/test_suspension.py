@@ -1,8 +1,12 @@
 """Suspending a channel: nobody is cut off, and what is dangerous takes two."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
+from subprocess import CalledProcessError
 
+import pytest
+
+from madoguchi.core.desk.hours import TOKYO
 from madoguchi.work import channels
 from tests.cast import DESK, Json, Person, refused
 from tests.desk.conftest import Desk
@@ -105,9 +109,24 @@ async def test_nobody_left_needs_no_second(desk: Desk) -> None:
 
 async def test_emergency_asks_nobody_and_offers_all_at_once(desk: Desk) -> None:
     admin, channel_id = await desk.administrator(), a_channel(desk)
-    mio, _ = await on_line(desk, channel_id)
+    mio, opened = await on_line(desk, channel_id)
+    # Whoever said no while words still went both ways, or whose link has run out, is not left without a word.
+    assert (await switches(admin, channel_id, "draining"))["mode"] == "draining"
+    token, _ = await ticket(mio)
+    await tells(mio, opened["case_id"], "queued")
+    await desk.line.call("POST", DESK + "/move/decline", {"token": token})
+    assert await errands(mio) == [] and counts(await seen(desk, channel_id)) == {"declined": 1}
+    for mode in ("notice_only", "emergency"):
+        assert (await switches(admin, channel_id, mode))["mode"] == mode
+        assert [errand["kind"] for errand in await errands(mio)] == ["offer"]
+        await tells(mio, opened["case_id"], "queued")
+    assert (await switches(admin, channel_id, "contact_point"))["mode"] == "contact_point"
+    assert await errands(mio) == [], "nothing stops by that"
+    # Taken back before the bridge had it: the links that are about stay good.
     assert (await switches(admin, channel_id, "emergency"))["mode"] == "emergency"
-    assert [errand["kind"] for errand in await errands(mio)] == ["offer"]
+    assert (await switches(admin, channel_id, "relay"))["mode"] == "relay"
+    assert await errands(mio) == []
+    assert (await desk.line.call("POST", DESK + "/move", {"token": token}))["case_id"] == opened["case_id"]
     await refused(switches(admin, "web", "emergency"), 400)
     await desk.arrives()
     assert (await switches(admin, "web", "closed"))["mode"] == "closed", "who is on the page goes on there"
@@ -168,6 +187,24 @@ async def test_the_operator_sees_and_signs_on_the_machine(desk: Desk) -> None:
     assert told.splitlines() == [
         f"{opened['case_id']}\tnone\twaiting\t-", f"{channel_id}: relay, 1 people, 1 with nowhere to go",
     ]  # fmt: skip
-    told = await desk.run("channel", "set", channel_id, "--mode", "closed", "--reason", "r", "--sign")
-    assert "signed; it closes when an administrator signs" in told
+    words = ("channel", "set", channel_id, "--mode", "closed", "--reason", "r")
+    assert "signed; it closes when an administrator signs" in await desk.run(*words, "--sign")
+    assert "nothing is to come" in await desk.run("channel", "cancel", channel_id)
+    with pytest.raises(CalledProcessError) as failed:
+        await desk.run(*words)
+    assert "relay → closed. It touches 1 people" in failed.value.stderr
+    soon = (datetime.now(TOKYO) + timedelta(days=2)).strftime("%Y-%m-%d %H:%M")
+    told = await desk.run(*words, "--at", soon)
+    assert told.strip() == f"channel {channel_id}: relay, closed on {soon.replace(' ', ' at ')}"
+    assert (await seen(desk, channel_id))["planned"]["mode"] == "closed"
+    await desk.run("channel", "cancel", channel_id)
+    # Asked for on the machine, signed on the page.
+    await desk.run("channel", "keep", opened["case_id"], "--reason", "命にかかわる", "--days", "2")
+    for wrong in (("--sign",), (), ("--sign", "--end")):
+        with pytest.raises(CalledProcessError):
+            await desk.run("channel", "keep", opened["case_id"], *wrong)
+    await admin.post(f"{DESK}/cases/{opened['case_id']}/keeping/sign")
+    assert (await seen(desk, channel_id))["nowhere"] == 0
+    await desk.run("channel", "keep", opened["case_id"], "--end")
+    await desk.run(*words, "--sign")
     assert (await switches(admin, channel_id, "closed", sign=True))["mode"] == "closed"

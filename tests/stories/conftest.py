@@ -30,8 +30,28 @@ class Setting:
         line = {"LINE_CHANNEL_SECRET": self.secret, "LINE_CHANNEL_ACCESS_TOKEN": self.token}
         command = [MADOGUCHI, "channel", *words, "--data", str(self.house.data)]
         return subprocess.run(
-            command, env=os.environ | line | environment, check=True, capture_output=True, text=True
+            command,
+            env=os.environ | line | environment,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
         ).stdout
+
+    def channel_at_a_terminal(self, *words: str, typed: str) -> str:
+        """The same by somebody who types."""
+        line = {"LINE_CHANNEL_SECRET": self.secret, "LINE_CHANNEL_ACCESS_TOKEN": self.token}
+        command = [MADOGUCHI, "channel", *words, "--data", str(self.house.data)]
+        ours, theirs = os.openpty()
+        os.write(ours, typed.encode())
+        try:
+            environment = os.environ | line
+            return subprocess.run(
+                command, env=environment, check=True, stdin=theirs, capture_output=True, text=True
+            ).stdout
+        finally:
+            os.close(ours)
+            os.close(theirs)
 
 
 @pytest.fixture(scope="session")

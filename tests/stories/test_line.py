@@ -241,3 +241,8 @@ async def test_the_operator_checks_the_set_up_with_line_itself(setting: Setting,
     # This house has no public address: LINE could not call it, and the command says what is missing.
     assert "WRONG address that the app calls: http://" in told.stdout and "public_url" in told.stdout
     assert told.returncode == 1 and setting.secret not in told.stdout and setting.token not in told.stdout
+    # Whoever adds an account at a terminal goes through the same steps there, as often as they like.
+    words = ("add", "line", "--id", "line-walked")
+    walked = await asyncio.to_thread(setting.channel_at_a_terminal, *words, typed="y\nn\n")
+    assert walked.count("ok    token: 県の窓口 @123abcde") == walked.count("WRONG address that the app calls") == 2
+    setting.channel("set", "line-walked", "--mode", "closed", "--reason", "the exercise is over")
