@@ -6,6 +6,7 @@ import secrets
 
 from tests.cast import DESK, V3, Json, refused
 from tests.desk.conftest import Desk
+from tests.desk.test_cases import accepts
 
 
 async def new_link(desk: Desk) -> str:
@@ -126,6 +127,49 @@ async def test_opening_hours_close_the_door_with_a_way_out(desk: Desk) -> None:
     finally:
         await admin.put(path, {"value": before})
     assert (await desk.line.call("GET", DESK + "/desk"))["open"] is True
+
+
+async def test_when_as_many_wait_as_can_be_answered_the_desk_is_full(desk: Desk) -> None:
+    admin, ken, mio = await desk.administrator(), await desk.staff("健"), await desk.person("mio")
+    path = DESK + "/settings/most_waiting"
+    await refused(admin.put(path, {"value": -1}), 400, "M_INVALID_PARAM")
+    waits, opened = await desk.arrives()
+    await admin.put(path, {"value": 1})
+    try:
+        told = await desk.line.call("GET", DESK + "/desk")
+        assert (told["open"], told["reason"], told["next_opening"], told["waiting"]) == (False, "full", None, 1)
+        no = await refused(mio.post(DESK + "/cases", {"channel": "web"}), 403, "JP_MADOGUCHI_CLOSED")
+        assert no.body["reason"] == "full" and no.body["guidance"]
+        # Who waits goes on waiting; once somebody has been taken, the next may come.
+        assert (await waits.get(DESK + "/cases/mine"))["place"] == 1
+        await accepts(ken, opened["case_id"])
+        await mio.post(DESK + "/cases", {"channel": "web"})
+    finally:
+        await admin.put(path, {"value": 0})
+
+
+async def test_whoever_has_talked_today_comes_again_another_day_if_the_desk_wants_it_so(desk: Desk) -> None:
+    admin, ken, mio = await desk.administrator(), await desk.staff("健"), await desk.person("mio")
+    path, cases = DESK + "/settings/cases_a_day", DESK + "/cases"
+    await admin.put(path, {"value": 1})
+    try:
+        # Whom nobody came to has not talked.
+        await mio.post(cases, {"channel": "web"})
+        await mio.post(DESK + "/cases/mine/leave")
+        opened = await mio.post(cases, {"channel": "web"})
+        await accepts(ken, opened["case_id"])
+        assert (await mio.post(cases, {"channel": "web"}))["case_id"] == opened["case_id"]
+        await ken.post(f"{cases}/{opened['case_id']}/close")
+        no = await refused(mio.post(cases, {"channel": "web"}), 403, "JP_MADOGUCHI_CLOSED")
+        assert no.body["reason"] == "today" and no.body["guidance"]
+        assert no.body["next_opening"] % 86_400_000 == 54_000_000  # midnight in Japan
+        await desk.arrives()
+        desk.workers.postgres.psql(
+            f"UPDATE cases SET arrived_at = arrived_at - interval '1 day' WHERE id = '{opened['case_id']}'", "madoguchi"
+        )
+        await mio.post(cases, {"channel": "web"})
+    finally:
+        await admin.put(path, {"value": 0})
 
 
 async def test_the_desk_tells_what_anybody_may_know(desk: Desk) -> None:

@@ -35,7 +35,7 @@ export interface DeskFacts {
   name: string;
   server_name: string;
   open: boolean;
-  reason: "hours" | "channel" | "paused" | null;
+  reason: "hours" | "channel" | "paused" | "full" | null;
   /** Milliseconds since 1970. */
   next_opening: number | null;
   /** When new cases are taken. */
@@ -64,7 +64,7 @@ export interface DeskFacts {
 
 /** A text of the young person's page that an administrator may word anew (core/desk/texts.py). */
 export type TextKey =
-  | "start.title" | "start.lead" | "start.consent" | `start.closed.${"hours" | "paused" | "channel"}`
+  | "start.title" | "start.lead" | "start.consent" | `start.closed.${"hours" | "paused" | "channel" | "full"}`
   | `room.waiting.${"write" | "nobody"}` | `closed.${"title" | "text"}`;
 
 export type OwnTexts = Partial<Record<ReplyLanguage, Partial<Record<TextKey, string>>>>;
@@ -387,6 +387,8 @@ export interface Board {
   hours: { begins: number; arrived: number; accepted: number; left: number; closed: number }[];
   staff_present: number;
   fewest_present: number;
+  /** Whoever waits longer for an answer is shown. */
+  unanswered_minutes: number;
 }
 
 export interface Colleague {
@@ -554,6 +556,8 @@ export interface DeskSettings {
   name: string;
   hours: Hours;
   last_acceptance_minutes: number;
+  most_waiting: number;
+  cases_a_day: number;
   session_days: number;
   capacity: number;
   content_days: number;
@@ -567,6 +571,7 @@ export interface DeskSettings {
   rest_days: number;
   proof_of_work: number;
   late_minutes: number;
+  unanswered_minutes: number;
   staff_room: boolean;
   questions: boolean;
   previous_cases: "off" | "with_consent";

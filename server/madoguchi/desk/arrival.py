@@ -29,7 +29,8 @@ ArrivalKey = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{22,100}$")]
 
 
 class Desk(msgspec.Struct, frozen=True):
-    """reason: `hours` or `channel` when the web page takes no new cases; next_opening: milliseconds, or None.
+    """reason: `hours`, `channel`, `paused` or `full` when the web page takes no new cases; next_opening: milliseconds,
+    or None.
 
     app_name: what the page calls itself where others may see it; empty = as it likes. hours: when new cases are taken.
     push_key: by which a browser subscribes to notices (VAPID, base64url); None where there are none.
@@ -132,8 +133,8 @@ async def get_desk(call: Call) -> Desk:
     ctx, tx = call.ctx, call.tx
     at = ctx.clock.now()
     settings = await desk_settings.get(tx)
-    closed = cases.closed_for(settings, await channels.of_arrival(tx, "web", None), at)
     board = await queue.board(ctx, tx)
+    closed = cases.closed_for(settings, await channels.of_arrival(tx, "web", None), at, len(board.waiting))
     return Desk(
         name=settings.name,
         server_name=ctx.settings.server_name,

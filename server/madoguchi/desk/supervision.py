@@ -72,7 +72,8 @@ class BoardHour(msgspec.Struct, frozen=True):
 
 
 class Board(msgspec.Struct, frozen=True):
-    """cases: the most dangerous first; hours: today, in Japan; fewest_present: fewer staff than that is a warning."""
+    """cases: the most dangerous first; hours: today, in Japan; fewest_present: fewer staff than that is a warning;
+    unanswered_minutes: whoever waits longer for an answer is shown."""
 
     at: int
     open: bool
@@ -82,6 +83,7 @@ class Board(msgspec.Struct, frozen=True):
     hours: list[BoardHour]
     staff_present: int
     fewest_present: int
+    unanswered_minutes: int
 
 
 class Intake(msgspec.Struct):
@@ -128,6 +130,7 @@ async def get_board(call: Call) -> Board:
         hours=[BoardHour(_ms(each.begins), each.arrived, each.accepted, each.left, each.closed) for each in now.hours],
         staff_present=len(now.present),
         fewest_present=shift.FEWEST_PRESENT,
+        unanswered_minutes=now.unanswered_minutes,
     )
 
 

@@ -165,6 +165,20 @@ async def get_running_case(tx: Tx, user_id: str) -> Case | None:
     return Case(**row) if row else None
 
 
+async def count_waiting(tx: Tx) -> int:
+    """How many wait."""
+    count: int = await tx.fetchval("SELECT count(*) FROM cases WHERE state = 'waiting'")
+    return count
+
+
+async def count_talked(tx: Tx, user_id: str, since: datetime) -> int:
+    """In how many cases that somebody began since a moment a counsellor has come."""
+    count: int = await tx.fetchval(
+        "SELECT count(*) FROM cases WHERE user_id = $1 AND arrived_at >= $2 AND accepted_at IS NOT NULL", user_id, since
+    )
+    return count
+
+
 async def get_latest_case(tx: Tx, user_id: str) -> Case | None:
     """The person's newest case, running or not."""
     row = await tx.fetchrow(

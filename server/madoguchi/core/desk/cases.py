@@ -16,6 +16,7 @@ from madoguchi.core.chat import accounts, sessions, web_push
 from madoguchi.core.chat.sessions import Started
 from madoguchi.core.desk import case_room, channels, guidance, proof, roster, teams
 from madoguchi.core.desk import settings as desk_settings
+from madoguchi.core.desk.hours import midnight
 from madoguchi.core.desk.presence import may_counsel
 from madoguchi.core.desk.settings import DeskSettings
 from madoguchi.ids import CaseID, RoomID, UserID
@@ -33,6 +34,8 @@ _CLOSED = {
     "hours": "The desk is closed now.",
     "channel": "This way is closed. Please come by the web.",
     "paused": "The desk takes no new cases for a while.",
+    "full": "As many people wait as the desk can answer.",
+    "today": "You have talked with the desk today. Please come again another day.",
 }
 # Who acts where nobody did.
 BY_THE_CLOCK = "clock"
@@ -48,10 +51,10 @@ class Arrived(msgspec.Struct, frozen=True):
 
 
 class Closed(msgspec.Struct, frozen=True):
-    """Why no new case is taken: outside of opening `hours`, not by this `channel`, or because the shift has
-    `paused` it; next_opening: milliseconds."""
+    """Why no new case is taken: outside of opening `hours`, not by this `channel`, because the shift has `paused` it,
+    because the queue is `full`, or from this person no more `today`; next_opening: milliseconds."""
 
-    reason: Literal["hours", "channel", "paused"]
+    reason: Literal["hours", "channel", "paused", "full", "today"]
     next_opening: int | None
 
 
@@ -92,7 +95,7 @@ async def arrive(
             raise errors.NotAllowed("Whom a bridge stands for comes by the channel of their app.")
         if not channels.may_bring(account, way):
             raise errors.NotAllowed("A bridge that is not the desk's own carries what is said: by a relay alone.")
-    await _let_in(ctx, tx, way)
+    await _let_in(ctx, tx, way, user_id)
     password = secrets.token_urlsafe(24) if with_password and user_id is None else None
     started = None
     if user_id is None:
@@ -290,20 +293,29 @@ async def release(ctx: Context, tx: Tx, user_id: UserID, held: list[Case], *, by
         await tell(ctx, tx, case.id)
 
 
-def closed_for(settings: DeskSettings, way: Channel, at: datetime) -> Closed | None:
-    """Why no new case is taken on a channel at a moment; None if one is."""
+def closed_for(settings: DeskSettings, way: Channel, at: datetime, waiting: int) -> Closed | None:
+    """Why no new case is taken on a channel at a moment at which so many wait; None if one is."""
     last = at + timedelta(minutes=settings.last_acceptance_minutes)
     if not (settings.hours.open_at(at) and settings.hours.open_at(last)):
         opening = settings.hours.next_opening(last)
         return Closed("hours", int(opening.timestamp() * 1000) if opening else None)
     if settings.intake == "paused":
         return Closed("paused", None)
-    return None if channels.takes_cases(way) else Closed("channel", None)
+    if not channels.takes_cases(way):
+        return Closed("channel", None)
+    return Closed("full", None) if 0 < settings.most_waiting <= waiting else None
 
 
-async def _let_in(ctx: Context, tx: Tx, way: Channel) -> None:
+async def _let_in(ctx: Context, tx: Tx, way: Channel, user_id: UserID | None) -> None:
     at = ctx.clock.now()
-    closed = closed_for(await desk_settings.get(tx), way, at)
+    settings = await desk_settings.get(tx)
+    closed = closed_for(settings, way, at, await stored.count_waiting(tx))
+    if closed is None and user_id is not None and settings.cases_a_day:
+        today = midnight(at)
+        if await stored.count_talked(tx, user_id, today) >= settings.cases_a_day:
+            tomorrow = today + timedelta(days=1)
+            opening = tomorrow if settings.hours.open_at(tomorrow) else settings.hours.next_opening(tomorrow)
+            closed = Closed("today", int(opening.timestamp() * 1000) if opening else None)
     if closed is not None:
         raise errors.DeskClosed(
             _CLOSED[closed.reason],

@@ -117,6 +117,11 @@ ALWAYS = Hours(weekly=(WeeklyTimes("00:00", "24:00"),))
 _decoder = msgspec.json.Decoder(Hours)
 
 
+def midnight(at: datetime) -> datetime:
+    """When the day of a moment began in Japan."""
+    return datetime.combine(at.astimezone(TOKYO).date(), time(), TOKYO)
+
+
 def parse(text: str | bytes) -> Hours:
     """Reads opening hours from JSON. Raises msgspec.ValidationError or msgspec.DecodeError with the reason."""
     return _decoder.decode(text)

@@ -28,6 +28,8 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hours: when new cases are taken; running ones go on at any time
     last_acceptance_minutes: new cases are taken until so long before closing
     session_days: an anonymous person without a running case is signed out after so many days without a visit
+    most_waiting: no new case is taken while so many wait; 0: any number may
+    cases_a_day: how often on one day (in Japan) somebody comes to talk with a new case; 0: as often as they like
     capacity: how many running cases a new counsellor may have at once
     intake: `paused` by whoever leads the shift: no new cases for a while, though the desk is open
     content_days: a closed case's messages, keys and files are destroyed so many days after it was closed
@@ -42,6 +44,7 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     previous_cases: whether a counsellor sees when the person came before, if the person wants it, or never
     staff_room: the room of all staff with the desk's bot; false: the bot says nothing and obeys nobody
     late_minutes: the staff room is told of whoever waits longer; 0: it is not
+    unanswered_minutes: whoever leads the shift is shown those who have waited longer for an answer
     rest_after_minutes: a case rests when the person has not answered for so long; 0: never by itself
     rest_days: a case that has rested for so many days is closed
     proof_of_work: up to which number the page of somebody without an account tries before arriving; 0: none is asked
@@ -51,6 +54,8 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hours: Hours = ALWAYS
     last_acceptance_minutes: Annotated[int, Meta(ge=0, le=720)] = 0
     session_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+    most_waiting: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    cases_a_day: Annotated[int, Meta(ge=0, le=100)] = 0
     capacity: Annotated[int, Meta(ge=0, le=100)] = 5
     intake: Literal["open", "paused"] = "open"
     content_days: Annotated[int, Meta(ge=1, le=36500)] = 1825
@@ -65,6 +70,7 @@ class DeskSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     previous_cases: Literal["off", "with_consent"] = "off"
     staff_room: bool = True
     late_minutes: Annotated[int, Meta(ge=0, le=1440)] = 10
+    unanswered_minutes: Annotated[int, Meta(ge=1, le=1440)] = 5
     rest_after_minutes: Annotated[int, Meta(ge=0, le=10080)] = 60
     rest_days: Annotated[int, Meta(ge=1, le=365)] = 7
     proof_of_work: Annotated[int, Meta(ge=0, le=100_000)] = 10_000

@@ -1,6 +1,6 @@
 """The shift as whoever leads it sees it, and what they may do for all of it at once."""
 
-from datetime import datetime, time
+from datetime import datetime
 
 import msgspec
 
@@ -30,6 +30,7 @@ class Shift(msgspec.Struct, frozen=True):
     reach: Reach
     intake: str
     open: bool
+    unanswered_minutes: int
     hours: list[Hour]
 
     def load(self, user_id: str) -> int:
@@ -56,7 +57,6 @@ async def look(ctx: Context, tx: Tx) -> Shift:
     holders: dict[str, list[Holder]] = {}
     for holder in await stored.list_holders(tx):
         holders.setdefault(holder.case_id, []).append(holder)
-    midnight = datetime.combine(at.astimezone(hours.TOKYO).date(), time(), hours.TOKYO)
     return Shift(
         at=at,
         cases=await stored.list_cases(tx, case_room.keeper_id(ctx)),
@@ -65,7 +65,8 @@ async def look(ctx: Context, tx: Tx) -> Shift:
         reach=Reach(settings, people, at),
         intake=settings.intake,
         open=settings.hours.open_at(at),
-        hours=await stored.list_hours(tx, midnight, at),
+        unanswered_minutes=settings.unanswered_minutes,
+        hours=await stored.list_hours(tx, hours.midnight(at), at),
     )
 
 

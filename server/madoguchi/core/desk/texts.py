@@ -23,6 +23,7 @@ LONGEST: dict[str, int] = {
     "start.consent": 500,
     "start.closed.hours": 300,
     "start.closed.paused": 300,
+    "start.closed.full": 300,
     "start.closed.channel": 300,
     "room.waiting.write": 200,
     "room.waiting.nobody": 200,
