@@ -18,6 +18,8 @@ ENDINGS = {
     "image/jpeg": ".jpg", "image/png": ".png", "image/gif": ".gif", "image/webp": ".webp", "video/mp4": ".mp4",
     "audio/mp4": ".m4a", "audio/x-m4a": ".m4a", "audio/aac": ".aac", "audio/mpeg": ".mp3", "audio/ogg": ".ogg",
 }  # fmt: skip
+# Beside `m.audio`: somebody's voice, not any sound (MSC3245).
+VOICE = "org.matrix.msc3245.voice"
 MESSAGE_TYPES: dict[MediaKind, str] = {"image": "m.image", "video": "m.video", "audio": "m.audio", "file": "m.file"}
 
 
@@ -55,7 +57,10 @@ class MediaIn:
         info: dict[str, Any] = {"mimetype": type_, "size": ciphertext.size}
         more = {"duration": media.duration_ms, "w": media.width, "h": media.height}
         info |= {key: value for key, value in more.items() if value is not None}
+        # Who speaks into the app sends a sound without a name; one with a name is a file.
+        voice = kind == "audio" and not media.name
         return {
+            **({VOICE: {}} if voice else {}),
             "msgtype": MESSAGE_TYPES[kind],
             "body": name,
             "filename": name,

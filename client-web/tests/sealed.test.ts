@@ -99,10 +99,11 @@ describe("what others say", () => {
       },
       { ms: 0, levels: [0, 0, 1, 0.5] },
     ],
-    [{ msgtype: "m.audio", file: {}, body: "song.mp3" }, { ms: 0, levels: [] }],
+    [{ msgtype: "m.audio", file: {}, body: "song.mp3" }, null],
+    [{ msgtype: "m.audio", file: null, "org.matrix.msc3245.voice": {} }, null],
     [{ msgtype: "m.video", file: {}, "org.matrix.msc3245.voice": {} }, null],
     [{ msgtype: "m.audio", url: "mxc://x/y", "org.matrix.msc3245.voice": {} }, null],
-  ])("a sound is shown whatever its sender says about it: %j", (content, shown) => {
+  ])("a voice is shown whatever its sender says about it: %j", (content, shown) => {
     expect(voiceIn(content)).toEqual(shown);
   });
 });

@@ -123,17 +123,20 @@ test("an answer names what it answers, a voice message how long it is", () => {
   expect(shown(first, voice)[1]).toMatchObject({ kind: "voice", answers: first.getId(), voice: { ms: 1_500 }, mine: true });
 });
 
-test("a film and a file tell their name and size, and are nothing without their seal", () => {
+test("a film, a sound and a file tell their name and size, and are nothing without their seal", () => {
   const file = { url: "mxc://desk/1" };
   const film = sealed("m.room.message", { msgtype: "m.video", body: "caption", filename: "a.mp4", file, info: { size: 2_000 } }, KEN);
   // The sign in the name shows "fdp.exe" as "exe.pdf" to whoever reads it.
   const other = sealed("m.room.message", { msgtype: "m.file", body: "../\u202Efdp.exe", file, info: { size: "big" } }, KEN);
   const open = sealed("m.room.message", { msgtype: "m.file", body: "a.pdf", url: "mxc://desk/2" }, KEN);
+  // Somebody's voice says that it is one; anything else that sounds is a file.
+  const song = sealed("m.room.message", { msgtype: "m.audio", body: "song.mp3", file, info: { size: 3_000 } }, KEN);
   const unknown = sealed("m.room.message", { msgtype: "org.example", body: "?", file }, KEN);
-  expect(shown(film, other, open, unknown)).toMatchObject([
-    { kind: "file", file: { film: true, name: "a.mp4", size: 2_000 } },
-    { kind: "file", file: { film: false, name: "..fdp.exe", size: null } },
+  expect(shown(film, other, open, song, unknown)).toMatchObject([
+    { kind: "file", file: { plays: "film", name: "a.mp4", size: 2_000 } },
+    { kind: "file", file: { plays: null, name: "..fdp.exe", size: null } },
     { kind: "other", file: null },
+    { kind: "file", voice: null, file: { plays: "sound", name: "song.mp3", size: 3_000 } },
     { kind: "other", file: null },
   ]);
   expect([0, 2_000, 20_480, 52_428_800].map(sizeOf)).toEqual(["0.1 KB", "2 KB", "20 KB", "50 MB"]);

@@ -18,6 +18,7 @@ from madoguchi_bridges.attachments import attachment_of
 from madoguchi_bridges.counsellor import letter_of
 from madoguchi_bridges.desk import Unreachable
 from madoguchi_bridges.intake import milliseconds
+from madoguchi_bridges.media_in import VOICE
 from tests.bridges.parts import Bench, Json
 from tests.postgres import dump
 from tests.standins.line import LineFile
@@ -59,6 +60,7 @@ async def test_what_is_sent_is_an_encrypted_attachment_of_that_room(
     assert (content["msgtype"], content["filename"]) == (msgtype, name)
     assert content["info"]["mimetype"] == mime and content["info"]["size"] == len(CAT)
     assert content["info"].get("duration") == more.get("duration")
+    assert (VOICE in content) == (type_ == "audio")
     assert opened(bench, content) == CAT
     ((user_id, room_id, ciphertext),) = bench.desk.files.values()
     assert (user_id, room_id) == (bench.ghosts.room().user_id, bench.ghosts.room().room_id)

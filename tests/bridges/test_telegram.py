@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from madoguchi_bridges import store
 from madoguchi_bridges.accounts import Accounts
 from madoguchi_bridges.intake import Intake, milliseconds
+from madoguchi_bridges.media_in import VOICE
 from madoguchi_bridges.network import Incoming, Network, Outgoing, Rejected, TryAgain, Unverified
 from madoguchi_bridges.telegram import Telegram
 from tests.bridges.parts import Bench, Json, calm
@@ -168,6 +169,7 @@ async def test_words_files_answers_and_corrections_go_both_ways(bench: Bench) ->
     assert (contents[1]["body"], contents[1]["filename"]) == ("うちの猫", "画像.jpg")
     assert contents[1]["info"] == {"mimetype": "image/jpeg", "size": 300, "w": 10, "h": 20}
     assert contents[2]["info"] == {"mimetype": "audio/ogg", "size": 500, "duration": 3000}
+    assert [VOICE in content for content in contents] == [False, False, True]
 
     await mio.edits(first, text="眠れなかった")
     await bench.works()

@@ -52,9 +52,9 @@ export interface Reaction {
   own: string | null;
 }
 
-/** `name` may be empty; `size` is null where it is not told. */
+/** `name` may be empty; `size` is null where it is not told; `plays`: what can be played where it stands. */
 export interface SentFile {
-  film: boolean;
+  plays: "film" | "sound" | null;
   name: string;
   size: number | null;
 }
@@ -72,9 +72,9 @@ export interface Message {
   kind: MessageKind;
   /** Of a picture, so that its place can be kept while it comes. Null otherwise. */
   picture: { width: number; height: number } | null;
-  /** Of a voice message or another sound, to be shown before it is fetched. Null otherwise. */
+  /** Of a voice message, to be shown before it is fetched. Null otherwise. */
   voice: Pick<Voice, "ms" | "levels"> | null;
-  /** Of a film or another file, as its sender tells it; `size` in bytes. Null otherwise. */
+  /** Of a film, a sound or another file, as its sender tells it; `size` in bytes. Null otherwise. */
   file: SentFile | null;
   /** Text for "text"; the person's name for "joined" and "left"; empty otherwise. */
   body: string;

@@ -13,6 +13,9 @@ export const QUIET = "jp.madoguchi.quiet";
 const VOICE = "org.matrix.msc3245.voice";
 const AUDIO = "org.matrix.msc1767.audio";
 const ENDINGS: Record<string, string> = { "audio/webm": "webm", "audio/ogg": "ogg", "audio/mp4": "m4a" };
+const FILES = new Map<unknown, SentFile["plays"]>([
+  [MsgType.Video, "film"], [MsgType.Audio, "sound"], [MsgType.File, null],
+]);
 const LOUDEST = 1_024;
 const LONGEST_NAME = 120;
 const LONGEST_MS = 3_600_000;
@@ -112,9 +115,9 @@ export function relationOf(event: MatrixEvent): Relation | null {
   return answered !== null && relation["is_falling_back"] !== true ? { kind: "answer", to: answered } : null;
 }
 
-/** Length and loudness of a sound, whatever its sender says; null for anything else. */
+/** Length and loudness of what somebody spoke, whatever its sender says; null for anything else, a song, too. */
 export function voiceIn(content: Content): Pick<Voice, "ms" | "levels"> | null {
-  if (content["msgtype"] !== MsgType.Audio || typeof content["file"] !== "object") return null;
+  if (content["msgtype"] !== MsgType.Audio || !(VOICE in content) || !isSealed(content)) return null;
   const audio = mapping(content[AUDIO]);
   const told = [audio["duration"], mapping(content["info"])["duration"]].find((each) => typeof each === "number");
   const waveform: unknown[] = Array.isArray(audio["waveform"]) ? audio["waveform"].slice(0, MOST_LEVELS) : [];
@@ -123,15 +126,19 @@ export function voiceIn(content: Content): Pick<Voice, "ms" | "levels"> | null {
   return { ms: Math.min(LONGEST_MS, Math.max(0, Number(told ?? 0))), levels: waveform.map(level) };
 }
 
-/** A film or another file, by what its sender says of it. Null when it is none, or not sealed. */
+/** A film, a sound or another file, by what its sender says of it. Null when it is none, or not sealed. */
 export function fileIn(content: Content): SentFile | null {
-  const film = content["msgtype"] === MsgType.Video;
-  if ((!film && content["msgtype"] !== MsgType.File) || !content["file"] || typeof content["file"] !== "object") return null;
+  const plays = FILES.get(content["msgtype"]);
+  if (plays === undefined || !isSealed(content)) return null;
   const told = [content["filename"], content["body"]].find((each) => typeof each === "string") ?? "";
   // Without signs that are not seen: one that turns the direction makes a program look like a picture.
   const name = (told as string).replace(/[\p{C}\p{Zl}\p{Zp}/\\]/gu, "").trim().slice(-LONGEST_NAME);
   const size = mapping(content["info"])["size"];
-  return { film, name, size: typeof size === "number" && size >= 0 ? size : null };
+  return { plays, name, size: typeof size === "number" && size >= 0 ? size : null };
+}
+
+function isSealed(content: Content): boolean {
+  return typeof content["file"] === "object" && content["file"] !== null;
 }
 
 // Some clients leave out the selector that asks for a coloured heart.

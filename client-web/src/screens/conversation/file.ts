@@ -1,3 +1,11 @@
+import type { SentFile } from "../../matrix/chat";
+import type { FileKey } from "./keys";
+
+/** What a file is called by its kind. */
+export function kindOf({ plays }: Pick<SentFile, "plays">): FileKey {
+  return plays === null ? "file" : `file.${plays}`;
+}
+
 // How large a file is, in words: one digit that matters is enough to decide whether to fetch it.
 const STEP = 1024;
 

@@ -20,7 +20,7 @@ export type EvidenceKey =
   | `evidence.role.${RosterEntry["role"]}`;
 
 export type FileKey =
-  | "file" | "file.film" | "file.open" | "file.save" | "file.failed" | "file.gone" | "file.tooLarge" | "picture.loading" | "message.retry";
+  | "file" | "file.film" | "file.sound" | "file.open" | "file.save" | "file.failed" | "file.gone" | "file.tooLarge" | "picture.loading" | "message.retry";
 
 export type VoiceKey =
   | "voice" | "voice.add" | "voice.lead" | "voice.start" | "voice.asking" | "voice.recording" | "voice.stop"
