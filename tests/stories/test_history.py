@@ -22,6 +22,7 @@ from nio import RoomMessageText
 from madoguchi.crypto import cross_signing
 from madoguchi.crypto.device import AgentDevice, Login
 from madoguchi.storage import backups
+from madoguchi.vault import pin
 from tests import lost_keeper
 from tests.cast import Line
 from tests.house import House
@@ -315,12 +316,16 @@ async def test_a_keeper_whose_machine_is_lost_comes_back_with_what_it_had(stage:
         return re.search(reason, checked.stdout) is not None
 
     await until(explained, within_s=lost_keeper.PATIENCE_S)
-    # The recovery key is lost, too: another identity, and the history from the vault's holders.
+    # The recovery key is lost, too: another identity, and the history from the vault's holders, whose vault it is that
+    # the keeper seals to.
     lost_keeper.loses(stage.house)
+    named = stage.house.data / "keys" / pin.KEY_FILE
+    name = named.read_text()
+    named.unlink()
     vault_key = ("--vault-key", str(stage.house.data / "demo-vault-key.txt"))
     witnessed = ("--reason", "exercise", "--holder", "Abe")
     told = await lost_keeper.recovers(stage.house, "--new-identity", *vault_key, *witnessed)
-    assert "Identity new; " in told and "roster sign" in told
+    assert "Identity new; " in told and "roster sign" in told and named.read_text() == name
     assert await master() not in (None, was)
     body = {"to": stage.house.staff[1].user_id, "reason": "end of shift"}
     sato = await stage.counsellor(1)
@@ -414,5 +419,15 @@ async def test_what_was_said_before_there_was_a_vault_is_in_it(tmp_path: Path) -
                 assert text in told.stdout, told.stderr
                 few = stage.opening(mio.case_id, "-", key=shares[0])
                 assert "2 different shares are needed" in few.stderr
+                # The key is exchanged under a keeper that runs, which goes on with the new one.
+                new, why = tmp_path / "new.txt", ("--reason", "a holder leaves", "--holder", "Abe", "--holder", "Baba")
+                exchanged = stage.vault("rotate", "--out", str(new), *why, key="\n".join(shares[1:]))
+                assert exchanged.returncode == 0, exchanged.stderr
+                later = word("まだ")
+                mio.begins_a_new_session()
+                await mio.says(later)
+                await stage.sealed(mio.room_id, 2)
+                told = stage.opening(mio.case_id, str(new))
+                assert text in told.stdout and later in told.stdout, told.stderr
         finally:
             house.closes()

@@ -28,6 +28,7 @@ _ALARMS = {
     "events": ("送られたときと違うもの", "events that are not what was sent"),
     "ledger": ("閲覧範囲の、まだだれも確かめていない変化", "changes in who can view what that nobody has looked at"),
     "vault": ("保管庫に鍵がない発言のまとまり", "sessions whose key the vault lacks"),
+    "vault_key": ("運営者の決めたものではない保管庫の鍵", "vault key that the operator has not named"),
 }
 
 HELP = Answer(
