@@ -31,6 +31,7 @@ class Verbs(click.Group):
         "roles": ("madoguchi.cli_roles", "roles", "Who of the processes may do what in a database of your own."),
         "roster": ("madoguchi.cli_roster", "roster", "Who is of the staff, by which keys: sign it, check it."),
         "vault": ("madoguchi.vault.cli", "vault", "The sealed keys: make the vault, open a case with k of n shares."),
+        "wrapping": ("madoguchi.vault.cli_wrapping", "wrapping", "What sealed keys are wrapped in: save, load."),
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:

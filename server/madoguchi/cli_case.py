@@ -54,6 +54,7 @@ def purge(settings: Settings, case_id: str, reason: str, yes: bool) -> None:
 
     purged = in_transaction(settings, act)
     click.echo(f"{case_id} is purged: {purged.events} events, {purged.keys} sealed keys, {purged.files} files.")
+    click.echo("Once the wrapping keys are saved anew (`madoguchi wrapping save`), no backup of the database opens it.")
 
 
 @case.command()

@@ -23,7 +23,7 @@ from madoguchi.keeper import recovery
 from madoguchi.keeper.copies import STATE_FILE
 from madoguchi.keeper.process import store_key
 from madoguchi.keeper.recovery import Secrets
-from madoguchi.storage import account_data, audit, backups, cross_signing
+from madoguchi.storage import account_data, audit, backups, cross_signing, wrapping
 from madoguchi.storage.db import Tx
 from madoguchi.vault import ceremony, pin, sealing
 from madoguchi.vault.at_desk import read_key, witness
@@ -123,7 +123,9 @@ class _Recovery:
         lines = []
         if vault_key is not None:
             keys, damaged = await self._from_vault(vault_key)
-            lines += [f"{damaged} of the vault's keys are not of this key."] if damaged else []
+            lines += [f"{damaged} of the vault's keys are not of this key, or wrapped."] if damaged else []
+            if closed := await wrapping.count_closed(self._tx):
+                lines.append(f"What {closed} keys are wrapped in is not here: `madoguchi wrapping load FILE` first.")
             if pin.is_missing(self._settings.keys):
                 # Its holders have just shown that it is theirs.
                 pin.write(self._settings.keys, sealing.public_of(vault_key))

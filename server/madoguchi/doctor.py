@@ -34,6 +34,7 @@ from madoguchi.storage import (
     roles,
     stream,
     vault,
+    wrapping,
 )
 from madoguchi.storage import staff as stored_staff
 from madoguchi.storage.appservices import Queue
@@ -212,6 +213,7 @@ async def _inside_database(tx: Tx, settings: Settings, running: bool) -> AsyncIt
         yield await _keeper(tx, settings)
     yield _recovery(settings)
     yield await _vault(tx, settings)
+    yield await _wrapping(tx)
     yield await _roster(tx, settings)
     for check in await checks.list_checks(tx):
         yield _check(check)
@@ -285,6 +287,22 @@ async def _vault(tx: Tx, settings: Settings) -> Finding:
     return Finding(
         "vault", "ok", f"{found.threshold} of {found.shares} holders open it; {await vault.count_keys(tx)} keys"
     )
+
+
+async def _wrapping(tx: Tx) -> Finding:
+    """Whether sealed keys can be unwrapped, and whether what that takes was saved, apart, since the last purge."""
+    if closed := await wrapping.count_closed(tx):
+        text = f"What {closed} sealed keys are wrapped in is not here, as after a restore."
+        return Finding("wrapping", "bad", text, "`madoguchi wrapping load FILE`, with the newest that was saved.")
+    saved_at = await wrapping.get_saved_at(tx)
+    if saved_at is None:
+        text = "The wrapping keys were never saved: a backup of the database opens no conversation without them."
+        return Finding("wrapping", "note", text, "`madoguchi wrapping save FILE` after each backup, to another place.")
+    told = f"saved {saved_at:%F %T} UTC"
+    if since := await wrapping.count_purged_since(tx, saved_at):
+        text = f"{told}; with that file a backup still opens {since} cases that were purged since."
+        return Finding("wrapping", "note", text, "`madoguchi wrapping save FILE`, over it.")
+    return Finding("wrapping", "ok", told)
 
 
 async def _disclosures(tx: Tx) -> Finding:

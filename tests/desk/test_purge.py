@@ -110,6 +110,9 @@ async def test_nothing_of_a_purged_case_is_left_and_clients_learn_it_quietly(des
     await works(ctx, seconds=0)
     assert "2 sealed keys, 2 files" in told
     assert b"MARKONE" not in everything(desk)
+    for table in ("vault_keys", "key_backup_sessions", "wrapping_keys"):
+        rooms = f"SELECT count(*) FROM {table} WHERE room_id IN ('{room}', '{opened['side_room_id']}')"
+        assert desk.workers.postgres.psql(rooms, "madoguchi") == "0"
     assert files(desk).isdisjoint({b"fileMARKONE", b"sideMARKONE"})
     assert b"fileMARKONE" not in files(desk)
     # What an app may deliver again is still known, and that it was never shown.

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from madoguchi.storage import wrapping
 from madoguchi.vault import sealing, shares
 from tests.cast import DESK, refused
 from tests.desk.conftest import Desk
@@ -109,8 +110,9 @@ async def test_the_key_is_exchanged_whole_and_the_old_words_open_nothing(empty: 
     new = shares.read((tmp_path / "new").read_text())
     key = await keeper.get(KEY)
     assert base64.b64decode(key["public_key"]) == sealing.public_of(new)
-    sealed = bytes.fromhex(empty.workers.postgres.psql("SELECT encode(sealed, 'hex') FROM vault_keys", "madoguchi"))
-    assert sealing.unseal(new, sealed).session_id == "s"
+    kept = "encode(k.sealed, 'hex'), encode(w.key, 'hex') FROM vault_keys k JOIN wrapping_keys w ON w.id = wrapping"
+    wrapped, around = map(bytes.fromhex, empty.workers.postgres.psql(f"SELECT {kept}", "madoguchi").split("|"))
+    assert sealing.unseal(new, wrapping.unwrap(around, wrapped)).session_id == "s"
     # The keeper that still has the old key is told so, and seals to the new one.
     refusal_ = await refused(keeper.put(KEYS, {"key_id": sealing.key_id(before), "keys": []}), 409)
     assert refusal_.body["key_id"] == key["key_id"]

@@ -16,13 +16,15 @@ def run(*words: str) -> None:
 def test_a_restored_desk_goes_on_where_the_backup_was_made() -> None:
     with tempfile.TemporaryDirectory(prefix="mado-", dir="/tmp") as name:
         directory = Path(name)
-        dump, keys, files = (str(directory / name) for name in ("desk.dump", "keys.tar", "files.tar"))
+        names = ("desk.dump", "wrapping-keys.json", "keys.tar", "files.tar")
+        dump, wrapping, keys, files = (str(directory / name) for name in names)
         old = House(directory / "old")
         old.opens()
         try:
             token = sign_in(old)
             run(MADOGUCHI, "database", "--data", str(old.data), "pg_dump", "--format=custom", f"--file={dump}")
             assert Path(dump).stat().st_mode & 0o077 == 0
+            run(MADOGUCHI, "wrapping", "save", "--data", str(old.data), wrapping)
             run("tar", "-C", str(old.data), "-cf", files, "media", "keeper", "bridges", "server-name")
             run("tar", "-C", str(old.data), "-cf", keys, "keys")
         finally:
@@ -34,6 +36,7 @@ def test_a_restored_desk_goes_on_where_the_backup_was_made() -> None:
         run("tar", "-C", str(new.data), "-xf", files)
         restore = ("pg_restore", "--no-owner", "--no-privileges", "--exit-on-error", "--dbname=madoguchi", dump)
         run(MADOGUCHI, "database", "--data", str(new.data), *restore)
+        run(MADOGUCHI, "wrapping", "load", "--data", str(new.data), wrapping)
         new.opens()
         try:
             assert new.staff == old.staff

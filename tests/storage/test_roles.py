@@ -114,6 +114,7 @@ GRAVE = {
         "INSERT INTO audit_heads VALUES (1, '', now(), '')", "DELETE FROM audit_heads",
         "UPDATE viewing_ledgers SET drift = '[]'", "DELETE FROM deletion_certificates",
         "SELECT sealed FROM vault_keys", "SELECT * FROM vault_keys", "DELETE FROM vault_keys",
+        "UPDATE wrapping_keys SET key = NULL", "DELETE FROM wrapping_keys",
         "UPDATE vault SET public_key = ''", "UPDATE vault SET key_id = 'x'", "INSERT INTO rosters VALUES (9)",
         "SELECT sealed_address FROM bridge_people", "SELECT sealed FROM bridge_intake",
         "SELECT sealed FROM bridge_outbox", "DELETE FROM cases", "DELETE FROM events", "DELETE FROM case_holds",
@@ -127,12 +128,14 @@ GRAVE = {
         "SELECT sealed FROM vault_keys", "UPDATE vault_keys SET sealed = ''", "INSERT INTO vault VALUES ('x')",
         "SELECT password_hash FROM accounts", "SELECT token_hash FROM sessions", "SELECT refresh_hash FROM sessions",
         "INSERT INTO sessions (token_hash) VALUES ('x')", "INSERT INTO accounts (user_id) VALUES ('x')",
+        "SELECT key FROM wrapping_keys", "INSERT INTO wrapping_keys (room_id) VALUES ('x')",
         "SELECT session_data FROM key_backup_sessions", "SELECT key FROM proof_key", "SELECT sealed FROM bridge_intake",
         "INSERT INTO staff (user_id) VALUES ('x')", "DELETE FROM case_holds", "SET ROLE madoguchi_serve",
     ),
     "bridges": (
         "SELECT user_id FROM sessions", "SELECT user_id FROM accounts", "SELECT body FROM events",
         "SELECT user_id FROM cases", "SELECT sealed FROM vault_keys", "SELECT act FROM audit_log",
+        "SELECT id FROM wrapping_keys",
         "INSERT INTO audit_log VALUES (1)", "UPDATE channels SET mode = 'relay'", "SELECT pos FROM stream",
         "UPDATE kept_cases SET until = now()", "SELECT media_id FROM media", "SELECT message FROM to_device",
         "SELECT name FROM staff", "SELECT * FROM cases",
@@ -183,7 +186,7 @@ async def test_what_was_granted_by_hand_is_found_and_taken_back(workers: Workers
 
 
 async def test_an_operator_makes_them_and_who_may_not_is_told(workers: Workers, owner: Connection) -> None:
-    """Of a database whose name has to be quoted, and with a backup that reads everything and does nothing else."""
+    """Of a database whose name has to be quoted, and with a backup that reads all but one table and no more."""
     url = workers.postgres.create("窓口-2")
     await owner.execute("CREATE ROLE plain LOGIN; GRANT CONNECT ON DATABASE madoguchi TO plain")
     as_plain = database_roles.url_as(workers.database_url, "plain", "x")
@@ -207,10 +210,18 @@ async def test_an_operator_makes_them_and_who_may_not_is_told(workers: Workers, 
     for statement in ("DELETE FROM jobs", "INSERT INTO staff_room VALUES (true, 'x')", "UPDATE cases SET risk = NULL"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await reader.execute(statement)
+    kept_from_it: Connection = await asyncpg.connect(url)
+    await kept_from_it.execute("INSERT INTO wrapping_keys (room_id, key) VALUES ('!r:x', sha256('x'))")
+    assert await reader.fetchval("SELECT count(*) FROM wrapping_keys") == 0
     await reader.close()
-    dumped = ["pg_dump", "--schema-only", "--file=/dev/null"]
-    as_backup = ["--database-url", database_roles.url_as(url, "窓口-2_backup", backup)]
-    assert madoguchi(workers, "database", *as_backup, *dumped).returncode == 0
+    await kept_from_it.close()
+    as_backup = database_roles.url_as(url, "窓口-2_backup", backup)
+    dumped = madoguchi(workers, "database", "--database-url", as_backup, "pg_dump")
+    assert dumped.returncode == 0 and "public.wrapping_keys (" in dumped.stdout and "!r:x" not in dumped.stdout
+    everything = madoguchi(workers, "database", "--database-url", url, "pg_dumpall")
+    assert everything.returncode == 1 and "use pg_dump" in everything.stderr and not everything.stdout
+    alone = madoguchi(workers, "database", "--database-url", as_backup, "env", "pg_dump", "--file=/dev/null")
+    assert alone.returncode == 1 and 'row-level security policy for table "wrapping_keys"' in alone.stderr
 
 
 def madoguchi(workers: Workers, *words: str) -> subprocess.CompletedProcess[str]:

@@ -93,7 +93,7 @@ async def put_vault_keys(call: Call, body: VaultKeys) -> Stored:
         raise Conflict("These keys are sealed to another vault key.", key_id=vault.key_id)
     if any(len(key.sealed) > _LARGEST_SEALED for key in body.keys):
         raise Invalid("A sealed key is not that long.")
-    purged = await rows.lock_purged(call.tx, {key.room_id for key in body.keys})
+    purged = await cases.lock_purged(call.tx, {key.room_id for key in body.keys})
     keys = [
         rows.SealedKey(key.room_id, key.session_id, key.sender_key, key.first_index, key.sealed)
         for key in body.keys

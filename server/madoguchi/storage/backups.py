@@ -1,10 +1,12 @@
 """Server-side key backup: versions, and the sealed room keys in them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from madoguchi.storage import wrapping
 from madoguchi.storage.db import Tx
+from madoguchi.storage.wrapping import WrappingKey
 
 
 class Backup(msgspec.Struct, frozen=True):
@@ -90,30 +92,39 @@ async def delete_backup(tx: Tx, user_id: str, version: int) -> None:
 async def list_keys(
     tx: Tx, user_id: str, version: int, room_id: str | None = None, session_id: str | None = None
 ) -> list[BackedUpKey]:
-    """The keys of a version: all, of one room, or of one session."""
+    """The keys of a version: all, of one room, or of one session; none that can't be unwrapped here."""
     rows = await tx.fetch(
-        """SELECT room_id, session_id, first_message_index, forwarded_count, is_verified, session_data
-             FROM key_backup_sessions
+        """SELECT s.room_id, session_id, first_message_index, forwarded_count, is_verified, session_data, w.key
+             FROM key_backup_sessions s JOIN wrapping_keys w ON w.id = s.wrapping
             WHERE user_id = $1 AND version = $2
-              AND ($3::text IS NULL OR room_id = $3) AND ($4::text IS NULL OR session_id = $4)""",
+              AND ($3::text IS NULL OR s.room_id = $3) AND ($4::text IS NULL OR session_id = $4)""",
         user_id,
         version,
         room_id,
         session_id,
     )
-    return [BackedUpKey(**row) for row in rows]
+    return [
+        BackedUpKey(
+            row["room_id"], row["session_id"], row["first_message_index"], row["forwarded_count"], row["is_verified"],
+            wrapping.unwrap(row["key"], row["session_data"]),
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 async def list_keys_named(
     tx: Tx, user_id: str, version: int, names: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], BackedUpKey]:
-    """Those of the (room id, session id) that the version has, without their session data (an empty object)."""
+    """Those of the (room id, session id) that the version has, without their session data (an empty object). One that
+    can't be unwrapped here is as bad as can be, so that any other takes its place."""
     rows = await tx.fetch(
-        """SELECT s.room_id, s.session_id, s.first_message_index, s.forwarded_count, s.is_verified,
+        """SELECT s.room_id, s.session_id, s.forwarded_count, s.is_verified AND w.id IS NOT NULL AS is_verified,
+                  CASE WHEN w.id IS NULL THEN 9223372036854775807 ELSE s.first_message_index END AS first_message_index,
                   '{}'::bytea AS session_data
              FROM unnest($3::text[], $4::text[]) AS asked(room_id, session_id)
              JOIN key_backup_sessions s ON (s.user_id, s.version, s.room_id, s.session_id)
-                                         = ($1, $2, asked.room_id, asked.session_id)""",
+                                         = ($1, $2, asked.room_id, asked.session_id)
+             LEFT JOIN wrapping_keys w ON w.id = s.wrapping""",
         user_id,
         version,
         [room_id for room_id, _ in names],
@@ -122,15 +133,19 @@ async def list_keys_named(
     return {(row["room_id"], row["session_id"]): BackedUpKey(**row) for row in rows}
 
 
-async def set_keys(tx: Tx, user_id: str, version: int, keys: Sequence[BackedUpKey]) -> None:
-    """Stores keys over whatever stood there."""
+async def set_keys(
+    tx: Tx, user_id: str, version: int, keys: Sequence[BackedUpKey], around: Mapping[str, WrappingKey]
+) -> None:
+    """Stores keys over whatever stood there, each wrapped in its room's."""
     await tx.execute(
         """INSERT INTO key_backup_sessions (user_id, version, room_id, session_id, first_message_index,
-                                            forwarded_count, is_verified, session_data)
-           SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bool[], $8::bytea[])
+                                            forwarded_count, is_verified, wrapping, session_data)
+           SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::bool[], $8::uuid[],
+                                        $9::bytea[])
            ON CONFLICT (user_id, version, room_id, session_id) DO UPDATE
               SET first_message_index = excluded.first_message_index, forwarded_count = excluded.forwarded_count,
-                  is_verified = excluded.is_verified, session_data = excluded.session_data""",
+                  is_verified = excluded.is_verified, wrapping = excluded.wrapping,
+                  session_data = excluded.session_data""",
         user_id,
         version,
         [key.room_id for key in keys],
@@ -138,7 +153,8 @@ async def set_keys(tx: Tx, user_id: str, version: int, keys: Sequence[BackedUpKe
         [key.first_message_index for key in keys],
         [key.forwarded_count for key in keys],
         [key.is_verified for key in keys],
-        [key.session_data for key in keys],
+        [around[key.room_id].id for key in keys],
+        [wrapping.wrap(around[key.room_id].key, key.session_data) for key in keys],
     )
 
 

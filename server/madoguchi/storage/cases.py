@@ -1,5 +1,6 @@
 """Cases 相談 and who looks after them. Nothing here knows what was said."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Literal
 
@@ -144,6 +145,16 @@ async def get_case(tx: Tx, case_id: str) -> Case | None:
     """A case by its id."""
     row = await tx.fetchrow(f"{_CASE} WHERE c.id = $1", case_id)
     return Case(**row) if row else None
+
+
+async def lock_purged(tx: Tx, room_ids: Collection[str]) -> set[str]:
+    """Those of the rooms whose cases are purged. None of the others is, before the end of the transaction."""
+    rows = await tx.fetch(
+        "SELECT room_id, side_room_id, state FROM cases"
+        " WHERE room_id = ANY($1::text[]) OR side_room_id = ANY($1::text[]) ORDER BY id FOR SHARE",
+        list(room_ids),
+    )
+    return {row[name] for row in rows if row["state"] == "purged" for name in ("room_id", "side_room_id")} & {*room_ids}
 
 
 async def lock_case(tx: Tx, case_id: str) -> Case | None:

@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterator
 from typing import Literal
 
 Process = Literal["serve", "work", "bridges", "backup"]
-# Whom the table is about, in its order. A backup reads everything and does nothing else.
+# Whom the table is about, in its order. A backup reads everything and does nothing else; the rows of wrapping_keys are
+# kept from it by a policy of that table, since pg_dump needs the right to lock whatever it leaves out.
 PROCESSES: tuple[Process, ...] = ("serve", "work", "bridges")
 VERBS = {"r": "SELECT", "a": "INSERT", "c": "UPDATE", "d": "DELETE"}
 
@@ -35,7 +36,8 @@ GRANTS: dict[str, tuple[str, str, str]] = {
 
     # -- the vault. To hold its row, serve may change a column that can have but one value ---------------------
     "vault":                 ("rc(only_one)", "r", ""),
-    "vault_keys":            ("r(-sealed)ac(sealed,first_index,stored_at)", "r(-sealed)d", ""),
+    "vault_keys":            ("r(-sealed)ac(sealed,first_index,stored_at,wrapping)", "r(-sealed)d", ""),
+    "wrapping_keys":         ("ra",     "r(-key)d", ""),
 
     # -- accounts and their devices ----------------------------------------------------------------------------
     "accounts":              ("rac",    "r(-password_hash)c(deactivated_at,password_hash)", ""),

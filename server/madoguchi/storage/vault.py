@@ -1,10 +1,12 @@
 """The vault's rows: one public key, sealed session keys, openings; and what a transcript is made from."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 import msgspec
 
+from madoguchi.storage import wrapping
 from madoguchi.storage.db import Tx
 
 # A key and the message that it opens come by two roads.
@@ -31,6 +33,18 @@ class SealedKey(msgspec.Struct, frozen=True):
     sender_key: str
     first_index: int
     sealed: bytes
+
+
+class WrappedKey(msgspec.Struct, frozen=True):
+    """A sealed key as it lies here. wrapped: what the keeper sealed, wrapped in the room's key (storage/wrapping.py);
+    wrapping: which one that is; key: that one, None where this database does not have it; at: since when it is so."""
+
+    room_id: str
+    session_id: str
+    wrapped: bytes
+    wrapping: UUID
+    key: bytes | None
+    at: datetime
 
 
 class StoredEvent(msgspec.Struct, frozen=True):
@@ -105,14 +119,20 @@ async def set_signing_key(tx: Tx, signing_key: bytes) -> None:
     await tx.execute("UPDATE vault SET signing_key = $1 WHERE signing_key IS NULL", signing_key)
 
 
-async def list_all_keys(tx: Tx) -> list[SealedKey]:
+_WRAPPED = """
+    SELECT k.room_id, k.session_id, k.sealed AS wrapped, k.wrapping, w.key, k.stored_at AS at
+      FROM vault_keys k LEFT JOIN wrapping_keys w ON w.id = k.wrapping
+"""
+
+
+async def list_all_keys(tx: Tx) -> list[WrappedKey]:
     """Every sealed key."""
-    rows = await tx.fetch("SELECT room_id, session_id, sender_key, first_index, sealed FROM vault_keys")
-    return [SealedKey(**row) for row in rows]
+    return [WrappedKey(**row) for row in await tx.fetch(_WRAPPED)]
 
 
 async def update_keys(tx: Tx, key_id: str, sealed: Sequence[tuple[str, str, bytes]]) -> None:
-    """(room id, session id, sealed to the key `key_id`) in the place of what was there; a purged one stays gone."""
+    """(room id, session id, sealed to the key `key_id` and wrapped as before) in the place of what was there; a purged
+    one stays gone."""
     await tx.executemany(
         "UPDATE vault_keys SET key_id = $1, sealed = $4 WHERE room_id = $2 AND session_id = $3",
         [(key_id, *key) for key in sealed],
@@ -125,37 +145,32 @@ async def delete_keys_of_others(tx: Tx, key_id: str) -> int:
     return int(done.split()[-1])
 
 
-async def lock_purged(tx: Tx, room_ids: Collection[str]) -> set[str]:
-    """Those of the rooms whose cases are purged. None of the others is, before the end of the transaction."""
-    rows = await tx.fetch(
-        "SELECT room_id, side_room_id, state FROM cases"
-        " WHERE room_id = ANY($1::text[]) OR side_room_id = ANY($1::text[]) ORDER BY id FOR SHARE",
-        list(room_ids),
-    )
-    return {row[name] for row in rows if row["state"] == "purged" for name in ("room_id", "side_room_id")} & {*room_ids}
-
-
 async def put_keys(tx: Tx, key_id: str, keys: Sequence[SealedKey]) -> None:
-    """Keep sealed keys. The same again changes nothing; one that opens earlier messages replaces a later one."""
+    """Keep sealed keys, wrapped. The same again changes nothing; one that opens earlier messages replaces a later one,
+    and any replaces one that nobody can open."""
+    around = await wrapping.keys_of(tx, {key.room_id for key in keys})
     await tx.executemany(
-        "INSERT INTO vault_keys (key_id, room_id, session_id, sender_key, first_index, sealed)"
-        " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (room_id, session_id, key_id) DO UPDATE"
+        "INSERT INTO vault_keys (key_id, room_id, session_id, sender_key, first_index, wrapping, sealed)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (room_id, session_id, key_id) DO UPDATE"
         # Not `EXCLUDED.sealed`: `serve` puts keys in, and has no right to read any.
-        " SET sealed = $6, first_index = EXCLUDED.first_index, stored_at = now()"
-        " WHERE vault_keys.first_index > EXCLUDED.first_index AND vault_keys.sender_key = EXCLUDED.sender_key",
-        [(key_id, key.room_id, key.session_id, key.sender_key, key.first_index, key.sealed) for key in keys],
-    )
+        " SET sealed = $7, wrapping = EXCLUDED.wrapping, first_index = EXCLUDED.first_index, stored_at = now()"
+        " WHERE vault_keys.sender_key = EXCLUDED.sender_key AND (vault_keys.first_index > EXCLUDED.first_index"
+        " OR NOT EXISTS (SELECT FROM wrapping_keys w WHERE w.id = vault_keys.wrapping))",
+        [
+            (
+                key_id, key.room_id, key.session_id, key.sender_key, key.first_index,
+                around[key.room_id].id, wrapping.wrap(around[key.room_id].key, key.sealed),
+            )
+            for key in keys
+            if key.room_id in around
+        ],
+    )  # fmt: skip
 
 
-async def list_keys(tx: Tx, room_id: str, key_id: str) -> list[SealedKey]:
+async def list_keys(tx: Tx, room_id: str, key_id: str) -> list[WrappedKey]:
     """The room's sealed keys that this vault can open."""
-    rows = await tx.fetch(
-        "SELECT room_id, session_id, sender_key, first_index, sealed FROM vault_keys"
-        " WHERE room_id = $1 AND key_id = $2 ORDER BY stored_at",
-        room_id,
-        key_id,
-    )
-    return [SealedKey(**row) for row in rows]
+    rows = await tx.fetch(_WRAPPED + " WHERE k.room_id = $1 AND k.key_id = $2 ORDER BY k.stored_at", room_id, key_id)
+    return [WrappedKey(**row) for row in rows]
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -196,7 +211,8 @@ async def list_gaps(tx: Tx, key_id: str, before: int) -> list[Gap]:
           JOIN (SELECT id, state, room_id FROM cases
                 UNION ALL SELECT id, state, side_room_id FROM cases WHERE side_room_id IS NOT NULL) c
             ON c.room_id = said.room_id
-          LEFT JOIN vault_keys k ON k.room_id = said.room_id AND k.session_id = said.session_id AND k.key_id = $1
+          LEFT JOIN (vault_keys k JOIN wrapping_keys w ON w.id = k.wrapping)
+            ON k.room_id = said.room_id AND k.session_id = said.session_id AND k.key_id = $1
          WHERE said.session_id IS NOT NULL AND c.state <> 'purged'
            AND (k.first_index IS NULL OR (k.first_index > 0 AND {_INDEX} < k.first_index))
          GROUP BY c.id, said.room_id, said.session_id ORDER BY min(said.at), said.session_id
@@ -213,8 +229,8 @@ async def count_waiting(tx: Tx, user_id: str) -> int:
 
 
 async def count_keys(tx: Tx) -> int:
-    """How many session keys are sealed."""
-    return int(await tx.fetchval("SELECT count(*) FROM vault_keys"))
+    """How many session keys are sealed, and can be unwrapped here."""
+    return int(await tx.fetchval("SELECT count(*) FROM vault_keys k JOIN wrapping_keys w ON w.id = k.wrapping"))
 
 
 async def find_room(tx: Tx, case_or_room: str) -> CaseRoom | None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from madoguchi.up import Problem
@@ -30,7 +31,16 @@ def environment_of(database_url: str) -> dict[str, str]:
 
 
 async def run_tool(database_url: str, command: Sequence[str]) -> int:
-    """Run a command on the database and give its exit code; the embedded server's own tools come first in its PATH."""
+    """Run a command on the database and give its exit code; the embedded server's own tools come first in its PATH.
+
+    pg_dump leaves out what a purge has to reach in every copy (storage/wrapping.py). Raises Problem for pg_dumpall,
+    which can't.
+    """
+    name = Path(command[0]).name
+    if name == "pg_dumpall":
+        raise Problem("pg_dumpall would have the wrapping keys in it, where no purge reaches them: use pg_dump.")
+    if name == "pg_dump":
+        command = [command[0], "--exclude-table-data=public.wrapping_keys", *command[1:]]
     path = f"{find_bindir()}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     environ = {**os.environ, **environment_of(database_url), "PATH": path}
     try:

@@ -15,8 +15,9 @@ from madoguchi.config import Settings
 from madoguchi.storage.db import Tx
 from madoguchi.up import Problem
 from madoguchi.up.database import reachable
-from madoguchi.vault import ceremony, shares, signing
+from madoguchi.vault import ceremony, saved, shares, signing
 from madoguchi.vault.ceremony import Witness
+from madoguchi.vault.saved import Saved
 from madoguchi.vault.transcript import harmless
 
 T = TypeVar("T")
@@ -51,6 +52,16 @@ def read_key(key_file: str) -> bytes:
         raise click.ClickException(f"{key_file}: {error.strerror}.") from None
     except shares.SharesProblem as error:
         raise click.ClickException(str(error)) from None
+
+
+def read_saved(settings: Settings, file: Path) -> Saved:
+    """The wrapping keys that were saved of this desk. Raises click.ClickException."""
+    try:
+        return saved.read(file, settings.server_name)
+    except saved.NotSaved as wrong:
+        raise click.ClickException(str(wrong)) from None
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}.") from None
 
 
 def person() -> str:

@@ -38,8 +38,9 @@ async def make(
                 files[f"{base}/{file.name}"] = file.content
         unreadable = [{"event_id": entry.event_id, "why": entry.unreadable} for entry in entries if entry.unreadable]
         lost = [{"event_id": event, "file": file.why_not} for event, file in attached.items() if file.why_not]
-        told = {"case": room.case_id, "room": room.room_id, "side": room.side, "folder": base}
-        rooms.append(told | {"entries": len(entries), "unreadable": unreadable + lost, "damaged_keys": opening.damaged})
+        told: dict[str, Any] = {"case": room.case_id, "room": room.room_id, "side": room.side, "folder": base}
+        told |= {"entries": len(entries), "unreadable": unreadable + lost, "damaged_keys": opening.damaged}
+        rooms.append(told | ({"closed": opening.closed} if opening.closed else {}))
     return signing.sign(files, {"vault": key_id, **_who(witness, at), "rooms": rooms}, private_key)
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from madoguchi.storage import audit
+from madoguchi.storage import audit, wrapping
 from madoguchi.storage import vault as rows
 from madoguchi.storage.db import Tx
 from madoguchi.vault import sealing, shares, signing, transcript
+from madoguchi.vault.saved import Saved
 
 
 class VaultProblem(Exception):
@@ -39,13 +40,15 @@ class Made:
 
 @dataclass(frozen=True)
 class Opening:
-    """An opened room. unreadable: how many entries could not be opened; damaged: how many sealed keys."""
+    """An opened room. unreadable: how many entries could not be opened; damaged: how many sealed keys; closed: why
+    sealed keys stayed wrapped, if any did."""
 
     room: rows.CaseRoom
     entries: list[transcript.Entry]
     names: dict[str, str]
     unreadable: int
     damaged: int
+    closed: str | None = None
 
     def opened(self) -> rows.Opened:
         """What is written down of it."""
@@ -88,12 +91,15 @@ async def rotate(tx: Tx, old_key: bytes, number: int, threshold: int, witness: W
     Raises VaultProblem, shares.SharesProblem.
     """
     vault = _matching(await rows.lock_vault(tx), old_key)
+    if closed := await wrapping.count_closed(tx):
+        raise VaultProblem(f"What {closed} keys are wrapped in is not here: `madoguchi wrapping load FILE` first.")
     made = _new(number, threshold)
     await rows.update_vault(tx, made.key_id, made.public_key, made.signing_key, number, threshold)
     again = []
     for key in await rows.list_all_keys(tx):
-        if (secret := _unsealed(old_key, key)) is not None:
-            again.append((key.room_id, key.session_id, sealing.seal(made.public_key, secret)))
+        if key.key is not None and (secret := _unsealed(old_key, key, key.key)) is not None:
+            sealed = wrapping.wrap(key.key, sealing.seal(made.public_key, secret))
+            again.append((key.room_id, key.session_id, sealed))
     await rows.update_keys(tx, made.key_id, again)
     damaged = await rows.delete_keys_of_others(tx, made.key_id)
     figures = {"keys": len(again), "damaged": damaged, "before": vault.key_id, "reason": witness.reason}
@@ -103,10 +109,10 @@ async def rotate(tx: Tx, old_key: bytes, number: int, threshold: int, witness: W
 
 
 async def open_all(tx: Tx, private_key: bytes) -> tuple[list[sealing.SessionSecret], int]:
-    """Every key that the vault has: (the keys, how many were damaged). For the keeper, and written down by the caller.
-    Raises VaultProblem."""
+    """Every key that the vault has: (the keys, how many were damaged or can't be unwrapped here). For the keeper, and
+    written down by the caller. Raises VaultProblem."""
     await unlock(tx, private_key)
-    found = [_unsealed(private_key, key) for key in await rows.list_all_keys(tx)]
+    found = [_unsealed(private_key, key, key.key) for key in await rows.list_all_keys(tx)]
     keys = [secret for secret in found if secret is not None]
     return keys, len(found) - len(keys)
 
@@ -116,15 +122,17 @@ async def unlock(tx: Tx, private_key: bytes) -> rows.Vault:
     return _matching(await rows.get_vault(tx), private_key)
 
 
-async def read_case(tx: Tx, case_or_room: str, private_key: bytes, side_room: bool = True) -> list[Opening]:
+async def read_case(
+    tx: Tx, case_or_room: str, private_key: bytes, side_room: bool = True, saved: Saved | None = None
+) -> list[Opening]:
     """Open a case's room and, if there is one and it is wanted, the staff's own; a room by its id, alone.
 
-    Raises VaultProblem.
+    saved: wrapping keys for a copy of the database that has none. Raises VaultProblem.
     """
     vault = await unlock(tx, private_key)
-    first = await _read_room(tx, vault, case_or_room, private_key)
+    first = await _read_room(tx, vault, case_or_room, private_key, saved)
     side = first.room.side_room_id if side_room else None
-    return [first] if side is None else [first, await _read_room(tx, vault, side, private_key)]
+    return [first] if side is None else [first, await _read_room(tx, vault, side, private_key, saved)]
 
 
 async def write_down(
@@ -148,18 +156,39 @@ async def write_down(
         await audit.append(tx, now, witness.by, "vault.opened", room.case_id or room.room_id, **detail)
 
 
-async def _read_room(tx: Tx, vault: rows.Vault, case_or_room: str, private_key: bytes) -> Opening:
+async def _read_room(tx: Tx, vault: rows.Vault, case_or_room: str, private_key: bytes, saved: Saved | None) -> Opening:
     room = await rows.find_room(tx, case_or_room)
     if room is None:
         raise VaultProblem(f"There is no case or room {case_or_room}.")
     sealed = await rows.list_keys(tx, room.room_id, vault.key_id)
-    secrets = [secret for key in sealed if (secret := _unsealed(private_key, key)) is not None]
-    opened = transcript.Opened(secrets)
+    around = {key.wrapping: key.key for key in sealed if key.key is not None} | (saved.by_id() if saved else {})
+    wrapped = [key for key in sealed if key.wrapping not in around]
+    secrets = [
+        secret for key in sealed if (secret := _unsealed(private_key, key, around.get(key.wrapping))) is not None
+    ]
+    opened = transcript.Opened(secrets, {key.session_id for key in wrapped})
     stored = await rows.list_events(tx, room.room_id)
     entries = transcript.entries([_event(room.room_id, event) for event in stored], opened)
     unreadable = sum(entry.unreadable is not None for entry in entries)
     names = await _names(tx, room, {event.sender for event in stored})
-    return Opening(room, entries, names, unreadable, len(sealed) - len(secrets))
+    damaged = len(sealed) - len(wrapped) - len(secrets)
+    return Opening(room, entries, names, unreadable, damaged, await _why_closed(tx, wrapped, saved))
+
+
+async def _why_closed(tx: Tx, wrapped: Sequence[rows.WrappedKey], saved: Saved | None) -> str | None:
+    if not wrapped:
+        return None
+    room_id = wrapped[0].room_id
+    destroyed_at = saved.destroyed.get(room_id) if saved else await wrapping.get_destroyed_at(tx, room_id)
+    if destroyed_at is not None:
+        when = f"{destroyed_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        return f"What its keys are wrapped in was destroyed with the case on {when}: nobody can open it, in any copy."
+    if saved is None:
+        return "This database is a copy without the wrapping keys: say the file that has them (--wrapping-keys FILE)."
+    if max(key.at for key in wrapped) > saved.made_at:
+        saved_at = f"{saved.made_at:%Y-%m-%d %H:%M} UTC"
+        return f"The wrapping keys were saved on {saved_at}, before this was sealed: take newer ones."
+    return "The file of wrapping keys does not know this room: it is not of this copy's desk, or of another time of it."
 
 
 def _new(number: int, threshold: int) -> Made:
@@ -185,10 +214,12 @@ def _matching(vault: rows.Vault | None, private_key: bytes) -> rows.Vault:
     return vault
 
 
-def _unsealed(private_key: bytes, key: rows.SealedKey) -> sealing.SessionSecret | None:
+def _unsealed(private_key: bytes, key: rows.WrappedKey, around: bytes | None) -> sealing.SessionSecret | None:
+    if around is None:
+        return None
     try:
-        secret = sealing.unseal(private_key, key.sealed)
-    except sealing.WrongKey:
+        secret = sealing.unseal(private_key, wrapping.unwrap(around, key.wrapped))
+    except (sealing.WrongKey, wrapping.Unwrapped):
         return None
     # Whoever could write into the database must not be able to put one room's key in another's place.
     return secret if (secret.room_id, secret.session_id) == (key.room_id, key.session_id) else None

@@ -15,7 +15,7 @@ from madoguchi.storage import disclosures, media
 from madoguchi.storage import vault as rows
 from madoguchi.storage.db import Tx
 from madoguchi.vault import ceremony, disclosing, folder, signing
-from madoguchi.vault.at_desk import in_database, read_key, witness
+from madoguchi.vault.at_desk import in_database, read_key, read_saved, witness
 from madoguchi.vault.attachments import Fetch
 from madoguchi.vault.ceremony import Opening, VaultProblem
 from madoguchi.vault.written import JAPAN
@@ -32,10 +32,12 @@ from madoguchi.vault.written import JAPAN
 @click.option("--holder", "holders", multiple=True, help="Name of a holder who is present; once for each.")
 @click.option("--from-copy", "record_to", type=click.Path(path_type=Path), metavar="FILE",
               help="The database is a restored copy: write the entry for the desk's log to this new file.")  # fmt: skip
+@click.option("--wrapping-keys", "wrapping_file", type=click.Path(path_type=Path), metavar="FILE",
+              help="For a restored copy: the file of `madoguchi wrapping save`.")  # fmt: skip
 @with_settings
 def open_(
     settings: Settings, case: str | None, asked: str | None, span: str | None, key_file: str, out: Path | None,
-    reason: str | None, holders: tuple[str, ...], record_to: Path | None,
+    reason: str | None, holders: tuple[str, ...], record_to: Path | None, wrapping_file: Path | None,
 ) -> None:  # fmt: skip
     """Open the transcript of CASE (a case id or room id). Who did, when, why and before whom is written down."""
     if [case, asked, span].count(None) != 2:
@@ -48,6 +50,7 @@ def open_(
     for place in (out, record_to):
         if place is not None and place.exists():
             raise click.ClickException(f"{place} exists already; say another name.")
+    saved = read_saved(settings, wrapping_file) if wrapping_file else None
     present = witness(asked or reason, holders)
     private_key, at = read_key(key_file), datetime.now(UTC)
 
@@ -59,9 +62,12 @@ def open_(
             raise VaultProblem(f"{vault.threshold} holders are needed to open; name all who are present (--holder).")
         cases = await rows.list_cases_of(tx, *days) if days else [grant.case_id if grant else case or ""]
         side = grant is None or grant.side_room
-        openings = [opening for name in cases for opening in await ceremony.read_case(tx, name, private_key, side)]
+        openings = [each for name in cases for each in await ceremony.read_case(tx, name, private_key, side, saved)]
         if not openings:
             raise VaultProblem("No case came on these days.")
+        closed = next((opening.closed for opening in openings if opening.closed), None)
+        if closed and not span:
+            raise VaultProblem(closed)
         files, manifest = {}, None
         if out is not None:
             # Only here: the libraries for PDF and for attachments take their time to load.
@@ -86,6 +92,9 @@ def open_(
         return openings, files
 
     openings, files = in_database(settings, opened)
+    for opening in openings:
+        if opening.closed:
+            click.echo(f"case {opening.room.case_id}: {opening.closed}", err=True)
     if out is None:
         _print(openings)
     else:

@@ -4,7 +4,7 @@ Nothing is left out: what can't be read stands there as unreadable, with the rea
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
@@ -46,10 +46,11 @@ _KINDS = {"m.image": "画像", "m.file": "ファイル", "m.audio": "音声", "m
 
 
 class Opened:
-    """A room's session keys, ready to open its events."""
+    """A room's session keys, ready to open its events. wrapped: the sessions whose keys could not be unwrapped."""
 
-    def __init__(self, secrets: Iterable[SessionSecret]) -> None:
+    def __init__(self, secrets: Iterable[SessionSecret], wrapped: Collection[str] = ()) -> None:
         self._sessions = {secret.session_id: _session(secret) for secret in secrets}
+        self._wrapped = wrapped
         self._seen: dict[tuple[str, int], str] = {}
 
     def read(self, event: Mapping[str, Any]) -> dict[str, Any] | str:
@@ -59,6 +60,8 @@ class Opened:
             return "未知の暗号方式"
         session_id = str(content.get("session_id"))
         session = self._sessions.get(session_id)
+        if session is None and session_id in self._wrapped:
+            return "鍵を包んでいる鍵がありません"
         if session is None:
             return "鍵が保管庫にありません"
         try:

@@ -10,6 +10,7 @@ from madoguchi import errors
 from madoguchi.core.chat.shapes import check_depth, check_names
 from madoguchi.ids import RoomID, UserID
 from madoguchi.storage import backups as storage
+from madoguchi.storage import wrapping
 from madoguchi.storage.backups import BackedUpKey, Backup
 from madoguchi.storage.db import Tx
 
@@ -91,22 +92,25 @@ async def end(tx: Tx, user_id: UserID, version: str) -> None:
 async def store(
     tx: Tx, user_id: UserID, version: str, keys: Iterable[tuple[RoomID, str, KeyBackupData]]
 ) -> tuple[str, int]:
-    """Puts keys of (room, session) into the current version where they are better than what is there.
+    """Puts keys of (room, session) into the current version where they are better than what is there. Of a case that is
+    purged none is taken.
 
     Gives the new etag and count. Raises NotFound without any backup, WrongVersion if `version` is not the current one.
     """
     now = await current(tx, user_id)
     if str(now.version) != version:
         raise errors.WrongVersion("This is not the current backup version.", current_version=str(now.version))
-    backup = await get(tx, user_id, version, lock=True)
     offered = {(room_id, session_id): _checked(room_id, session_id, data) for room_id, session_id, data in keys}
     if len(offered) > _MOST_KEYS:
         raise errors.TooLarge(f"No more than {_MOST_KEYS} keys at once.")
+    around = await wrapping.keys_of(tx, {room_id for room_id, _ in offered})
+    offered = {name: key for name, key in offered.items() if key.room_id in around}
+    backup = await get(tx, user_id, version, lock=True)
     known = await storage.list_keys_named(tx, user_id, backup.version, list(offered))
     better = [key for name, key in offered.items() if name not in known or is_better(key, known[name])]
     if not better:
         return str(backup.etag), backup.keys
-    await storage.set_keys(tx, user_id, backup.version, better)
+    await storage.set_keys(tx, user_id, backup.version, better, around)
     fresh = sum((key.room_id, key.session_id) not in known for key in better)
     etag, count = await storage.change_count(tx, user_id, backup.version, fresh)
     return str(etag), count

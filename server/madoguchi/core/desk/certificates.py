@@ -12,6 +12,7 @@ from madoguchi.core.desk import auditing
 from madoguchi.crypto import canonical_json, signed_page
 from madoguchi.ids import CaseID
 from madoguchi.storage import certificates as stored
+from madoguchi.storage import wrapping
 from madoguchi.storage.db import Tx
 
 # A signature over a certificate is good for nothing else, and no other for a certificate.
@@ -27,18 +28,25 @@ LEFT_WITHOUT = {
     "purged_record": ["figures", "steps"],
     "metadata": ["figures"],
 }
-_NOT_COVERED = ["backups_made_before", "devices_of_those_who_took_part"]
+_DEVICES = "devices_of_those_who_took_part"
+_NOT_COVERED = ["backups_made_before", _DEVICES]
+# Where the keys were wrapped, a backup of the database opens only with a copy of what they were wrapped in.
+_NOT_COVERED_WRAPPED = [
+    "database_backups_made_before_wrapped_since", "database_backups_with_wrapping_keys_saved_before",
+    "keeper_and_bridges_backups_made_before", _DEVICES,
+]  # fmt: skip
 
 
 async def make(
     ctx: Context, tx: Tx, case_id: CaseID, at: datetime, by: str, reason: str | None, destroyed: dict[str, list[str]],
-    receipt: str | None = None, left: list[str] | None = None,
+    receipt: str | None = None, left: list[str] | None = None, wrapped_since: datetime | None = None,
 ) -> None:  # fmt: skip
     """Signs and stores the certificate of a purge.
 
     destroyed: the ids of what was destroyed, by kind; they go in as figures and one digest. receipt: of the person's
-    wish that it answers. left: what is not destroyed, where that is not what a purge leaves. Raises Conflict without a
-    key: what was destroyed could not be proved.
+    wish that it answers. left: what is not destroyed, where that is not what a purge leaves. wrapped_since: from when
+    on backups of the database have the case's keys wrapped only, in what was destroyed. Raises Conflict without a key:
+    what was destroyed could not be proved.
     """
     try:
         key = auditing.read_key(ctx.settings.keys)
@@ -49,7 +57,7 @@ async def make(
         "desk": ctx.settings.server_name,
         "number": number,
         "case": case_id,
-        "purged_at": at.astimezone(UTC).isoformat(timespec="seconds"),
+        "purged_at": _told(at),
         "by": by,
         "reason": reason or "",
         "destroyed": {kind: len(ids) for kind, ids in destroyed.items()},
@@ -57,14 +65,22 @@ async def make(
         # They are off the list of what anybody can ask for; `work` takes them off the store within minutes.
         "files": "listed_for_removal",
         "left": left or (_LEFT if receipt is None else _LEFT_BY_WISH),
-        "not_covered": _NOT_COVERED,
+        "not_covered": _NOT_COVERED if wrapped_since is None else _NOT_COVERED_WRAPPED,
     }
+    if wrapped_since is not None:
+        saved_at = await wrapping.get_saved_at(tx)
+        page["wrapped_since"] = _told(wrapped_since)
+        page["wrapping_keys_saved"] = _told(saved_at) if saved_at else None
     if receipt is not None:
         page["receipt"] = receipt
     signed = signed_page.sign(key, page, WORD)
     text = canonical_json.encode(page).decode()
     public = bytes(key.verify_key)
     await stored.insert(tx, stored.Stored(case_id, at, text, signed.hash, signed.signature, public, number, receipt))
+
+
+def _told(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def digest(lines: Iterable[str]) -> str:

@@ -3,12 +3,13 @@
 It happens in two steps. First everything but two things is destroyed at once: the room's creation and the fact that
 each member has left, which say nothing and from which every client learns that the room is gone. A month later these go
 as well, and with them the account of an anonymous person who has no other case. The case itself stays as figures: when
-it came, by which channel, how long it took, in whose hands it was, and the codes of its record. A signed certificate
+it came, by which channel, how long it took, in whose hands it was, and the codes of its record. With the rows goes what
+the case's keys are wrapped in (storage/wrapping.py), so that older backups open nothing of it. A signed certificate
 says what was destroyed (certificates.py); a case that is held (holds.py) is not. Where the person wished it
 (wishes.py), codes and steps go as well, and whose case it was is forgotten with the last traces.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 import structlog
@@ -19,7 +20,7 @@ from madoguchi.core.chat import accounts, membership
 from madoguchi.core.desk import case_room, certificates, holds
 from madoguchi.ids import CaseID, RoomID
 from madoguchi.storage import accounts as stored_accounts
-from madoguchi.storage import audit, destructions, records, side_rooms, staff_room
+from madoguchi.storage import audit, destructions, records, side_rooms, staff_room, wrapping
 from madoguchi.storage import cases as stored_cases
 from madoguchi.storage import purging as stored
 from madoguchi.storage import rooms as stored_rooms
@@ -66,9 +67,13 @@ async def purge(
     held = await holds.standing(ctx, tx, case_id)
     if held:
         raise errors.Conflict(f"This case is held ({', '.join(each.code for each in held)}). Release it first.")
-    gone: dict[str, list[str]] = {"events": [], "keys": [], "files": []}
+    gone: dict[str, list[str]] = {"events": [], "keys": [], "files": [], "wrapping_keys": []}
+    wrapped_since: list[datetime] = []
     for room_id in await _rooms_of(tx, case):
         await _destroy(ctx, tx, room_id, gone)
+        around = await wrapping.delete_of(tx, room_id)
+        gone["wrapping_keys"] += [str(key_id) for key_id, _ in around]
+        wrapped_since += [made_at for _, made_at in around]
     purged = Purged(events=len(gone["events"]), keys=len(gone["keys"]), files=len(gone["files"]))
     at = ctx.clock.now()
     await stored.update_purged(tx, case_id, at, by_wish=receipt is not None)
@@ -79,9 +84,11 @@ async def purge(
     else:
         gone["records"] = [case_id] * await records.delete_record(tx, case_id)
         gone["steps"] = await stored.delete_steps(tx, case_id)
-    await certificates.make(ctx, tx, case_id, at, by, reason, gone, receipt)
-    for figure, destroyed in gone.items():
-        await destructions.insert(tx, case_id, _KINDS[figure], at, len(destroyed))
+    since = min(wrapped_since, default=None)
+    await certificates.make(ctx, tx, case_id, at, by, reason, gone, receipt, wrapped_since=since)
+    for figure, kind in _KINDS.items():
+        if figure in gone:
+            await destructions.insert(tx, case_id, kind, at, len(gone[figure]))
     figures = {"events": purged.events, "keys": purged.keys, "files": purged.files}
     await audit.append(tx, at, by, "case.purged", case_id, reason=reason, **figures)
     log.info("case purged", case_id=case_id, events=purged.events, keys=purged.keys, files=purged.files)
