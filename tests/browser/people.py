@@ -34,7 +34,7 @@ QUIET = [
     # A microphone that beeps.
     "--use-fake-device-for-media-stream",
 ]
-_GOES_HOME = """async () => {
+GOES_HOME = """async () => {
     const visit = JSON.parse(sessionStorage.getItem('madoguchi.visit') ?? 'null');
     if (visit) await fetch('/_madoguchi/desk/v1/cases/mine/leave', {method: 'POST', body: '{}',
         headers: {Authorization: 'Bearer ' + visit.session.accessToken, 'Content-Type': 'application/json'}});
@@ -63,7 +63,7 @@ async def a_browser() -> AsyncIterator[Browser]:
                 for page in context.pages:
                     # Nobody is left waiting in a house that other tests share.
                     with suppress(Error):
-                        await page.evaluate(_GOES_HOME)
+                        await page.evaluate(GOES_HOME)
             await browser.close()
 
 
