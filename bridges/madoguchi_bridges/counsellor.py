@@ -16,7 +16,7 @@ from .config import Config
 from .ghosts import CaseOver, DeviceGhost, Ghosts
 from .intake import milliseconds
 from .moves import Moves
-from .network import Deletes
+from .network import Deletes, Reacts
 from .outbox import NEWS, OFFER, Letter, Outbox, describe
 from .text import clean
 
@@ -64,13 +64,15 @@ class Counsellor:
             if letter is not None and not letter.refuse and not getattr(event, "decrypted", False):
                 # Words that lay open on the server could be anybody's; a counsellor's come encrypted.
                 log.warning("words in clear are not carried", user_id=ghost.user_id)
-                letter = Letter(refuse="unreadable")
+                letter = Letter(refuse="unreadable", reacts=letter.reacts)
         if letter is not None:
             self._waiting.pop(event.event_id, None)
             await self._outbox.put(person, room_id, event.event_id, letter)
 
     async def tell(self, item: store.Leaving, outcome: str) -> None:
         """Puts the outcome into the room: for programs always, for people when something went wrong."""
+        if outcome == "withdrawn":
+            return
         if item.event_key.startswith(OFFER):
             if self.moves is not None:
                 await self.moves.tell(item, outcome)
@@ -84,7 +86,7 @@ class Counsellor:
             return
         if item.room_id is None or person is None or person.room_id != item.room_id or self.ghosts is None:
             return
-        if outcome == "not_carried" and self.moves is not None:
+        if outcome == "not_carried" and not item.about and self.moves is not None:
             await self.moves.news(person, item.event_key)
         content, words = describe(item, outcome, app)
         ghost = await self.ghosts.present(person)
@@ -95,7 +97,7 @@ class Counsellor:
                 said = {
                     "msgtype": "m.notice",
                     "body": words,
-                    "m.relates_to": {"m.in_reply_to": {"event_id": item.event_key}},
+                    "m.relates_to": {"m.in_reply_to": {"event_id": item.about or item.event_key}},
                     DELIVERY: content,
                 }
                 await ghost.say(item.room_id, said, txn_id)
@@ -140,12 +142,16 @@ class Counsellor:
         redacted = str(source.get("content", {}).get("redacts") or source.get("redacts", ""))
         if await store.withdraw_leaving(self._pool, redacted, milliseconds()):
             return
-        # Of a message with its corrections, the message itself is told about.
-        if source.get("content", {}).get(QUIET) is True or not await store.has_left(self._pool, redacted):
+        if not await store.has_left(self._pool, redacted):
             return
         channel = self._channels.get(ghost.channel_id)
         app = channel.network.title if channel else ""
         person = await store.get_person(self._pool, ghost.person)
+        if source.get("content", {}).get(QUIET) is True:
+            # A reaction, or a correction: of that, the message itself is told about.
+            if channel is not None and isinstance(channel.network, Reacts) and person is not None:
+                await self._outbox.put(person, room_id, event_id, Letter(deletes=redacted, quietly=True))
+            return
         if channel is not None and isinstance(channel.network, Deletes) and person is not None:
             await self._outbox.put(person, room_id, event_id, Letter(deletes=redacted))
             return
@@ -164,10 +170,14 @@ def letter_of(source: dict[str, Any]) -> Letter | None:
     if source.get("type") == "m.sticker":
         return Letter(refuse="kind")
     content = source.get("content")
-    if source.get("type") != "m.room.message" or not isinstance(content, dict) or not content:
+    if not isinstance(content, dict) or not content:
         return None
     relates = content.get("m.relates_to")
     relates = relates if isinstance(relates, dict) else {}
+    if source.get("type") == "m.reaction":
+        return _reaction(relates)
+    if source.get("type") != "m.room.message":
+        return None
     if relates.get("rel_type") == "m.replace":
         new = content.get("m.new_content")
         return _correction(new if isinstance(new, dict) else content, str(relates.get("event_id", "")))
@@ -177,6 +187,13 @@ def letter_of(source: dict[str, Any]) -> Letter | None:
     if letter is None or letter.refuse or not isinstance(answers, str):
         return letter
     return msgspec.structs.replace(letter, answers=answers)
+
+
+def _reaction(relates: dict[str, Any]) -> Letter | None:
+    emoji, about = relates.get("key"), relates.get("event_id")
+    if relates.get("rel_type") != "m.annotation" or not isinstance(emoji, str) or not isinstance(about, str):
+        return None
+    return Letter(text=clean(emoji), reacts=about)
 
 
 def _correction(content: dict[str, Any], corrects: str) -> Letter | None:

@@ -257,6 +257,16 @@ class Deletes(Protocol):
         """Raises TryAgain, Rejected."""
 
 
+@runtime_checkable
+class Reacts(Protocol):
+    """Optional: an emoji can be set on a message of the conversation, one at a time."""
+
+    reactions: frozenset[str]  # the emoji that the app takes, without U+FE0F
+
+    async def react(self, to: str, ref: Ref, emoji: str) -> None:
+        """Sets it in place of the one before; "" takes that back. Repeating does nothing. Raises TryAgain, Rejected."""
+
+
 class Quota(msgspec.Struct, frozen=True):
     """What may be sent in this month. `limit` None: as much as one wants."""
 

@@ -200,12 +200,30 @@ FAILURES = {
     "too_large": "大きすぎて送れません",
     "not_carried": "{app}では今、内容を運ばない設定です",
     "unreadable": "暗号を開けませんでした。もう一度送ってください",
+    "no_reactions": "{app}には反応を送れません",
+    "no_emoji": "{app}では使えない絵文字です",
+    "no_message": "いまの{app}の会話にないメッセージです",
 }
 
 
 def failure(reason: str, app: str) -> str:
     """Told in the room, to the counsellor, under the message that did not get out."""
     return f"⚠ {app}に届いていません: {_why(reason, app)}。"
+
+
+def reaction_failed(reason: str, app: str) -> str:
+    """The same under the message that a reaction is on."""
+    return f"⚠ 反応は{app}では見えません: {_why(reason, app)}。"
+
+
+def reaction_on_page(app: str) -> str:
+    """Under that message, where the app carries no content."""
+    return f"💬 反応は{app}には出ません。相手がページを開くと見えます。"
+
+
+def one_reaction(app: str) -> str:
+    """Under that message, where it has had another reaction before."""
+    return f"💬 {app}で見える反応は一つだけです。前の反応は、いまの反応に替わりました。"
 
 
 def news_failed(reason: str, app: str) -> str:

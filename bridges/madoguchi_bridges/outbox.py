@@ -21,7 +21,7 @@ from .channels import Channel, Channels
 from .files_out import FilesOut, Parcel, uploads
 from .intake import ReplyTokens, milliseconds
 from .lanes import Lanes
-from .network import Deletes, Edits, Outgoing, Ref, Rejected, ReplyTokenSpent, TryAgain
+from .network import Deletes, Edits, Outgoing, Reacts, Ref, Rejected, ReplyTokenSpent, TryAgain
 from .pace import Meter, Pace
 from .seals import Seals
 from .text import split, units
@@ -30,6 +30,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 OFFER = "notice:move:"  # begins the keys of the offers of a move
 NEWS = "notice:news:"  # … of notices that something waits on the page; of what a counsellor said, its event id follows
+REACTION = "reaction:"  # begins in bridge_references what is set on a message of the app; its event id follows
 NAMESPACE = uuid.UUID("6d61646f-6775-5368-a92d-62726964676e")
 LONGEST_REST_MS = 60_000
 TELL_DELAY_AFTER_ATTEMPTS = 3
@@ -48,6 +49,8 @@ class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
     answers: str = ""  # the Matrix event that this is an answer to
     corrects: str = ""  # the one that had other words before
     deletes: str = ""  # the one that is taken back
+    quietly: bool = False  # that is a reaction or a correction: of the latter nobody is told
+    reacts: str = ""  # the one that `text`, an emoji, is a reaction to
     page: str = ""  # an address of ours in the text that a tap may open
     card: str = ""  # a last text, which goes with the buttons that open it
 
@@ -141,7 +144,7 @@ class Outbox:
             if not await self._tell(item, item.outcome or ""):
                 await asyncio.sleep(TELL_AGAIN_SECONDS)
                 return
-            await store.update_leaving(self._pool, item.seq, told_at=milliseconds())
+            await store.update_leaving(self._pool, item.seq, told_at=milliseconds(), sealed=None)
 
     async def work_off(self, person: str) -> None:
         """Sends what waits for this person, in order, until the first message that has to be put off."""
@@ -152,31 +155,40 @@ class Outbox:
             if channel is None:
                 await store.update_leaving(self._pool, item.seq, next_at=milliseconds() + CHANNEL_MISSING_REST_MS)
                 return
+            letter = self._open(item)
             try:
-                outcome = await self._send(item, channel)
+                outcome = await self._send(item, channel, letter)
             except TryAgain as again:
                 if await self._put_off(item, channel, again.after):
                     return
                 outcome = "no_answer"
-            await store.finish_leaving(self._pool, item.seq, outcome, milliseconds())
+            # Under which message a reaction is told about, the database may not know.
+            about = Letter(reacts=letter.reacts) if letter.reacts and outcome != "accepted" else None
+            rest = self._seals.seal(msgspec.msgpack.encode(about)) if about else None
+            await store.finish_leaving(self._pool, item.seq, outcome, milliseconds(), rest)
             log.info("message left", outbox=item.seq, channel=channel.id, outcome=outcome)
             self._outcomes.wake()
 
-    async def _send(self, item: store.Leaving, channel: Channel) -> str:
-        """Gives the outcome: accepted, maybe_blocked, or the reason why not. Raises TryAgain."""
-        letter = msgspec.msgpack.decode(self._seals.open(item.sealed or b""), type=Letter)
+    def _open(self, item: store.Leaving) -> Letter:
+        return msgspec.msgpack.decode(self._seals.open(item.sealed or b""), type=Letter)
+
+    async def _send(self, item: store.Leaving, channel: Channel, letter: Letter) -> str:
+        """Gives the outcome: accepted, replaces, maybe_blocked, or the reason why not. Raises TryAgain."""
         if letter.refuse:
             return letter.refuse
         # Asked again for each message: the mode may have changed since it was queued.
         person = await store.get_person(self._pool, item.person)
         if person is None:
             return "unknown_person"
+        if letter.deletes:
+            # In every mode: it carries nothing.
+            return await self._delete(channel, person, letter)
         kept = item.room_id is not None and await store.is_kept(self._pool, person.case_id)
         if item.room_id is not None and not channel.carries_content(running=True, kept=kept):
             return "not_carried"
         try:
-            if letter.deletes:
-                return await self._delete(channel, person, letter)
+            if letter.reacts:
+                return await self._react(item, channel, person, letter)
             if letter.corrects:
                 if await self._correct(channel, person, letter):
                     return "accepted"
@@ -193,7 +205,47 @@ class Outbox:
         found = await store.list_references(self._pool, channel_id, event_id) if event_id else []
         return [msgspec.msgpack.decode(self._seals.open(each.sealed), type=Ref) for each in found]
 
+    async def _react(self, item: store.Leaving, channel: Channel, person: store.Person, letter: Letter) -> str:
+        """Sets an emoji on a message. Whose it is now is remembered, for only that one can be taken back."""
+        network, emoji = channel.network, letter.text.replace("\ufe0f", "")
+        if not isinstance(network, Reacts):
+            return "no_reactions"
+        if emoji not in network.reactions:
+            return "no_emoji"
+        ref = next(iter(await self._refs(channel.id, letter.reacts)), None)
+        if ref is None:
+            return "no_message"
+        await self._pace.turn(channel)
+        await network.react(self._seals.open(person.sealed_address).decode(), ref, emoji)
+        reference = store.Reference(
+            channel_id=channel.id,
+            message_key=self._seals.name("reaction", channel.id, ref.id),
+            room_id=item.room_id or "",
+            event_id=REACTION + item.event_key,
+            sealed=self._seals.seal(msgspec.msgpack.encode(ref)),
+            at=milliseconds(),
+        )
+        before = await store.get_reference(self._pool, channel.id, reference.message_key)
+        await store.put_reference(self._pool, reference)
+        return "accepted" if before is None or before.event_id == reference.event_id else "replaces"
+
+    async def _take_reaction_back(self, channel: Channel, person: store.Person, event_id: str) -> str:
+        """As `_send`; withdrawn where nothing of the kind is on the phone (any more)."""
+        refs = await self._refs(channel.id, REACTION + event_id)
+        if not refs or not isinstance(channel.network, Reacts):
+            return "withdrawn"
+        try:
+            await self._pace.turn(channel)
+            await channel.network.react(self._seals.open(person.sealed_address).decode(), refs[0], "")
+        except Rejected:
+            return "stays"
+        await store.delete_references(self._pool, channel.id, REACTION + event_id)
+        return "accepted"
+
     async def _delete(self, channel: Channel, person: store.Person, letter: Letter) -> str:
+        outcome = await self._take_reaction_back(channel, person, letter.deletes)
+        if letter.quietly or outcome != "withdrawn":
+            return outcome
         refs = await self._refs(channel.id, letter.deletes)
         await store.revoke_links(self._pool, letter.deletes)
         if not refs or not isinstance(channel.network, Deletes):
@@ -319,6 +371,8 @@ class Outbox:
     async def _tell(self, item: store.Leaving, outcome: str) -> bool:
         if self.tell is None:
             return False
+        if item.sealed is not None:
+            item = msgspec.structs.replace(item, about=self._open(item).reacts)
         try:
             await self.tell(item, outcome)
         except Exception as error:
@@ -329,7 +383,13 @@ class Outbox:
 
 def describe(item: store.Leaving, outcome: str, app: str) -> tuple[dict[str, Any], str]:
     """(content of jp.madoguchi.delivery, words for the counsellor or "" when all went well) for a message."""
-    known = {"accepted": "accepted", "delayed": "delayed", "maybe_blocked": "maybe_blocked", "not_carried": "on_page"}
+    known = {
+        "accepted": "accepted",
+        "replaces": "accepted",
+        "delayed": "delayed",
+        "maybe_blocked": "maybe_blocked",
+        "not_carried": "on_page",
+    }
     state = known.get(outcome, "failed")
     content: dict[str, Any] = {
         "state": state,
@@ -339,8 +399,11 @@ def describe(item: store.Leaving, outcome: str, app: str) -> tuple[dict[str, Any
         content["reason"] = outcome
     words = {
         "accepted": "",
+        "replaces": notices.one_reaction(app),
         "delayed": notices.delayed(app),
         "maybe_blocked": notices.maybe_blocked(app),
-        "on_page": notices.waits_on_page(app),
+        "not_carried": notices.reaction_on_page(app) if item.about else notices.waits_on_page(app),
+        "stays": notices.late_withdrawal(app),
     }
-    return content, words.get(state, notices.failure(outcome, app))
+    failed = notices.reaction_failed if item.about else notices.failure
+    return content, words[outcome] if outcome in words else failed(outcome, app)

@@ -75,6 +75,7 @@ class Leaving(msgspec.Struct, frozen=True, kw_only=True):
     delayed_told: bool = False
     outcome: str | None = None
     seq: int = 0
+    about: str = ""  # the event that a reaction is on, out of what is sealed
 
 
 class FileLink(msgspec.Struct, frozen=True, kw_only=True):
@@ -443,7 +444,8 @@ async def list_untold(db: Connection, person: str) -> list[Leaving]:
 
 async def update_leaving(db: Connection, seq: int, **columns: Any) -> None:
     """Sets columns of bridge_outbox; as `update_person`."""
-    if unknown := set(columns) - {"sealed_reply", "requests_done", "attempts", "next_at", "delayed_told", "told_at"}:
+    known = {"sealed", "sealed_reply", "requests_done", "attempts", "next_at", "delayed_told", "told_at"}
+    if unknown := set(columns) - known:
         raise ValueError(f"no such columns: {sorted(unknown)}")
     sets = ", ".join(f"{name} = ${number}" for number, name in enumerate(columns, 2))
     await db.execute(f"UPDATE bridge_outbox SET {sets} WHERE seq = $1", seq, *columns.values())
@@ -471,18 +473,21 @@ async def is_leaving(db: Connection, event_key: str) -> bool:
 async def has_left(db: Connection, event_key: str) -> bool:
     """Whether the app has been given the message, or is just being given it."""
     found: bool = await db.fetchval(
-        "SELECT EXISTS (SELECT FROM bridge_outbox WHERE event_key = $1 AND coalesce(outcome, 'accepted') = 'accepted')",
+        """
+        SELECT EXISTS (SELECT FROM bridge_outbox
+                        WHERE event_key = $1 AND coalesce(outcome, 'accepted') IN ('accepted', 'replaces'))
+        """,
         event_key,
     )
     return found
 
 
-async def finish_leaving(db: Connection, seq: int, outcome: str, now: int) -> None:
-    """Records what became of a message and destroys its sealed content. Notices need telling to nobody, but offers of a
-    move do, and news of what a counsellor said."""
+async def finish_leaving(db: Connection, seq: int, outcome: str, now: int, sealed: bytes | None = None) -> None:
+    """Records what became of a message and destroys its sealed content; `sealed`: what the telling still needs. Notices
+    need telling to nobody, but offers of a move do, and news of what a counsellor said."""
     await db.execute(
         """
-        UPDATE bridge_outbox SET outcome = $2, done_at = $3::bigint, sealed = NULL, sealed_reply = NULL,
+        UPDATE bridge_outbox SET outcome = $2, done_at = $3::bigint, sealed = $4, sealed_reply = NULL,
                told_at = CASE WHEN room_id IS NULL AND event_key NOT LIKE 'notice:move:%'
                                AND event_key NOT LIKE 'notice:news:$%' THEN $3::bigint END
         WHERE seq = $1 AND outcome IS NULL
@@ -490,6 +495,7 @@ async def finish_leaving(db: Connection, seq: int, outcome: str, now: int) -> No
         seq,
         outcome,
         now,
+        sealed,
     )
 
 
@@ -572,6 +578,10 @@ async def list_references(db: Connection, channel_id: str, event_id: str) -> lis
         event_id,
     )
     return [Reference(**row) for row in rows]
+
+
+async def delete_references(db: Connection, channel_id: str, event_id: str) -> None:
+    await db.execute("DELETE FROM bridge_references WHERE event_id = $2 AND channel_id = $1", channel_id, event_id)
 
 
 async def take_read(db: Connection, channel_id: str, room_id: str, event_id: str, at: int) -> Reference | None:

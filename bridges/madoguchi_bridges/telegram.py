@@ -15,6 +15,12 @@ from .telegram_events import read_update
 if TYPE_CHECKING:
     from .telegram_api import Api
 
+# What a bot may set: https://core.telegram.org/bots/api#reactiontypeemoji
+REACTIONS = """
+    ❤ 👍 👎 🔥 🥰 👏 😁 🤔 🤯 😱 🤬 😢 🎉 🤩 🤮 💩 🙏 👌 🕊 🤡 🥱 🥴 😍 🐳 ❤‍🔥
+    🌚 🌭 💯 🤣 ⚡ 🍌 🏆 💔 🤨 😐 🍓 🍾 💋 🖕 😈 😴 😭 🤓 👻 👨‍💻 👀 🎃 🙈 😇 😨
+    🤝 ✍ 🤗 🫡 🎅 🎄 ☃ 💅 🤪 🗿 🆒 💘 🙉 🦄 😘 💊 🙊 😎 👾 🤷‍♂ 🤷 🤷‍♀ 😡
+"""
 TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]{20,}")
 
 
@@ -32,6 +38,7 @@ class Telegram:
     )
     upload_bytes = 50_000_000
     typing_seconds = 4.0
+    reactions = frozenset(REACTIONS.split())
 
     def __init__(self, secrets: Mapping[str, str], api_base: str) -> None:
         self._token = secrets["bot_token"]
@@ -68,6 +75,9 @@ class Telegram:
 
     async def delete(self, to: str, ref: Ref) -> None:
         await (await self._api()).delete(to, ref)
+
+    async def react(self, to: str, ref: Ref, emoji: str) -> None:
+        await (await self._api()).react(to, ref, emoji)
 
     async def show_typing(self, to: str) -> None:
         await (await self._api()).show_typing(to)

@@ -29,6 +29,8 @@ from aiogram.types import (
     InputFile,
     LinkPreviewOptions,
     Message,
+    ReactionTypeEmoji,
+    ReactionTypeUnion,
     ReplyParameters,
 )
 
@@ -108,6 +110,12 @@ class Api:
     async def delete(self, to: str, ref: Ref) -> None:
         with _judged():
             await self._bot.delete_message(int(to), _number(ref), request_timeout=SECONDS)
+
+    async def react(self, to: str, ref: Ref, emoji: str) -> None:
+        """As Reacts: what is set already, Telegram sets again without a word."""
+        reaction: list[ReactionTypeUnion] = [ReactionTypeEmoji(emoji=emoji)] if emoji else []
+        with _judged():
+            await self._bot.set_message_reaction(int(to), _number(ref), reaction, request_timeout=SECONDS)
 
     async def show_typing(self, to: str) -> None:
         with _judged():

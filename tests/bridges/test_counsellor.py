@@ -52,8 +52,23 @@ class Scene:
         source = {"type": "m.room.message", "event_id": event_id, "content": content} | more.pop("source", {})
         await self.counsellor.heard(self.ear, self.room_id, Heard(source, **more))  # type: ignore[arg-type]
 
-    async def hears_redaction(self, redacted: str, event_id: str = "$r") -> None:
-        await self.hears(event_id, "", source={"type": "m.room.redaction", "content": {"redacts": redacted}})
+    async def hears_redaction(self, redacted: str, event_id: str = "$r", **more: Any) -> None:
+        await self.hears(event_id, "", source={"type": "m.room.redaction", "content": {"redacts": redacted} | more})
+
+    async def hears_reaction(self, event_id: str, emoji: str, about: str, **more: Any) -> None:
+        source = {"type": "m.reaction", "content": relates("m.annotation", about, key=emoji)}
+        await self.hears(event_id, "", source=source, **more)
+
+    async def taken_back(self, reaction: str) -> None:
+        """As the server says it of what stood quietly beside its ciphertext."""
+        await self.hears_redaction(reaction, f"$r{reaction}", **{"jp.madoguchi.quiet": True})
+        await self.bench.works()
+
+    def told_under(self, event_id: str) -> list[str]:
+        """What the counsellor reads under a message."""
+        under = {"m.in_reply_to": {"event_id": event_id}}
+        return [content["body"] for _, _, content in self.bench.ghosts.room().said.values()
+                if content.get("m.relates_to") == under]  # fmt: skip
 
     @property
     def phone(self) -> list[str]:
@@ -63,12 +78,17 @@ class Scene:
 @pytest.fixture
 async def scene(bench: Bench) -> Scene:
     await bench.line.person().says("眠れない")
+    return await in_a_room(bench)
+
+
+async def in_a_room(bench: Bench) -> Scene:
     await bench.works()
     (person,) = await store.list_present(bench.pool)
     counsellor = Counsellor(bench.pool, bench.config, bench.channels, bench.outbox)
     counsellor.ghosts = bench.ghosts  # type: ignore[assignment]
     bench.outbox.tell = counsellor.tell
-    return Scene(bench, counsellor, Ear(person.person), person.room_id or "")
+    counsellor.moves = bench.moves
+    return Scene(bench, counsellor, Ear(person.person, person.channel_id), person.room_id or "")
 
 
 async def test_words_go_out_once_however_often_the_sync_comes(scene: Scene) -> None:
@@ -114,7 +134,6 @@ async def test_where_only_news_goes_out_and_can_not_the_counsellor_is_told(
     scene: Scene, blocks: bool, why: str
 ) -> None:
     bench = scene.bench
-    scene.counsellor.moves = bench.moves
     await bench.sets("contact_point", None)
     bench.tokens._tokens.clear()
     bench.line.out_of_quota = not blocks
@@ -165,12 +184,95 @@ async def test_an_answer_and_a_correction_go_out_as_plain_words(scene: Scene) ->
     assert scene.ear.said_soon == ["LINEに送ったものは、LINEの画面からは消せません。"]
 
 
-@pytest.mark.parametrize("content", [relates("m.annotation", key="👍"), relates("m.annotation", key=None), {}])
-async def test_a_reaction_stays_in_the_room(scene: Scene, content: Json) -> None:
-    await scene.hears("$1", "", source={"type": "m.reaction", "event_id": "$1", "content": content})
-    await scene.hears("$2", "", source={"type": "m.room.redaction", "content": {"redacts": "$1"}})
+async def test_a_reaction_that_the_app_can_not_carry_is_told_under_its_message(scene: Scene) -> None:
+    (said, *_), *_ = scene.bench.ghosts.room().said.values()
+    await scene.hears_reaction("$1", "👍", said)
     await scene.bench.works()
+    await scene.taken_back("$1")
     assert (scene.phone, scene.ear.said_soon) == ([], [])
+    assert scene.told_under(said) == ["⚠ 反応はLINEでは見えません: LINEには反応を送れません。"]
+
+
+async def test_a_reaction_stands_on_the_phone_one_at_a_time_until_it_is_taken_back(bench: Bench) -> None:
+    await bench.opens_telegram()
+    mio = bench.telegram.person()
+    first, second = await mio.says("眠れた"), await mio.says("少しだけ")
+    scene = await in_a_room(bench)
+    said, then = [event_id for event_id, *_ in bench.ghosts.room().said.values()]
+    bench.telegram.fails(502)
+    for _ in range(3):
+        await scene.hears_reaction("$heart", "❤️", said)
+    await scene.hears_reaction("$hug", "🤗", then)
+    await bench.works()
+    assert (mio.reactions(first), mio.reactions(second), mio.phone) == (["❤"], ["🤗"], [])
+    assert [told["state"] for told in bench.ghosts.room().told()] == ["accepted", "accepted"]
+    assert scene.told_under(said) == []
+    # A second one takes its place, and taking back the first is then nothing to do.
+    await scene.hears_reaction("$yes", "👍", said)
+    await bench.works()
+    assert "前の反応は、いまの反応に替わりました" in scene.told_under(said)[-1]
+    await scene.taken_back("$heart")
+    assert mio.reactions(first) == ["👍"]
+    await scene.taken_back("$yes")
+    assert (mio.reactions(first), mio.reactions(second)) == ([], ["🤗"])
+    # It is free again; and what is taken back before it left never leaves.
+    await scene.hears_reaction("$again", "❤️", said)
+    await bench.works()
+    await scene.hears_reaction("$never", "😢", said)
+    await scene.taken_back("$never")
+    assert mio.reactions(first) == ["❤"]
+    # By a client that puts no mark beside the ciphertext, too; and where no content is carried any more.
+    await bench.pool.execute("UPDATE channels SET mode = 'closed' WHERE kind = 'telegram'")
+    await bench.channels.read()
+    await scene.hears_redaction("$again")
+    await bench.works()
+    bench.telegram.fails(400, "Bad Request: message to react not found")
+    await scene.taken_back("$hug")
+    assert (mio.reactions(first), mio.reactions(second), mio.phone) == ([], ["🤗"], [])
+    assert len(scene.told_under(said)) == 1
+    assert scene.told_under("$r$hug") == ["Telegramに送ったものは、Telegramの画面からは消せません。"]
+    assert await bench.pool.fetchval("SELECT count(*) FROM bridge_outbox WHERE sealed IS NOT NULL") == 0
+
+
+async def test_a_reaction_that_nobody_sees_is_told_and_a_quiet_correction_is_not(bench: Bench) -> None:
+    await bench.opens_telegram()
+    mio = bench.telegram.person()
+    first = await mio.says("眠れた")
+    scene = await in_a_room(bench)
+    ((said, *_),) = bench.ghosts.room().said.values()
+    await scene.hears_reaction("$moon", "🌙", said)
+    await scene.hears_reaction("$clear", "❤️", said, decrypted=False)
+    await scene.hears_reaction("$before", "❤️", "$before the move")
+    await bench.works()
+    assert not [method for method, _ in bench.telegram.calls if method == "setMessageReaction"]
+    bench.telegram.fails(400, "Bad Request: REACTION_INVALID")
+    await scene.hears_reaction("$refused", "❤️", said)
+    await bench.works()
+    bench.telegram.blocked_by.add(mio.user_id)
+    await scene.hears_reaction("$blocked", "❤️", said)
+    await bench.works()
+    bench.telegram.blocked_by.clear()
+    whys = ("使えない絵文字", "暗号を開けません", "受け付けませんでした", "ブロックしています")
+    for line, why in zip(scene.told_under(said), whys, strict=True):
+        assert line.startswith("⚠ 反応はTelegramでは見えません: ") and why in line
+    assert "会話にないメッセージ" in scene.told_under("$before the move")[0]
+
+    await scene.hears("$word", "よかった")
+    new = {"msgtype": "m.text", "body": "よかったね"}
+    content = {"msgtype": "m.text", "body": "* よかったね", "m.new_content": new} | relates("m.replace", "$word")
+    await scene.hears("$new", "", source={"content": content})
+    await bench.works()
+    told = len(bench.ghosts.room().said)
+    await scene.taken_back("$new")
+    assert (mio.phone, len(bench.ghosts.room().said)) == (["よかったね"], told)
+
+    # A contact point carries no reaction, and no news that there is one; on the page it is seen.
+    await bench.pool.execute("UPDATE channels SET mode = 'contact_point' WHERE kind = 'telegram'")
+    await bench.channels.read()
+    await scene.hears_reaction("$page", "❤️", said)
+    await bench.works()
+    assert scene.told_under(said)[-1] == "💬 反応はTelegramには出ません。相手がページを開くと見えます。"
+    assert (mio.reactions(first), mio.phone) == ([], ["よかったね"])
 
 
 def locked(event_id: str) -> MegolmEvent:

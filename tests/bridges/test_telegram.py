@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ from madoguchi_bridges import store
 from madoguchi_bridges.accounts import Accounts
 from madoguchi_bridges.intake import Intake, milliseconds
 from madoguchi_bridges.media_in import VOICE
-from madoguchi_bridges.network import Incoming, Network, Outgoing, Rejected, TryAgain, Unverified
+from madoguchi_bridges.network import Incoming, Network, Outgoing, Reacts, Rejected, TryAgain, Unverified
 from madoguchi_bridges.telegram import Telegram
 from tests.bridges.parts import Bench, Json, calm
 from tests.standins import telegram_spec
 from tests.standins.telegram_spec import Disagreement
 
 PAYLOADS = {path.stem: json.loads(path.read_text()) for path in Path(__file__).parent.glob("payloads/telegram/*.json")}
+CHAT = Path(__file__).parents[2] / "client-web/src/matrix/chat.ts"
 TOKEN = "123456:" + "A" * 35
 
 # payload → (kind, what the counsellor is shown, whether that is a placeholder)
@@ -65,6 +67,11 @@ def read(update: Any) -> Incoming:
 def test_it_is_a_network() -> None:
     network: Network = telegram()
     assert (network.name, network.title) == ("telegram", "Telegram")
+    assert isinstance(network, Reacts) and network.reactions == telegram_spec.REACTIONS
+    # Every one that the console offers.
+    offered = re.search(r"export const REACTIONS = {(.*?)}", CHAT.read_text())
+    keys = re.findall(r'"([^"]+)": "', offered[1]) if offered else []
+    assert len(keys) == 5 and network.reactions.issuperset(key.replace("\ufe0f", "") for key in keys)
 
 
 @pytest.mark.parametrize("name", PAYLOADS)

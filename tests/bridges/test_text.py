@@ -101,6 +101,14 @@ def test_a_place_goes_out_in_words() -> None:
     assert letter_of({"type": "m.room.message", "content": content | {"geo_uri": "geo:here"}}) == Letter(refuse="kind")
 
 
+def test_a_reaction_is_its_emoji_and_what_it_is_on() -> None:
+    relation: dict[str, Any] = {"rel_type": "m.annotation", "event_id": "$1", "key": "👍"}
+    source = {"type": "m.reaction", "content": {"m.relates_to": relation}}
+    assert letter_of(source) == Letter("👍", reacts="$1")
+    for bad in ({"key": None}, {"event_id": 1}, {"rel_type": "m.replace"}):
+        assert letter_of({"type": "m.reaction", "content": {"m.relates_to": relation | bad}}) is None
+
+
 def test_what_can_not_go_is_refused_aloud_and_what_concerns_nobody_is_left() -> None:
     refused = Letter(refuse="kind")
     for content in ({"msgtype": "m.image", "body": "cat.png"}, {"msgtype": 3, "body": "a"}, {"body": ["a"]}):

@@ -55,6 +55,7 @@ class TelegramStandin:
         self.files: dict[str, bytes] = {}
         self.blocked_by: set[int] = set()
         self.groups_left: list[int] = []
+        self.reactions: dict[tuple[int, int], list[str]] = {}
         self.webhook: Json = {}
         self.webhook_trouble: Json = {}
         self.joins_groups = True
@@ -209,6 +210,8 @@ class TelegramStandin:
                     return _refusal(400, "Bad Request: message to delete not found")
                 self.phones.remove(bubble)
                 return True
+            case "setMessageReaction":
+                return self._react(given)
             case _:
                 return self._carry(method, given, files)
 
@@ -222,6 +225,18 @@ class TelegramStandin:
         bubble = Bubble(chat, self.message_id(chat), kind, given.get("text", ""), content, name, answers, given)
         self.phones.append(bubble)
         return self._message(bubble)
+
+    def _react(self, given: Json) -> Any:
+        chat, message = given["chat_id"], given["message_id"]
+        emoji = [each.get("emoji", "") for each in given.get("reaction", [])]
+        if not 0 < message <= self._message_ids.get(chat, 0):
+            return _refusal(400, "Bad Request: message to react not found")
+        if len(emoji) > 1:
+            return _refusal(400, "Bad Request: REACTIONS_TOO_MANY")
+        if not telegram_spec.REACTIONS.issuperset(emoji):
+            return _refusal(400, "Bad Request: REACTION_INVALID")
+        self.reactions[chat, message] = emoji
+        return True
 
     def _message(self, bubble: Bubble) -> Json:
         chat = {"id": bubble.to, "type": "private"}
@@ -265,6 +280,17 @@ class TelegramPerson:
     @property
     def phone(self) -> list[str]:
         return [bubble.text or bubble.kind for bubble in self.telegram.phones if bubble.to == self.user_id]
+
+    def reactions(self, message: Json) -> list[str]:
+        """What the bot has set on a message."""
+        return self.telegram.reactions.get((self.user_id, message["message_id"]), [])
+
+    async def sees(self, message: Json, *emoji: str, within_s: float = 20) -> None:
+        """Waits until these, and no others, are on a message."""
+        ends = time.monotonic() + within_s
+        while self.reactions(message) != list(emoji):
+            assert time.monotonic() < ends, f"on the message: {self.reactions(message)}"
+            await asyncio.sleep(0.05)
 
     def message(self, **content: Any) -> Json:
         message_id = self.telegram.message_id(self.user_id)

@@ -1,8 +1,8 @@
 """Checks values against Telegram's published Bot API.
 
 `telegram-bot-api.json` holds, of the version it names, the methods that the bridge calls and the types in them: names,
-kinds, and what is required ("?" behind a name: it is not). Its source stands in it. Types that it does not describe may
-be any object.
+kinds, and what is required ("?" behind a name: it is not), and the emoji that a reaction may be. Its source stands in
+it. Types that it does not describe may be any object.
 """
 
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 API: dict[str, Any] = json.loads((Path(__file__).parent / "telegram-bot-api.json").read_text())
+REACTIONS = frozenset(API["reactions"].split())
 NUMBERS = {"Integer": int, "Float": (int, float)}
 
 

@@ -53,6 +53,12 @@ async def test_a_conversation_goes_on_in_the_sealed_room(
     await mio.hears(answer)
 
     column = ken.column(case_id)
+    # LINE carries none, so none are offered.
+    more = column.locator("li.line", has_text=before).get_by_role("button", name="このメッセージへの操作")
+    await more.click()
+    await expect(column.get_by_role("group", name="このメッセージへの操作")).to_be_visible()
+    await expect(column.get_by_role("group", name="気持ちを送る")).to_have_count(0)
+    await more.click()
     await column.get_by_role("button", name="引っ越しをすすめる").click()
     dialog = ken.page.get_by_role("dialog")
     await dialog.get_by_text("合い言葉を付ける").click()
@@ -136,10 +142,17 @@ async def goes_back_to_an_app(page: YoungPerson, ken: Counsellor, case_id: str, 
     assert await page.violations() == []
     await page.picture("gone-elsewhere-360")
     back, answer = word("Telegramにもどった"), word("Telegramでも聞くよ")
-    await there.says(back)
+    said = await there.says(back)
     await ken.sees(case_id, back)
     await ken.says(case_id, answer)
     await there.hears(answer)
+    # A heart from the console stands on the phone, until it is taken back.
+    line = ken.column(case_id).locator("li.line", has_text=back)
+    await ken.acts_on(line, "ハート")
+    await there.sees(said, "❤")
+    await ken.picture("reaction-in-an-app-1280")
+    await line.get_by_role("button", name="ハート: あなた").click()
+    await there.sees(said)
     await expect(ken.column(case_id).get_by_text("Webから引っ越し")).to_be_visible()
 
 
