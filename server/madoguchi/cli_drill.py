@@ -16,13 +16,15 @@ from pathlib import Path
 import aiohttp
 import click
 
-from madoguchi.cli_staff import in_transaction
+from madoguchi.cli_staff import in_transaction, operator
 from madoguchi.config import Settings
 from madoguchi.context import Context
-from madoguchi.core.desk import channels
+from madoguchi.core.desk import channels, drills
+from madoguchi.core.desk.hours import TOKYO
 from madoguchi.drill import play, report
 from madoguchi.drill.people import Assumptions, behaviours
 from madoguchi.drill.play import CHANNEL, DESK, V3, Failed, Play, Result
+from madoguchi.flags import with_settings
 from madoguchi.storage.db import Tx
 from madoguchi.up import runfile
 from madoguchi.up.runfile import RunFile
@@ -41,7 +43,10 @@ _OPEN_WITHIN_S = 120.0
 @click.option("--speed", default=60.0, show_default=True, type=click.FloatRange(1), help="Minutes in one minute.")
 @click.option("--seed", default=1, show_default=True, help="The same people again for the same number.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Where the report goes (HTML).")
+@click.option("--keep", is_flag=True, help="Keep the report on your desk: administrators find it on their page.")
+@with_settings
 def drill(
+    settings: Settings,
     people: int,
     reached: float,
     opens: float,
@@ -51,6 +56,7 @@ def drill(
     speed: float,
     seed: int,
     out: Path | None,
+    keep: bool,
 ) -> None:
     """Practise suspending a channel with people that do not exist, on a desk of its own beside yours."""
     assumptions = Assumptions(people, reached, opens, declines, median)
@@ -70,9 +76,18 @@ def drill(
     click.echo(f"from the person's word into the room: {middle:.2f} s in the middle, {highest:.2f} s at most")
     if result.refused:
         click.echo(f"closing was refused because of those left; closed by two: {result.closed_by_two}")
+    at = datetime.now(TOKYO)
+    page = report.page(result, assumptions, seed, at)
     if out is not None:
-        out.write_text(report.page(result, assumptions, seed, datetime.now().astimezone()), encoding="utf-8")
+        out.write_text(page, encoding="utf-8")
         click.echo(f"report: {out}")
+    if keep:
+
+        async def act(ctx: Context, tx: Tx) -> None:
+            await drills.keep(ctx, tx, at, people, moved, result.moved_95, page, by=operator())
+
+        in_transaction(settings, act)
+        click.echo("kept: administrators find it on their page, at the channels")
 
 
 async def _play(

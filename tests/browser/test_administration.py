@@ -1,11 +1,14 @@
 """The first administrator comes in by a link, and staff by the administrator."""
 
 import asyncio
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import aiohttp
+import asyncpg
 from playwright.async_api import Browser, expect
 
 from tests.browser.people import DESK, PHONE, PICTURES, Counsellor, Visitor, YoungPerson
@@ -51,6 +54,7 @@ async def test_from_the_link_to_a_colleague_at_work(house: House, browser: Brows
     await writes_guidance(rika, house)
     await sets_the_hours(rika, house)
     await switches_a_channel(rika)
+    await shows_what_was_practised(rika, house)
     await words_a_text(rika, browser, house)
     await writes_a_reply(rika)
     await changes_the_risk_words(rika)
@@ -201,6 +205,36 @@ async def switches_a_channel(rika: Visitor) -> None:
     await expect(page.get_by_role("dialog").get_by_role("listitem").first).to_contain_text("点検が終わった")
     assert await rika.violations() == []
     await page.get_by_role("dialog").get_by_role("button", name="閉じる").click()
+
+
+async def shows_what_was_practised(rika: Visitor, house: House) -> None:
+    page = rika.page
+    section = page.get_by_role("region", name="停止訓練")
+    await expect(section).to_contain_text("まだ記録がありません")
+    database = await asyncpg.connect(house.database_url)
+    try:
+        await database.execute(
+            "INSERT INTO drills (at, by_whom, people, moved, moved_95, report)"
+            " VALUES (now(), 'operator', 200, 190, 42.4, '<p>報告</p>'), (now(), 'operator', 200, 150, NULL, '')"
+        )
+    finally:
+        await database.close()
+    await page.get_by_role("button", name="稼働状況", exact=True).click()
+    await page.get_by_role("button", name="経路", exact=True).click()
+    practised = section.get_by_role("listitem").filter(has_text="95%まで42分")
+    await expect(practised).to_contain_text("200人中190人が引っ越しました")
+    await expect(section).to_contain_text("95%には届きませんでした")
+    for size, viewport in (("1280", DESK), ("360", PHONE)):
+        await page.set_viewport_size(viewport)
+        assert await rika.violations() == []
+        await section.get_by_text("年に一度").scroll_into_view_if_needed()
+        await rika.picture(f"admin-drills-{size}")
+    await page.set_viewport_size(DESK)
+    async with page.expect_download() as download:
+        await practised.get_by_role("button", name=re.compile("報告を保存")).click()
+    file = await download.value
+    assert re.fullmatch(r"madoguchi-drill-[\d-]{10}\.html", file.suggested_filename)
+    assert Path(await file.path()).read_text() == "<p>報告</p>"
 
 
 async def words_a_text(rika: Visitor, browser: Browser, house: House) -> None:

@@ -10,9 +10,12 @@ from html.parser import HTMLParser
 import pytest
 import yaml
 
+from madoguchi import commands, config
+from madoguchi.core.desk import drills
 from madoguchi.drill.people import Assumptions, Behaviour, behaviours
 from madoguchi.drill.play import Failed, Left, Play, Result, Sample
 from madoguchi.drill.report import page
+from tests.cast import DESK, refused
 from tests.desk.conftest import Desk
 from tests.desk.test_moves import a_channel, keeper_does
 
@@ -66,6 +69,23 @@ async def test_a_drill_is_played_against_the_real_desk(desk: Desk) -> None:
     assert 0 < result.entered_s[0] <= result.entered_s[1]
 
 
+async def test_what_was_practised_can_be_shown(desk: Desk) -> None:
+    admin = await desk.administrator()
+    # As the operator's command enters the database.
+    environ = {name: value for name, value in desk.workers.env.items() if name.startswith("MADOGUCHI_")}
+    async with commands.context(config.load({}, environ=environ)) as ctx, ctx.db.transaction() as tx:
+        at = ctx.clock.now()
+        for moved, within in ((190, 42.5), (120, None)):
+            await drills.keep(ctx, tx, at, 200, moved, within, f"<p>{moved}</p>", by="operator:test")
+    newest, older = (await admin.get(DESK + "/drills"))["drills"][:2]
+    assert (newest["moved"], newest["moved_95"]) == (120, None)
+    assert (older["people"], older["moved"], older["moved_95"], older["by"]) == (200, 190, 42.5, "operator:test")
+    file = await admin.get(f"{DESK}/drills/{older['id']}/export")
+    assert (file["media_type"], file["text"]) == ("text/html", "<p>190</p>") and file["file_name"].endswith(".html")
+    for nothing in ("0", "-1", "x", "9" * 30):
+        await refused(admin.get(f"{DESK}/drills/{nothing}/export"), 404, "M_NOT_FOUND")
+
+
 async def test_a_drill_that_the_desk_does_not_play_along_with_breaks_off(desk: Desk) -> None:
     play = Play(desk.workers.base_urls[0], "no token", [person(0)], 600, 60)
     with pytest.raises(Failed, match="register: 403"):
@@ -103,5 +123,6 @@ def test_the_report_stands_alone_and_says_what_was_assumed(moved: float | None) 
     shape.feed(html)
     assert {"h1", "table", "svg", "polyline"} <= shape.seen
     assert not re.search(r"<script|<link|<img|src=|url\(|<b>", html), "it fetches nothing, and shows names as names"
+    assert html.index("default-src 'none'; style-src 'unsafe-inline'") < html.index("<style>"), "and runs nothing"
     assert ("12分後" if moved else "最後まで届かず") in html
     assert "二人の管理者の署名で閉じました" in html and "97%" in html and "乱数の種 1" in html

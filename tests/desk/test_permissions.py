@@ -122,6 +122,8 @@ TABLE: dict[tuple[str, str], set[str]] = {
     ("POST", "/staff/{user_id}/disable"): ADMINISTRATOR,
     ("GET", "/channels"): ADMINISTRATOR,
     ("PUT", "/channels/{channel_id}/mode"): ADMINISTRATOR,
+    ("GET", "/drills"): ADMINISTRATOR,
+    ("GET", "/drills/{drill_id}/export"): ADMINISTRATOR,
     ("GET", "/audit"): OVERSEER,
     ("GET", "/statistics"): ADMINISTRATOR,
     ("GET", "/statistics/export"): ADMINISTRATOR,
@@ -236,6 +238,7 @@ def _call(desk: Desk, person: Person | None, method: str, path: str) -> Callable
         day="no",
         channel_id="no",
         disclosure_id="no",
+        drill_id="no",
         key="no",
         language="no",
     )

@@ -481,6 +481,16 @@ export interface SuspensionPerson {
   counsellor: string | null;
 }
 
+/** A drill: how many people it played, how many moved, within how many minutes 95 % had (null: never). */
+export interface Drill {
+  id: number;
+  at: number;
+  by: string;
+  people: number;
+  moved: number;
+  moved_95: number | null;
+}
+
 /** A channel, its people, and how many of them would be left with nowhere to go if it closed now. */
 export interface Suspension {
   channel_id: string;
@@ -1088,6 +1098,14 @@ export class Desk {
 
   async channels(): Promise<Channel[]> {
     return (await this.call<{ channels: Channel[] }>("GET", "/channels")).channels;
+  }
+
+  async drills(): Promise<Drill[]> {
+    return (await this.call<{ drills: Drill[] }>("GET", "/drills")).drills;
+  }
+
+  exportDrill(id: number): Promise<{ file_name: string; media_type: string; text: string }> {
+    return this.call("GET", `/drills/${id}/export`);
   }
 
   async auditLog(before?: number): Promise<AuditEntry[]> {

@@ -59,6 +59,7 @@ def page(result: Result, assumptions: Assumptions, seed: int, at: datetime) -> s
     first = "はい" if result.high_risk_first else "いいえ"
     return f"""<!doctype html>
 <html lang="ja"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>停止訓練の報告</title><style>{_STYLE}</style>
 <h1>停止訓練の報告</h1>
 <p>{at:%Y-%m-%d %H:%M}、訓練用の窓口で、実在しない{result.people}人と行いました。本物の相談には触れていません。</p>

@@ -125,6 +125,7 @@ GRANTS: dict[str, tuple[str, str, str]] = {
     "channel_checks":        ("rac",    "r",      "rc(checked_at,findings)"),
     "closings":              ("racd",   "racd",   ""),
     "planned_switches":      ("racd",   "rcd",    ""),
+    "drills":                ("r",      "",       ""),
     "checks":                ("rac",    "rac",    ""),
     "heartbeats":            ("rac",    "r",      ""),
     "egress_counts":         ("rac",    "racd",   ""),

@@ -1,7 +1,7 @@
 // Administration: the one-time link, staff, channels and how the house is.
 import {
   Desk, DeskError, type AddedStaff, type AuditEntry, type ChangeableText, type Channel, type Deletions,
-  type DeskSettings, type DeskStatus, type GuidanceEntry, type LockReport, type Me, type OwnTexts,
+  type DeskSettings, type DeskStatus, type Drill, type GuidanceEntry, type LockReport, type Me, type OwnTexts,
   type Reply, type ReplyLanguage, type RiskWord, type RiskWords, type Role, type StaffMember,
   type Suspension, type SurveyMonth, type Team, type TextKey, type Wording,
 } from "../../desk/api";
@@ -44,6 +44,7 @@ export class Administration {
   riskWords = $state.raw<RiskWords | null>(null);
   deletions = $state.raw<Deletions | null>(null);
   texts = $state.raw<readonly ChangeableText[] | null>(null);
+  drills = $state.raw<readonly Drill[] | null>(null);
   added = $state.raw<AddedStaff | null>(null);
   /** A password that was just given to somebody who had lost theirs. */
   replaced = $state.raw<{ user_id: string; password: string } | null>(null);
@@ -290,6 +291,27 @@ export class Administration {
     }
   }
 
+  async lookAtDrills(): Promise<void> {
+    try {
+      this.drills = await this.around.desk.drills();
+    } catch (error) {
+      this.refusal = reasonOf(error);
+    }
+  }
+
+  /** The report of a drill, as a file. */
+  async drillReport(id: number): Promise<{ name: string; blob: Blob } | null> {
+    this.refusal = null;
+    try {
+      const { file_name, text } = await this.around.desk.exportDrill(id);
+      // A page that no browser shows from here: it would be of this page's origin.
+      return { name: file_name, blob: new Blob([text], { type: "application/octet-stream" }) };
+    } catch (error) {
+      this.refusal = reasonOf(error);
+      return null;
+    }
+  }
+
   modesOf(id: string): readonly string[] {
     return this.channels?.find((channel) => channel.id === id)?.modes ?? [];
   }
@@ -401,7 +423,7 @@ export class Administration {
     this.me = null;
     this.staff = this.channels = this.status = this.guidance = this.settings = this.survey = this.audit = null;
     this.deletions = null;
-    this.riskWords = this.replies = this.texts = null;
+    this.riskWords = this.replies = this.texts = this.drills = null;
     this.added = this.replaced = null;
     this.statistics.forget();
     this.ledger.forget();
