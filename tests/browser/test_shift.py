@@ -78,7 +78,10 @@ async def test_a_shift_from_risk_to_the_end_of_the_day(house: House, browser: Br
     await expect(row.get_by_text("緊急")).to_be_visible()
     await expect(row).to_contain_text("健")
     assert "緊急" not in await mio.page.locator("body").inner_text()
+    await tells_that_something_was_not_right(mio, lead)
     await stands_everywhere(lead, "shift")
+    await lead.page.get_by_role("button", name="確かめた").click()
+    await expect(lead.page.get_by_role("heading", name="相談者からの知らせ")).to_have_count(0)
 
     await lead.page.set_viewport_size(DESK)
     await the_staff_among_themselves(ken, lead, mio, case_id)
@@ -221,6 +224,27 @@ async def a_word_suggests_and_a_human_decides(ken: Counsellor, mio: YoungPerson,
     await hints.get_by_role("button", name="「高い」にする").click()
     await expect(ken.column(case_id).get_by_role("combobox", name="危険度")).to_have_value("high")
     await expect(hints.get_by_role("listitem")).to_have_count(0)
+
+
+async def tells_that_something_was_not_right(mio: YoungPerson, lead: Counsellor) -> None:
+    """By a tap and no words, to those who lead the desk."""
+    await mio.acts_on(mio.page.locator("li.line", has_text="相談窓口の健です"), "よくないと知らせる")
+    dialog = mio.page.get_by_role("dialog")
+    send = dialog.get_by_role("button", name="知らせる", exact=True)
+    await expect(send).to_be_disabled()
+    await dialog.get_by_role("radio", name="ひどいことを言われた").check()
+    for language in ("en", "ja-x-easy", "ja"):
+        await mio.page.locator(".frame > header select").evaluate(SPEAKS, language)
+        for width, viewport in ((1280, DESK), (360, PHONE)):
+            await mio.page.set_viewport_size(viewport)  # type: ignore[arg-type]
+            assert await mio.violations() == []
+            await mio.picture(f"report-{language}-{width}")
+    await send.click()
+    await expect(dialog.get_by_text("責任者が確かめます")).to_be_visible()
+    await mio.page.keyboard.press("Escape")
+    await expect(dialog).to_be_hidden()
+    told = lead.page.get_by_role("listitem").filter(has_text="ひどいことを言われた")
+    await expect(told).to_contain_text("健について")
 
 
 async def the_staff_among_themselves(ken: Counsellor, lead: Counsellor, mio: YoungPerson, case_id: str) -> None:

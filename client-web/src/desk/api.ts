@@ -237,6 +237,19 @@ export interface MyCase {
   pos: number;
 }
 
+/** What a young person may report of their case. */
+export type ReportKind = "hurtful" | "sexual" | "contact" | "doubt" | "other";
+
+/** That something was reported; never words. `kind`: null from a Matrix client; `about_name`: of whom at the desk. */
+export interface Report {
+  id: number;
+  at: number;
+  case_id: string | null;
+  event_id: string | null;
+  kind: ReportKind | null;
+  about_name: string | null;
+}
+
 /** How soon somebody has to look; set by a human. */
 export type Risk = "none" | "watch" | "high" | "urgent";
 
@@ -1061,6 +1074,20 @@ export class Desk {
   reportLock(roomId: string, fault: Fault): Promise<unknown> {
     const { kind, about } = fault;
     return this.call("POST", "/lock_reports", { body: about === null ? { room_id: roomId, kind } : { room_id: roomId, kind, about } });
+  }
+
+  /** Tells those who lead the desk that something is not right; `eventId`: of the message that it is about. */
+  report(kind: ReportKind, eventId: string | null): Promise<unknown> {
+    return this.call("POST", "/cases/mine/report", { body: eventId === null ? { kind } : { kind, event_id: eventId } });
+  }
+
+  /** What nobody has looked into yet. */
+  async reports(): Promise<Report[]> {
+    return (await this.call<{ reports: Report[] }>("GET", "/reports", { query: { unseen: "true" } })).reports;
+  }
+
+  reportSeen(id: number): Promise<unknown> {
+    return this.call("POST", `/reports/${id}/seen`, { body: {} });
   }
 
   async lockReports(): Promise<LockReport[]> {

@@ -65,6 +65,7 @@ CHAPTERS: dict[str, list[Row]] = {
         DELETE(DESK + "/cases/mine/deletion", deletions.take_back_my_deletion, who=USER),
         PUT(DESK + "/cases/mine/previous", previous.put_consent, who=YOUNG_PERSON, limit="keep"),
         POST(DESK + "/cases/mine/survey", survey.post_survey, who=YOUNG_PERSON),
+        POST(DESK + "/cases/mine/report", supervision.report_mine, who=USER, limit="room"),
         POST(DESK + "/lock_reports", lock_reports.post_lock_report, who=USER, limit="room"),
         PUT(DESK + "/return_key", coming_back.put_return_key, who=YOUNG_PERSON),
         DELETE(DESK + "/return_key", coming_back.delete_return_key, who=YOUNG_PERSON),
@@ -126,6 +127,7 @@ CHAPTERS: dict[str, list[Row]] = {
         POST(DESK + "/cases/{case_id}/record/review", records.review_record, who=SUPERVISOR),
         GET(DESK + "/survey", survey.get_survey, who=SUPERVISOR),
         GET(DESK + "/reports", supervision.list_reports, who=SUPERVISOR),
+        POST(DESK + "/reports/{report_id}/seen", supervision.see_report, who=SUPERVISOR),
         GET(DESK + "/lock_reports", lock_reports.list_lock_reports, who=SUPERVISOR),
     ],
     "Administration": [

@@ -1,27 +1,45 @@
 """Supervision: how the shift stands, and what people have reported."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from madoguchi.core.desk import presence, shift
+from madoguchi import errors
+from madoguchi.core.desk import presence, reports, shift
 from madoguchi.storage import rooms as stored_rooms
 from madoguchi.storage.cases import Part, Risk, State
-from madoguchi.storage.rooms import Report
+from madoguchi.storage.rooms import Report, ReportKind
 from madoguchi.web.endpoint import Call
 
 
 class ReportsQuery(msgspec.Struct):
-    """before: the id of a report, to go on from an earlier answer."""
+    """before: the id of a report, to go on from an earlier answer; unseen: only what nobody has looked into."""
 
     before: Annotated[int, Meta(ge=1)] = 2**53 - 1
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    unseen: bool = False
 
 
 class Reports(msgspec.Struct, frozen=True):
     reports: list[Report]
+
+
+class ReportMine(msgspec.Struct, forbid_unknown_fields=True):
+    """event_id: of a message that it is about."""
+
+    kind: ReportKind
+    event_id: Annotated[str, Meta(max_length=255)] | None = None
+
+
+class Reported(msgspec.Struct, frozen=True):
+    kind: ReportKind
+
+
+class Seen(msgspec.Struct, frozen=True):
+    id: int
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -145,5 +163,21 @@ def _ms(at: datetime) -> int:
 
 
 async def list_reports(call: Call, query: ReportsQuery) -> Reports:
-    """What was reported, the newest first: by whom, where, about whom. Never the words: the database holds none."""
-    return Reports(await stored_rooms.list_reports(call.tx, query.before, query.limit))
+    """What was reported, the newest first: by whom, where, about whom; not what is about the caller. Never the words:
+    the database holds none."""
+    viewer = call.session.user_id
+    return Reports(await stored_rooms.list_reports(call.tx, viewer, query.before, query.limit, unseen=query.unseen))
+
+
+async def report_mine(call: Call, body: ReportMine) -> Reported:
+    """Reports the caller's case to those who lead the desk: which of a few things it is, never words."""
+    await reports.report(call.ctx, call.tx, call.session.user_id, body.kind, body.event_id)
+    return Reported(body.kind)
+
+
+async def see_report(call: Call, report_id: str) -> Seen:
+    """Says that the caller has looked into a report."""
+    if not re.fullmatch("[1-9][0-9]{0,15}", report_id):
+        raise errors.NotFound("There is no such report.")
+    await reports.see(call.ctx, call.tx, int(report_id), call.session.user_id)
+    return Seen(int(report_id))

@@ -75,7 +75,7 @@ GRANTS: dict[str, tuple[str, str, str]] = {
     "aliases":               ("racd",   "rd",     ""),
     "receipts":              ("rac",    "rd",     ""),
     "transactions":          ("rad",    "rd",     ""),
-    "reports":               ("rad",    "rd",     ""),
+    "reports":               ("rac(seen_by,seen_at)", "rd", ""),
     "media":                 ("racd",   "rd",     ""),
     "media_rooms":           ("rad",    "rd",     ""),
     "media_removals":        ("ra",     "racd",   ""),

@@ -1,6 +1,7 @@
 """Rooms, who is in them, and their aliases."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
@@ -220,9 +221,14 @@ async def list_aliases(tx: Tx, room_id: RoomID) -> list[str]:
     return [row[0] for row in await tx.fetch("SELECT alias FROM aliases WHERE room_id = $1 ORDER BY alias", room_id)]
 
 
+# What a young person reports from the page; a Matrix client says nothing of the kind.
+ReportKind = Literal["hurtful", "sexual", "contact", "doubt", "other"]
+
+
 class Report(msgspec.Struct, frozen=True):
-    """That somebody reported a room, an event in it, or a person. at: milliseconds; reasoned: they gave a reason, which
-    is not kept; case_id: the case whose room it is; about: who sent the reported event, or is reported."""
+    """That somebody reported a room, an event in it, or a person. at, seen_at: milliseconds; reasoned: they gave a
+    reason, which is not kept; case_id: the case whose room it is; about: who sent the reported event, or is reported,
+    and about_name what they are called at the desk; seen_by: who has looked into it."""
 
     id: int
     at: int
@@ -232,19 +238,46 @@ class Report(msgspec.Struct, frozen=True):
     about: UserID | None
     reasoned: bool
     case_id: str | None
+    kind: ReportKind | None
+    about_name: str | None
+    seen_by: UserID | None
+    seen_at: int | None
 
 
-async def list_reports(tx: Tx, before: int, most: int) -> list[Report]:
-    """Reports with an id below `before`, the newest first."""
-    rows = await tx.fetch(
-        """
-        SELECT r.id, r.at, r.reporter, r.room_id, r.event_id, r.user_id AS about, r.reasoned, c.id AS case_id
-          FROM reports r LEFT JOIN cases c USING (room_id)
-         WHERE r.id < $1 ORDER BY r.id DESC LIMIT $2
-        """,
-        before, most,
-    )  # fmt: skip
+# Whom a report is about does not see it.
+_REPORT = """
+    SELECT r.id, r.at, r.reporter, r.room_id, r.event_id, r.user_id AS about, r.reasoned, c.id AS case_id, r.kind,
+           s.name AS about_name, r.seen_by, r.seen_at
+      FROM reports r LEFT JOIN cases c USING (room_id) LEFT JOIN staff s ON s.user_id = r.user_id
+     WHERE r.user_id IS DISTINCT FROM $1
+"""
+
+
+async def list_reports(tx: Tx, viewer: UserID, before: int, most: int, *, unseen: bool) -> list[Report]:
+    """Reports with an id below `before` that are not about the viewer, the newest first. unseen: only those that
+    nobody has looked into."""
+    only = "AND r.seen_at IS NULL" if unseen else ""
+    rows = await tx.fetch(f"{_REPORT} AND r.id < $2 {only} ORDER BY r.id DESC LIMIT $3", viewer, before, most)
     return [Report(**row) for row in rows]
+
+
+async def get_report(tx: Tx, report_id: int, viewer: UserID) -> Report | None:
+    """A report; None also where it is about the viewer."""
+    row = await tx.fetchrow(f"{_REPORT} AND r.id = $2", viewer, report_id)
+    return Report(**row) if row else None
+
+
+async def count_reports(tx: Tx, room_id: RoomID, reporter: UserID) -> int:
+    """How often somebody has reported a room or what is in it."""
+    count: int = await tx.fetchval(
+        "SELECT count(*) FROM reports WHERE room_id = $1 AND reporter = $2", room_id, reporter
+    )
+    return count
+
+
+async def update_report_seen(tx: Tx, report_id: int, by: UserID, at: int) -> None:
+    """Notes who has looked into a report, and when."""
+    await tx.execute("UPDATE reports SET seen_by = $2, seen_at = $3 WHERE id = $1", report_id, by, at)
 
 
 async def insert_report(
@@ -255,9 +288,13 @@ async def insert_report(
     event_id: EventID | None,
     user_id: UserID | None,
     reasoned: bool,
+    kind: ReportKind | None = None,
 ) -> None:
     """Keeps that something was reported; `reasoned`: whether the reporter gave a reason (which is not kept)."""
     await tx.execute(
-        "INSERT INTO reports (at, reporter, room_id, event_id, user_id, reasoned) VALUES ($1, $2, $3, $4, $5, $6)",
-        at, reporter, room_id, event_id, user_id, reasoned,
+        """
+        INSERT INTO reports (at, reporter, room_id, event_id, user_id, reasoned, kind)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        """,
+        at, reporter, room_id, event_id, user_id, reasoned, kind,
     )  # fmt: skip

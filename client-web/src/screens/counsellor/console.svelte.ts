@@ -1,7 +1,7 @@
 // The counsellor's console: who waits, the own cases, and the conversations that are open side by side.
 import {
   Desk, DeskError, type AppWay, type Board, type Colleague, type DeskFacts, type Earlier, type Heirs, type LockReport,
-  type Me, type MoveTicket, type OwnCase, type Queue, type Reply, type Risk, type RiskWord, type TeamShown,
+  type Me, type MoveTicket, type OwnCase, type Queue, type Reply, type Report, type Risk, type RiskWord, type TeamShown,
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
@@ -100,6 +100,8 @@ export class Console {
   facts = $state.raw<DeskFacts | null>(null);
   /** The desk's saved replies. */
   replies = $state.raw<readonly Reply[]>([]);
+  /** What young people reported and nobody has looked into, for whoever leads the shift. */
+  reports = $state.raw<readonly Report[]>([]);
   queue = $state.raw<Queue | null>(null);
   seats = $state.raw<readonly Seat[]>([]);
   advice = $state.raw<readonly Advice[]>([]);
@@ -373,6 +375,17 @@ export class Console {
     return this.around.desk.previous(caseId);
   }
 
+  /** Reads what was reported anew; what fails is tried again by whoever asks next. */
+  async readReports(): Promise<void> {
+    this.reports = await this.around.desk.reports().catch(() => this.reports);
+  }
+
+  /** Says that a report has been looked into. Raises DeskError. */
+  async seeReport(id: number): Promise<void> {
+    await this.around.desk.reportSeen(id);
+    this.reports = this.reports.filter((each) => each.id !== id);
+  }
+
   /** Raises DeskError. */
   lockReports(): Promise<LockReport[]> {
     return this.around.desk.lockReports();
@@ -481,6 +494,7 @@ export class Console {
     this.around.local.save(HINTS, null);
     this.records.forget();
     this.disclosures.forget();
+    this.reports = [];
     this.identity.forget();
     this.trouble = trouble;
     this.stage = "signed_out";
@@ -656,10 +670,11 @@ export class Console {
   /** Whoever leads the shift hears at once that somebody needs their word, and who asked that it was given. */
   private async lookAtRequests(): Promise<void> {
     const { disclosures, me } = this;
-    if (me?.role === "counsellor" && disclosures.urgent.length === 0) return;
-    const before = disclosures.urgentToDecide;
-    await disclosures.read();
-    if (disclosures.urgentToDecide > before) this.notices.tell("decision");
+    const leads = me?.role !== "counsellor";
+    if (!leads && disclosures.urgent.length === 0) return;
+    const before = disclosures.urgentToDecide + this.reports.length;
+    await Promise.all([disclosures.read(), leads ? this.readReports() : null]);
+    if (disclosures.urgentToDecide + this.reports.length > before) this.notices.tell("decision");
   }
 
   private async lookAgain(): Promise<void> {
