@@ -142,7 +142,8 @@ export const FACTS: DeskFacts = {
 
 export const MINE: MyCase = {
   case_id: "c1", room_id: ROOM, state: "waiting", place: 1, ahead: 0, staff_present: 1, estimate_minutes: null,
-  counsellor: null, answers: null, may_answer: true, repeat: false, previous_shown: null, pos: 1,
+  counsellor: null, answers: null, may_answer: true, repeat: false, previous_shown: null, blocked_until: null,
+  pos: 1,
 };
 
 export const QUEUE: Queue = { pos: 1, waiting: [], mine: [], staff_present: 1 };

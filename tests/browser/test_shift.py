@@ -315,7 +315,8 @@ async def calls_in_and_gives_back(
     await sato.accepts(case_id)
     await sato.sees(case_id, later)
     await hands_over_warmly(sato, lead, case_id)
-    await lead.closes(case_id)
+    await lead.hands_over(case_id, "佐藤")
+    await is_blocked_for_a_while(sato, lead, mio, case_id)
 
 
 async def hands_over_warmly(sato: Counsellor, lead: Counsellor, case_id: str) -> None:
@@ -346,6 +347,47 @@ async def hands_over_warmly(sato: Counsellor, lead: Counsellor, case_id: str) ->
     await lead.picture("handed-over-1280")
     await expect(sato.column(case_id).get_by_text("チーム「夜間」に引きつぎました")).to_be_visible()
     await column.locator("section[data-side]").get_by_role("button", name="閉じる").click()
+
+
+async def is_blocked_for_a_while(sato: Counsellor, lead: Counsellor, mio: YoungPerson, case_id: str) -> None:
+    """Nobody in danger is; whoever is sees until when, and whom to call; somebody else reviews it."""
+    column, dialog = sato.column(case_id), sato.page.get_by_role("dialog")
+    opens = column.get_by_role("button", name="終える")
+    await opens.click()
+    await dialog.get_by_role("button", name="暴言などでブロックする…").click()
+    await expect(dialog.get_by_role("alert")).to_contain_text("危険度が高い")
+    await dialog.get_by_role("radio", name="暴言・いやがらせ").check()
+    await expect(dialog.get_by_role("button", name="ブロックして終える")).to_be_disabled()
+    await dialog.get_by_role("button", name="やめる").click()
+    await column.get_by_role("combobox", name="危険度").select_option("none")
+    await opens.click()
+    await dialog.get_by_role("button", name="暴言などでブロックする…").click()
+    await dialog.get_by_role("radio", name="暴言・いやがらせ").check()
+    for language in ("en", "ja"):
+        await sato.page.locator(".frame > header select").evaluate(SPEAKS, language)
+        for width, viewport in ((360, PHONE), (1280, DESK)):
+            await sato.page.set_viewport_size(viewport)  # type: ignore[arg-type]
+            assert await sato.violations() == []
+            await sato.picture(f"block-{language}-{width}")
+    await dialog.get_by_role("button", name="ブロックして終える").click()
+    await expect(column.get_by_text("この相談は終わりました")).to_be_visible()
+
+    await expect(mio.page.get_by_text("新しい相談は始められません")).to_be_visible()
+    await expect(mio.page.get_by_role("button", name="電話で話せるところ")).to_be_visible()
+    await expect(mio.page.get_by_role("button", name=re.compile("もう一度相談する"))).to_have_count(0)
+    assert await mio.violations() == []
+    await mio.picture("blocked-ja-360")
+
+    await lead.page.get_by_role("button", name="全体").click()
+    block = lead.page.locator(f"li[data-block='{case_id}']")
+    await expect(block).to_contain_text("まだ見直していません")
+    await block.get_by_role("button", name="続ける").click()
+    await expect(block).to_contain_text("見直し: 主任")
+    await stands_everywhere(lead, "blocks")
+    await block.get_by_role("button", name="すぐに解く").click()
+    await expect(block).to_contain_text("に終わりました")
+    await mio.page.reload()
+    await expect(mio.page.get_by_role("button", name="もう一度相談する", exact=True)).to_be_visible()
 
 
 async def takes_a_break(lead: Counsellor) -> None:

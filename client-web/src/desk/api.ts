@@ -234,6 +234,8 @@ export interface MyCase {
   repeat: boolean;
   /** Whether they let the counsellor see that; null while they have not been asked. */
   previous_shown: boolean | null;
+  /** They can't begin another case before. */
+  blocked_until: number | null;
   pos: number;
 }
 
@@ -248,6 +250,23 @@ export interface Report {
   event_id: string | null;
   kind: ReportKind | null;
   about_name: string | null;
+}
+
+/** Why somebody may not begin a new case for a while. */
+export type BlockReason = "abuse" | "threats" | "sexual" | "flooding";
+
+/** `by`, `reviewer`: what staff are called; `may_review`: this one is not who made it. */
+export interface BlockSeen {
+  case_id: string;
+  channel: string;
+  reason: BlockReason;
+  by: string;
+  at: number;
+  ends_at: number;
+  over: boolean;
+  reviewer: string | null;
+  reviewed_at: number | null;
+  may_review: boolean;
 }
 
 /** How soon somebody has to look; set by a human. */
@@ -1046,6 +1065,19 @@ export class Desk {
 
   close(caseId: string): Promise<unknown> {
     return this.call("POST", `/cases/${encodeURIComponent(caseId)}/close`, { body: {} });
+  }
+
+  block(caseId: string, reason: BlockReason, hours: number): Promise<unknown> {
+    return this.call("POST", `/cases/${encodeURIComponent(caseId)}/block`, { body: { reason, hours } });
+  }
+
+  async blocks(): Promise<BlockSeen[]> {
+    return (await this.call<{ blocks: BlockSeen[] }>("GET", "/blocks")).blocks;
+  }
+
+  /** Lets a block stand for so many days; 0 lifts it. */
+  reviewBlock(caseId: string, days: number): Promise<unknown> {
+    return this.call("POST", `/cases/${encodeURIComponent(caseId)}/block/review`, { body: { days } });
   }
 
   recordOf(caseId: string): Promise<RecordOfCase> {

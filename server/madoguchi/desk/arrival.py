@@ -1,5 +1,6 @@
 """The way in: what anybody may know of the desk, and a young person's own case."""
 
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -14,6 +15,7 @@ from madoguchi.core.desk.hours import Hours
 from madoguchi.core.desk.proof import Challenge, Proof
 from madoguchi.core.desk.queue import Counsellor, MyPlace
 from madoguchi.core.desk.readers import Reader
+from madoguchi.storage import blocks
 from madoguchi.storage import cases as stored
 from madoguchi.storage.answers import Answers
 from madoguchi.storage.replies import Language
@@ -110,7 +112,7 @@ class MyCase(msgspec.Struct, frozen=True):
 
     answers: what the person said while they waited; None while the questions have been neither answered nor put away;
     may_answer: nobody has accepted the case yet. repeat: they have had a case before; previous_shown: whether they let
-    the counsellor see that, None while they have not been asked.
+    the counsellor see that, None while they have not been asked; blocked_until: they can't begin another case before.
     """
 
     case_id: str
@@ -125,6 +127,7 @@ class MyCase(msgspec.Struct, frozen=True):
     may_answer: bool
     repeat: bool
     previous_shown: bool | None
+    blocked_until: int | None
     pos: int
 
 
@@ -201,15 +204,17 @@ async def get_my_case(call: Call, query: WaitQuery) -> MyCase:
     if query.after is not None:
         pos, found = await queue.next_place(ctx, user_id, query.after, query.seconds)
         if found is not None:
-            return _mine(pos, found)
+            return _mine(pos, found, None)
     async with ctx.db.transaction() as tx:
         board = await queue.board(ctx, tx)
         found = board.place_of(user_id)
+        blocked = None
         if found is None:
             ended = await stored.get_latest_case(tx, user_id)
             if ended is None:
                 await moves.check_not_moved(tx, user_id)
                 raise errors.NotFound("You have no case here.")
+            blocked = await blocks.get_end(tx, user_id, ctx.clock.now())
             found = MyPlace(
                 case_id=ended.id,
                 room_id=ended.room_id,
@@ -224,10 +229,10 @@ async def get_my_case(call: Call, query: WaitQuery) -> MyCase:
                 previous_shown=None,
             )
     queue.boards(ctx).tell(user_id, board.pos, found)
-    return _mine(board.pos, found)
+    return _mine(board.pos, found, blocked)
 
 
-def _mine(pos: int, found: MyPlace) -> MyCase:
+def _mine(pos: int, found: MyPlace, blocked: datetime | None) -> MyCase:
     return MyCase(
         case_id=found.case_id,
         room_id=found.room_id,
@@ -241,6 +246,7 @@ def _mine(pos: int, found: MyPlace) -> MyCase:
         may_answer=not found.accepted,
         repeat=found.repeat,
         previous_shown=found.previous_shown,
+        blocked_until=None if blocked is None else int(blocked.timestamp() * 1000),
         pos=pos,
     )
 

@@ -91,6 +91,7 @@ GRANTS: dict[str, tuple[str, str, str]] = {
     "case_steps":            ("ra",     "rad",    ""),
     "case_holds":            ("ra",     "r",      ""),
     "case_answers":          ("rac",    "rd",     ""),
+    "blocks":                ("rac",    "rd",     ""),
     "disclosures":           ("rac",    "rc(asked_by)d", ""),
     "deletion_wishes":       ("rac",    "rc",     ""),
     "case_destructions":     ("r",      "rac",    ""),

@@ -169,6 +169,7 @@ async def delete_content(tx: Tx, room_id: RoomID) -> list[str]:
         "DELETE FROM disclosure_sightings WHERE disclosure_id IN (SELECT d.id FROM disclosures d "
         "JOIN cases c ON c.id = d.case_id WHERE c.room_id = $1)",
         "DELETE FROM case_answers WHERE case_id IN (SELECT id FROM cases WHERE room_id = $1)",
+        "DELETE FROM blocks WHERE case_id IN (SELECT id FROM cases WHERE room_id = $1)",
         "DELETE FROM lock_reports WHERE case_id IN (SELECT id FROM cases WHERE room_id = $1)",
         "DELETE FROM pushes WHERE room_id = $1",
         # What stays tells nothing, but keeps a late repetition from being shown again, and the ledger whole.

@@ -1,6 +1,6 @@
 // The counsellor's console: who waits, the own cases, and the conversations that are open side by side.
 import {
-  Desk, DeskError, type AppWay, type Board, type Colleague, type DeskFacts, type Earlier, type Heirs, type LockReport,
+  Desk, DeskError, type AppWay, type BlockReason, type BlockSeen, type Board, type Colleague, type DeskFacts, type Earlier, type Heirs, type LockReport,
   type Me, type MoveTicket, type OwnCase, type Queue, type Reply, type Report, type Risk, type RiskWord, type TeamShown,
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
@@ -400,6 +400,22 @@ export class Console {
   async close(caseId: string): Promise<void> {
     await this.around.desk.close(caseId);
     await this.lookAgain();
+  }
+
+  /** Ends a case and keeps its person from beginning another one. Raises DeskError. */
+  async block(caseId: string, reason: BlockReason, hours: number): Promise<void> {
+    await this.around.desk.block(caseId, reason, hours);
+    await this.lookAgain();
+  }
+
+  /** Raises DeskError. */
+  blocks(): Promise<BlockSeen[]> {
+    return this.around.desk.blocks();
+  }
+
+  /** Raises DeskError. */
+  async reviewBlock(caseId: string, days: number): Promise<void> {
+    await this.around.desk.reviewBlock(caseId, days);
   }
 
   tryNow(): void {

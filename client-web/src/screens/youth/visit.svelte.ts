@@ -13,7 +13,7 @@ import type { Answers } from "../codes";
 import { STORE_PREFIX, type Traces, type Visit } from "./traces";
 
 export type Stage = "start" | "moving" | "returning" | "beginning" | "room" | "elsewhere" | "gone" | "lost";
-export type Trouble = "unreachable" | "refused" | "busy" | null;
+export type Trouble = "unreachable" | "refused" | "busy" | "today" | null;
 
 /** Why a link or code to a move did not work. */
 export type MoveTrouble =
@@ -232,6 +232,11 @@ export class Youth {
       this.factsFailed = true;
       this.guidance ??= await this.around.guidance();
     }
+  }
+
+  /** Whether they may begin again by now, where they could not. */
+  async lookAtBlock(): Promise<void> {
+    if (this.mine?.blocked_until) this.mine = await this.around.desk.myCase().catch(() => this.mine);
   }
 
   /** One tap: a case, a room, a random account. Writing is possible at once, the keys come behind. */
@@ -670,5 +675,6 @@ function serverOf(userId: string): string {
 
 function asTrouble(error: unknown): Trouble {
   if (!(error instanceof DeskError) || error.status === 0 || error.status >= 500) return "unreachable";
+  if (error.fields["reason"] === "today") return "today";
   return error.status === 429 ? "busy" : "refused";
 }

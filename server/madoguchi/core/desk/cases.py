@@ -21,8 +21,8 @@ from madoguchi.core.desk.presence import may_counsel
 from madoguchi.core.desk.settings import DeskSettings
 from madoguchi.ids import CaseID, RoomID, UserID
 from madoguchi.storage import accounts as stored_accounts
+from madoguchi.storage import blocks, side_rooms, stream
 from madoguchi.storage import cases as stored
-from madoguchi.storage import side_rooms, stream
 from madoguchi.storage import staff as stored_staff
 from madoguchi.storage.cases import Case
 from madoguchi.storage.channels import Channel
@@ -35,6 +35,7 @@ _CLOSED = {
     "channel": "This way is closed. Please come by the web.",
     "paused": "The desk takes no new cases for a while.",
     "full": "As many people wait as the desk can answer.",
+    "blocked": "You can't begin a new case for a while.",
     "today": "You have talked with the desk today. Please come again another day.",
 }
 # Who acts where nobody did.
@@ -52,9 +53,10 @@ class Arrived(msgspec.Struct, frozen=True):
 
 class Closed(msgspec.Struct, frozen=True):
     """Why no new case is taken: outside of opening `hours`, not by this `channel`, because the shift has `paused` it,
-    because the queue is `full`, or from this person no more `today`; next_opening: milliseconds."""
+    because the queue is `full`, from this person no more `today`, or because they are `blocked`; next_opening:
+    milliseconds."""
 
-    reason: Literal["hours", "channel", "paused", "full", "today"]
+    reason: Literal["hours", "channel", "paused", "full", "today", "blocked"]
     next_opening: int | None
 
 
@@ -310,7 +312,10 @@ async def _let_in(ctx: Context, tx: Tx, way: Channel, user_id: UserID | None) ->
     at = ctx.clock.now()
     settings = await desk_settings.get(tx)
     closed = closed_for(settings, way, at, await stored.count_waiting(tx))
-    if closed is None and user_id is not None and settings.cases_a_day:
+    blocked = None if user_id is None else await blocks.get_end(tx, user_id, at)
+    if blocked is not None:
+        closed = Closed("blocked", int(blocked.timestamp() * 1000))
+    elif closed is None and user_id is not None and settings.cases_a_day:
         today = midnight(at)
         if await stored.count_talked(tx, user_id, today) >= settings.cases_a_day:
             tomorrow = today + timedelta(days=1)
