@@ -5,7 +5,7 @@ import * as phrase from "../src/screens/youth/phrase";
 import { Console, endOf, type ConsoleSurroundings, type KeptStaff } from "../src/screens/counsellor/console.svelte";
 import { FACTS, fakeDesk, FakeChat, KEEPER, memory, once, QUEUE, ROOM, roomWith, said, SESSION, settled } from "./stand-ins";
 
-const ME_HERE = { user_id: "@ken:desk", name: "健", role: "counsellor", capacity: 5, away: false };
+const ME_HERE = { user_id: "@ken:desk", name: "健", role: "counsellor", capacity: 5, away: false, debrief: false };
 const OWN: OwnCase = {
   case_id: "c1", room_id: ROOM, user_id: "@person:desk", channel: "web", mode: "open", state: "talking", accepted_at: 0, ghost: false,
   handing_over: false, risk: "none", helping: false, side_room_id: null, team: null, move: null, came_by: null,

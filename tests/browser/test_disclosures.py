@@ -69,7 +69,7 @@ async def two_see_who_it_is(ken: Counsellor, lead: Counsellor, case_id: str, sai
     await expect(dialog.get_by_text("承認待ち")).to_be_visible()
     await expect(dialog.get_by_role("button", name="手がかりを見る")).to_have_count(0)
     # Whoever leads the shift is told wherever they are, and decides.
-    await lead.page.get_by_role("button", name=re.compile("^全体.*1.*承認待ち")).click()
+    await lead.page.get_by_role("button", name=re.compile("^全体.*1.*確かめてください")).click()
     request = lead.page.locator(f"li[data-disclosure][data-case='{case_id}']")
     await request.get_by_role("button", name="決める").click()
     await request.get_by_role("button", name="承認する").click()

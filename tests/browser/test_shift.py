@@ -233,12 +233,8 @@ async def tells_that_something_was_not_right(mio: YoungPerson, lead: Counsellor)
     send = dialog.get_by_role("button", name="知らせる", exact=True)
     await expect(send).to_be_disabled()
     await dialog.get_by_role("radio", name="ひどいことを言われた").check()
-    for language in ("en", "ja-x-easy", "ja"):
-        await mio.page.locator(".frame > header select").evaluate(SPEAKS, language)
-        for width, viewport in ((1280, DESK), (360, PHONE)):
-            await mio.page.set_viewport_size(viewport)  # type: ignore[arg-type]
-            assert await mio.violations() == []
-            await mio.picture(f"report-{language}-{width}")
+    await stands_at_every_size(mio, "report", ("en", "ja-x-easy", "ja"))
+    await mio.page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     await send.click()
     await expect(dialog.get_by_text("責任者が確かめます")).to_be_visible()
     await mio.page.keyboard.press("Escape")
@@ -304,17 +300,20 @@ async def calls_in_and_gives_back(
     await sato.column(case_id).get_by_role("button", name="部屋から出る").click()
     await sato.page.get_by_role("dialog").get_by_role("button", name="部屋から出る").click()
     await expect(sato.entry(case_id)).to_have_count(0)
+    await goes_on(sato)
 
     await column.get_by_role("button", name="待ち列にもどす").click()
     await lead.page.get_by_role("dialog").get_by_role("button", name="待ち列にもどす").click()
     ticket: Locator = sato.ticket(case_id)
     await expect(ticket.get_by_text("緊急")).to_be_visible()
     await expect(lead.column(case_id)).to_have_count(0)
+    await is_asked_after_a_hard_case(lead)
     later = word("まだいますか")
     await mio.says(later)
     await sato.accepts(case_id)
     await sato.sees(case_id, later)
     await hands_over_warmly(sato, lead, case_id)
+    await lead.column(case_id).get_by_role("combobox", name="危険度").select_option("none")
     await lead.hands_over(case_id, "佐藤")
     await is_blocked_for_a_while(sato, lead, mio, case_id)
 
@@ -326,12 +325,7 @@ async def hands_over_warmly(sato: Counsellor, lead: Counsellor, case_id: str) ->
     await dialog.get_by_role("radio", name="チーム「夜間」").check()
     summary = word("夜になるとつらくなるそうです。お母さんには話していません")
     await dialog.get_by_label("申し送り").fill(summary)
-    for language in ("en", "ja"):
-        await sato.page.locator(".frame > header select").evaluate(SPEAKS, language)
-        for width, viewport in ((360, PHONE), (1280, DESK)):
-            await sato.page.set_viewport_size(viewport)  # type: ignore[arg-type]
-            assert await sato.violations() == []
-            await sato.picture(f"handover-{language}-{width}")
+    await stands_at_every_size(sato, "handover")
     await dialog.get_by_role("button", name="引きつぐ").click()
     await expect(dialog).to_be_hidden()
     await expect(sato.column(case_id).get_by_text("チーム「夜間」を待っています")).to_be_visible()
@@ -346,29 +340,54 @@ async def hands_over_warmly(sato: Counsellor, lead: Counsellor, case_id: str) ->
     await expect(column.locator("section[data-side]").get_by_text(summary)).to_be_visible()
     await lead.picture("handed-over-1280")
     await expect(sato.column(case_id).get_by_text("チーム「夜間」に引きつぎました")).to_be_visible()
+    await goes_on(sato)
     await column.locator("section[data-side]").get_by_role("button", name="閉じる").click()
+
+
+async def goes_on(person: Counsellor) -> None:
+    """After a case of high risk the console asks whether that is possible."""
+    await (
+        person.page.get_by_role("dialog", name="おつかれさまでした")
+        .get_by_role("button", name="このまま続ける")
+        .click()
+    )
+
+
+async def is_asked_after_a_hard_case(lead: Counsellor) -> None:
+    dialog = lead.page.get_by_role("dialog", name="おつかれさまでした")
+    await expect(dialog).to_be_visible()
+    await stands_at_every_size(lead, "care")
+    await dialog.get_by_role("button", name="振り返りを頼む").click()
+    await goes_on(lead)
+    await expect(lead.page.get_by_text("振り返りを頼んでいます")).to_be_visible()
+    await lead.page.get_by_role("button", name="全体").click()
+    mine = lead.page.locator("section[aria-labelledby='shift-staff'] li", has_text="主任")
+    await expect(mine).to_contain_text("振り返りの希望")
+    await expect(mine).to_contain_text("危険度の高い相談")
+    # Somebody else talks with them.
+    await expect(mine.get_by_role("button")).to_have_count(0)
+    await lead.page.get_by_role("button", name="もういい").click()
+    await expect(mine).not_to_contain_text("振り返りの希望")
+    await lead.page.get_by_role("button", name="相談", exact=True).click()
 
 
 async def is_blocked_for_a_while(sato: Counsellor, lead: Counsellor, mio: YoungPerson, case_id: str) -> None:
     """Nobody in danger is; whoever is sees until when, and whom to call; somebody else reviews it."""
     column, dialog = sato.column(case_id), sato.page.get_by_role("dialog")
     opens = column.get_by_role("button", name="終える")
+    risk = column.get_by_role("combobox", name="危険度")
+    await risk.select_option("high")
     await opens.click()
     await dialog.get_by_role("button", name="暴言などでブロックする…").click()
     await expect(dialog.get_by_role("alert")).to_contain_text("危険度が高い")
     await dialog.get_by_role("radio", name="暴言・いやがらせ").check()
     await expect(dialog.get_by_role("button", name="ブロックして終える")).to_be_disabled()
     await dialog.get_by_role("button", name="やめる").click()
-    await column.get_by_role("combobox", name="危険度").select_option("none")
+    await risk.select_option("none")
     await opens.click()
     await dialog.get_by_role("button", name="暴言などでブロックする…").click()
     await dialog.get_by_role("radio", name="暴言・いやがらせ").check()
-    for language in ("en", "ja"):
-        await sato.page.locator(".frame > header select").evaluate(SPEAKS, language)
-        for width, viewport in ((360, PHONE), (1280, DESK)):
-            await sato.page.set_viewport_size(viewport)  # type: ignore[arg-type]
-            assert await sato.violations() == []
-            await sato.picture(f"block-{language}-{width}")
+    await stands_at_every_size(sato, "block")
     await dialog.get_by_role("button", name="ブロックして終える").click()
     await expect(column.get_by_text("この相談は終わりました")).to_be_visible()
 
@@ -413,6 +432,18 @@ async def pauses(lead: Counsellor, browser: Browser, house: House) -> None:
     finally:
         await lead.page.get_by_role("button", name="受付を再開する").click()
         await expect(lead.page.get_by_text("受付中")).to_be_visible()
+
+
+async def stands_at_every_size(
+    person: Counsellor | YoungPerson, name: str, languages: tuple[str, ...] = ("en", "ja")
+) -> None:
+    """No violation of what stands in a dialog, on a phone and at a desk; with pictures."""
+    for language in languages:
+        await person.page.locator(".frame > header select").evaluate(SPEAKS, language)
+        for width, viewport in ((360, PHONE), (1280, DESK)):
+            await person.page.set_viewport_size(viewport)  # type: ignore[arg-type]
+            assert await person.violations() == []
+            await person.picture(f"{name}-{language}-{width}")
 
 
 async def stands_everywhere(lead: Counsellor, name: str) -> None:

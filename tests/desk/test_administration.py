@@ -77,6 +77,7 @@ async def test_staff_are_added_with_a_password_shown_once(desk: Desk) -> None:
         "role": "supervisor",
         "capacity": 5,
         "away": False,
+        "debrief": False,
     }
     await refused(admin.post(DESK + "/staff", body), 400, "M_USER_IN_USE")
     [listed] = [one for one in (await admin.get(DESK + "/staff"))["staff"] if one["user_id"] == added["user_id"]]

@@ -32,7 +32,7 @@ def test_the_page_is_made_from_the_table() -> None:
 def test_an_answer_of_another_shape_is_noticed() -> None:
     judge = Judge()
     told = {"method": "GET", "path": DESK + "/me", "query": "", "agent": "x", "asked": None, "status": 200}
-    good = {"user_id": "@ken:x", "name": "健", "role": "counsellor", "capacity": 5, "away": False}
+    good = {"user_id": "@ken:x", "name": "健", "role": "counsellor", "capacity": 5, "away": False, "debrief": False}
     judge.take({**told, "type": "application/json", "answer": json.dumps(good)})
     assert judge.violations == []
     judge.take({**told, "type": "application/json", "answer": json.dumps(good | {"capacity": "five"})})

@@ -203,6 +203,37 @@ async def test_the_board_tells_who_waits_who_is_unanswered_and_how_today_went(de
     assert len(board["hours"]) <= 24
 
 
+async def test_who_had_hard_cases_is_seen_and_whoever_asks_is_talked_with(desk: Desk) -> None:
+    ken, sato, lead = await desk.staff("健"), await desk.staff("佐藤"), await desk.staff("主", "supervisor")
+    _, opened = await desk.arrives()
+    _, easy = await desk.arrives()
+    case = opened["case_id"]
+    await accepts(ken, case)
+    await accepts(ken, easy["case_id"])
+    await ken.put(f"{DESK}/cases/{case}/risk", {"risk": "high"})
+    await ken.put(f"{DESK}/cases/{case}/risk", {"risk": "watch"})
+    await ken.post(f"{DESK}/cases/{case}/close")
+
+    async def standing(person: Person) -> tuple[int, bool]:
+        staff = (await lead.get(DESK + "/board"))["staff"]
+        [seen] = [one for one in staff if one["user_id"] == person.user_id]
+        return seen["dangerous"], seen["debrief_asked_at"] is not None
+
+    assert (await standing(ken), await standing(sato)) == ((1, False), (0, False))
+    talked = f"{DESK}/staff/{ken.user_id}/debriefed"
+    await refused(lead.post(talked), 404, "M_NOT_FOUND")
+    assert (await ken.put(DESK + "/me/debrief", {"wanted": True}))["debrief"] is True
+    assert await standing(ken) == (1, True)
+    await refused(sato.post(talked), 403, "M_FORBIDDEN")
+    await lead.post(talked)
+    assert await standing(ken) == (1, False) and not (await ken.get(DESK + "/me"))["debrief"]
+    await lead.put(DESK + "/me/debrief", {"wanted": True})
+    await refused(lead.post(f"{DESK}/staff/{lead.user_id}/debriefed"), 403, "M_FORBIDDEN")
+    await lead.put(DESK + "/me/debrief", {"wanted": False})
+    desk.workers.postgres.psql("UPDATE case_staff SET since = since - interval '8 days'", "madoguchi")
+    assert await standing(ken) == (0, False)
+
+
 async def test_a_pause_sends_newcomers_to_the_guidance_and_nobody_away(desk: Desk) -> None:
     ken, lead = await desk.staff("健"), await desk.staff("主", "supervisor")
     _, opened = await desk.arrives()

@@ -383,6 +383,8 @@ export interface Me {
   capacity: number;
   /** On a break. */
   away: boolean;
+  /** Would like to talk about a hard case. */
+  debrief: boolean;
 }
 
 export interface BoardCase {
@@ -408,6 +410,10 @@ export interface BoardStaff {
   away: boolean;
   load: number;
   capacity: number;
+  /** Cases of high risk that came into their hands within seven days. */
+  dangerous: number;
+  /** Since when they would like to talk about one. */
+  debrief_asked_at: number | null;
 }
 
 export interface Board {
@@ -1053,6 +1059,15 @@ export class Desk {
 
   setAway(away: boolean): Promise<Me> {
     return this.call("PUT", "/me/away", { body: { away } });
+  }
+
+  /** Whether one would like to talk about a hard case. */
+  askDebrief(wanted: boolean): Promise<Me> {
+    return this.call("PUT", "/me/debrief", { body: { wanted } });
+  }
+
+  debriefed(userId: string): Promise<unknown> {
+    return this.call("POST", `/staff/${encodeURIComponent(userId)}/debriefed`, { body: {} });
   }
 
   board(): Promise<Board> {

@@ -88,6 +88,7 @@ CHAPTERS: dict[str, list[Row]] = {
     "Counselling": [
         GET(DESK + "/me", counselling.get_me, who=MEMBER),
         PUT(DESK + "/me/away", counselling.put_away, who=STAFF),
+        PUT(DESK + "/me/debrief", counselling.put_debrief, who=STAFF),
         GET(DESK + "/queue", counselling.get_queue, who=STAFF, tx=False),
         GET(DESK + "/replies", replies.list_replies, who=STAFF),
         GET(DESK + "/risk_words", risk_words.get_risk_words, who=STAFF),
@@ -121,6 +122,7 @@ CHAPTERS: dict[str, list[Row]] = {
     ],
     "Supervision": [
         GET(DESK + "/board", supervision.get_board, who=SUPERVISOR),
+        POST(DESK + "/staff/{user_id}/debriefed", supervision.debriefed, who=SUPERVISOR),
         PUT(DESK + "/intake", supervision.put_intake, who=SUPERVISOR),
         POST(DESK + "/cases/{case_id}/join", counselling.join_case, who=SUPERVISOR),
         GET(DESK + "/blocks", blocking.list_blocks, who=SUPERVISOR),

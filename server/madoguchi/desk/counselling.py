@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from madoguchi import errors
-from madoguchi.core.desk import cases, channels, presence, queue, resting, side_room, staff, team, teams
+from madoguchi.core.desk import care, cases, channels, presence, queue, resting, side_room, staff, team, teams
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.desk.arrival import WaitQuery
 from madoguchi.desk.permissions import caller
@@ -75,17 +75,26 @@ class Queue(msgspec.Struct, frozen=True):
 
 
 class Me(msgspec.Struct, frozen=True):
+    """away: on a break; debrief: would like to talk about a hard case with whoever leads the shift."""
+
     user_id: str
     name: str
     role: str
     capacity: int
     away: bool
+    debrief: bool
 
 
 class Away(msgspec.Struct):
     """away: whether the caller is on a break."""
 
     away: bool
+
+
+class Debrief(msgspec.Struct):
+    """wanted: whether the caller would like to talk about a hard case."""
+
+    wanted: bool
 
 
 class CallIn(msgspec.Struct):
@@ -149,12 +158,18 @@ class HandOver(msgspec.Struct):
 async def get_me(call: Call) -> Me:
     """Who the caller is at the desk."""
     me = await caller(call, call.tx)
-    return Me(me.user_id, me.name, me.role, me.capacity, me.away_since is not None)
+    return Me(me.user_id, me.name, me.role, me.capacity, me.away_since is not None, me.debrief_asked_at is not None)
 
 
 async def put_away(call: Call, body: Away) -> Me:
     """Takes a break, or comes back. While away the caller gets no new cases; theirs stay in their hands."""
     await staff.set_away(call.ctx, call.tx, call.session.user_id, body.away)
+    return await get_me(call)
+
+
+async def put_debrief(call: Call, body: Debrief) -> Me:
+    """Says to whoever leads the shift that the caller would like to talk about a hard case, or would not any more."""
+    await care.ask(call.ctx, call.tx, call.session.user_id, body.wanted)
     return await get_me(call)
 
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from madoguchi import errors
-from madoguchi.core.desk import presence, reports, shift
+from madoguchi.core.desk import care, presence, reports, shift
 from madoguchi.storage import rooms as stored_rooms
 from madoguchi.storage.cases import Part, Risk, State
 from madoguchi.storage.rooms import Report, ReportKind
@@ -68,7 +68,8 @@ class BoardCase(msgspec.Struct, frozen=True):
 
 
 class BoardStaff(msgspec.Struct, frozen=True):
-    """load: running cases that they look after; away: on a break."""
+    """load: running cases that they look after; away: on a break; dangerous: cases of high risk that came into their
+    hands within the last seven days; debrief_asked_at: since when they would like to talk about one (milliseconds)."""
 
     user_id: str
     name: str
@@ -77,6 +78,8 @@ class BoardStaff(msgspec.Struct, frozen=True):
     away: bool
     load: int
     capacity: int
+    dangerous: int
+    debrief_asked_at: int | None
 
 
 class BoardHour(msgspec.Struct, frozen=True):
@@ -102,6 +105,10 @@ class Board(msgspec.Struct, frozen=True):
     staff_present: int
     fewest_present: int
     unanswered_minutes: int
+
+
+class Debriefed(msgspec.Struct, frozen=True):
+    user_id: str
 
 
 class Intake(msgspec.Struct):
@@ -142,6 +149,8 @@ async def get_board(call: Call) -> Board:
                 away=each.away_since is not None,
                 load=now.load(each.user_id),
                 capacity=each.capacity,
+                dangerous=now.exposure.get(each.user_id, 0),
+                debrief_asked_at=None if each.debrief_asked_at is None else _ms(each.debrief_asked_at),
             )
             for each in now.staff
         ],
@@ -150,6 +159,12 @@ async def get_board(call: Call) -> Board:
         fewest_present=shift.FEWEST_PRESENT,
         unanswered_minutes=now.unanswered_minutes,
     )
+
+
+async def debriefed(call: Call, user_id: str) -> Debriefed:
+    """Says that the caller has talked with a colleague who would like to talk about a hard case."""
+    await care.done(call.tx, user_id, call.session.user_id)
+    return Debriefed(user_id)
 
 
 async def put_intake(call: Call, body: Intake) -> Intake:

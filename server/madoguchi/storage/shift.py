@@ -44,6 +44,24 @@ class Hour(msgspec.Struct, frozen=True):
     closed: int
 
 
+async def count_dangerous(tx: Tx, since: datetime, at: datetime) -> dict[str, int]:
+    """How many of the cases that came into somebody's hands since a moment stood at high risk before they let go of
+    them, by user id."""
+    rows = await tx.fetch(
+        """
+        SELECT cs.user_id, count(DISTINCT cs.case_id) AS cases FROM case_staff cs
+         WHERE cs.since >= $1 AND EXISTS (
+               SELECT 1 FROM case_steps s
+                WHERE s.case_id = cs.case_id AND s.step = 'risk' AND s.reason IN ('high', 'urgent')
+                  AND s.at <= coalesce(cs.until, $2))
+         GROUP BY cs.user_id
+        """,
+        since,
+        at,
+    )
+    return {row["user_id"]: row["cases"] for row in rows}
+
+
 async def list_cases(tx: Tx, keeper: str) -> list[ShiftCase]:
     """All cases that have not ended, the most dangerous first, then those that came first."""
     rows = await tx.fetch(

@@ -13,7 +13,8 @@ Role = Literal["counsellor", "supervisor", "administrator", "auditor"]
 class Staff(msgspec.Struct, frozen=True):
     """A person who works at the desk.
 
-    capacity: how many running cases they look after at most; away_since: since when they are on a break
+    capacity: how many running cases they look after at most; away_since: since when they are on a break;
+    debrief_asked_at: since when they would like to talk about a hard case
     """
 
     user_id: str
@@ -24,9 +25,10 @@ class Staff(msgspec.Struct, frozen=True):
     last_seen_at: datetime | None
     disabled_at: datetime | None
     away_since: datetime | None
+    debrief_asked_at: datetime | None
 
 
-_COLUMNS = "user_id, name, role, capacity, added_at, last_seen_at, disabled_at, away_since"
+_COLUMNS = "user_id, name, role, capacity, added_at, last_seen_at, disabled_at, away_since, debrief_asked_at"
 
 
 async def get_staff(tx: Tx, user_id: str) -> Staff | None:
@@ -87,6 +89,11 @@ async def update_last_seen(tx: Tx, user_id: str, at: datetime) -> None:
 async def update_away(tx: Tx, user_id: str, since: datetime | None) -> None:
     """Notes that somebody takes a break, or is back."""
     await tx.execute("UPDATE staff SET away_since = $2 WHERE user_id = $1", user_id, since)
+
+
+async def update_debrief(tx: Tx, user_id: str, asked_at: datetime | None) -> None:
+    """Notes that somebody would like to talk about a hard case, or has."""
+    await tx.execute("UPDATE staff SET debrief_asked_at = $2 WHERE user_id = $1", user_id, asked_at)
 
 
 async def count_present(tx: Tx, since: datetime) -> int:

@@ -100,6 +100,8 @@ export class Console {
   facts = $state.raw<DeskFacts | null>(null);
   /** The desk's saved replies. */
   replies = $state.raw<readonly Reply[]>([]);
+  /** A case of high risk has just gone out of one's hands. */
+  hard = $state(false);
   /** What young people reported and nobody has looked into, for whoever leads the shift. */
   reports = $state.raw<readonly Report[]>([]);
   queue = $state.raw<Queue | null>(null);
@@ -357,6 +359,16 @@ export class Console {
     await this.lookAgain();
   }
 
+  /** Says that one would like to talk about a hard case, or would not any more. Raises DeskError. */
+  async askDebrief(wanted: boolean): Promise<void> {
+    this.me = await this.around.desk.askDebrief(wanted);
+  }
+
+  /** Says that one has talked with a colleague who asked. Raises DeskError. */
+  async debriefed(userId: string): Promise<void> {
+    await this.around.desk.debriefed(userId);
+  }
+
   /** Gives every case back that does not rest, then signs out: nobody is left hanging. Raises DeskError; then nothing
    * is signed out. */
   async endShift(): Promise<void> {
@@ -511,6 +523,7 @@ export class Console {
     this.records.forget();
     this.disclosures.forget();
     this.reports = [];
+    this.hard = false;
     this.identity.forget();
     this.trouble = trouble;
     this.stage = "signed_out";
@@ -711,7 +724,10 @@ export class Console {
     const seats = this.seats.map((seat): Seat => {
       const own = running.get(seat.case.room_id);
       running.delete(seat.case.room_id);
-      if (!own) return { ...seat, ended: true };
+      if (!own) {
+        if (!seat.ended && (seat.case.risk === "high" || seat.case.risk === "urgent")) this.hard = true;
+        return { ...seat, ended: true };
+      }
       this.chat?.expect(own.room_id, own.user_id);
       seat.conversation.goesOnWith(own.user_id);
       const side = this.sideOf(own, seat.side);

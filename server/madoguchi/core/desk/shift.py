@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 
 from madoguchi.context import Context
-from madoguchi.core.desk import case_room, hours, presence
+from madoguchi.core.desk import care, case_room, hours, presence
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.teams import Reach
 from madoguchi.storage import shift as stored
@@ -21,7 +21,8 @@ FEWEST_PRESENT = 2
 
 
 class Shift(msgspec.Struct, frozen=True):
-    """How the shift stands at a moment. hours: today in Japan, from midnight on."""
+    """How the shift stands at a moment. hours: today in Japan, from midnight on; exposure: how many cases of
+    high risk came into whose hands of late (care.py)."""
 
     at: datetime
     cases: list[ShiftCase]
@@ -32,6 +33,7 @@ class Shift(msgspec.Struct, frozen=True):
     open: bool
     unanswered_minutes: int
     hours: list[Hour]
+    exposure: dict[str, int]
 
     def load(self, user_id: str) -> int:
         """How many cases somebody looks after that take a place of their capacity."""
@@ -67,6 +69,7 @@ async def look(ctx: Context, tx: Tx) -> Shift:
         open=settings.hours.open_at(at),
         unanswered_minutes=settings.unanswered_minutes,
         hours=await stored.list_hours(tx, hours.midnight(at), at),
+        exposure=await care.exposure(tx, at),
     )
 
 
