@@ -13,6 +13,10 @@ import { hold } from "./screens/hold";
 
 const KEPT = "madoguchi.staff";
 
+// Who is invited comes with a token behind the #, which no server sees; it also leaves the address bar and the history.
+const invitation = new URLSearchParams(location.hash.slice(1)).get("invite");
+if (invitation !== null) history.replaceState(null, "", location.pathname);
+
 rememberedLanguage();
 const desk = new Console({
   desk: new Desk(),
@@ -51,6 +55,6 @@ const desk = new Console({
   pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
 });
 const target = document.getElementById("app");
-if (target) mount(App, { target, props: { desk } });
+if (target) mount(App, { target, props: { desk, invitation } });
 wakeWithNextPress();
 void warmUp();

@@ -104,6 +104,41 @@ async def test_the_last_administrator_can_not_be_disabled(desk: Desk) -> None:
     await refused(admin.post(f"{DESK}/staff/@nobody:madoguchi.test/disable"), 404, "M_NOT_FOUND")
 
 
+async def test_whoever_is_invited_chooses_their_password_once(desk: Desk) -> None:
+    admin, ken = await desk.administrator(), await desk.staff("健")
+    body = {"localpart": f"staff-{secrets.token_hex(4)}", "name": "直", "role": "counsellor", "invite": True}
+    added = await admin.post(DESK + "/staff", body)
+    assert added["password"] is None and "/staff/#invite=" in added["link"]
+    path, password = DESK + "/staff/redeem", secrets.token_urlsafe(12)
+
+    def with_(link: str, chosen: str = password) -> Json:
+        return {"token": link.partition("#invite=")[2], "password": chosen}
+
+    await refused(ken.post(f"{DESK}/staff/{added['user_id']}/invitation"), 403, "M_FORBIDDEN")
+    link = (await admin.post(f"{DESK}/staff/{added['user_id']}/invitation"))["link"]
+    # The one before is good no more; a word that is too short leaves a good one as it is.
+    await refused(desk.line.call("POST", path, with_(added["link"])), 403, "M_FORBIDDEN")
+    await refused(desk.line.call("POST", path, with_(link, "short")), 400, "M_WEAK_PASSWORD")
+    answers = await asyncio.gather(
+        *(desk.some_line().call("POST", path, with_(link)) for _ in range(3)), return_exceptions=True
+    )
+    [joined] = [answer for answer in answers if isinstance(answer, dict)]
+    assert (joined["user_id"], joined["name"], joined["role"]) == (added["user_id"], "直", "counsellor")
+    nao = await desk.enters(added["user_id"], password, "直")
+    await nao.get(DESK + "/queue")
+
+    # Who is disabled does not come in by a link, and a new one signs out who was there.
+    again = (await admin.post(f"{DESK}/staff/{added['user_id']}/invitation"))["link"]
+    await admin.post(f"{DESK}/staff/{added['user_id']}/disable")
+    await refused(desk.line.call("POST", path, with_(again)), 403, "M_FORBIDDEN")
+    await refused(admin.post(f"{DESK}/staff/{added['user_id']}/invitation"), 404, "M_NOT_FOUND")
+    expired = (await admin.post(f"{DESK}/staff/{ken.user_id}/invitation"))["link"]
+    psql = desk.workers.postgres.psql
+    psql(f"UPDATE staff_links SET expires_at = now() WHERE user_id = '{ken.user_id}'", "madoguchi")
+    await refused(desk.line.call("POST", path, with_(expired)), 403, "M_FORBIDDEN")
+    await ken.get(DESK + "/queue")
+
+
 async def test_opening_hours_close_the_door_with_a_way_out(desk: Desk) -> None:
     admin, mio = await desk.administrator(), await desk.person("mio")
     running, opened = await desk.arrives()

@@ -474,7 +474,10 @@ export interface AddedStaff {
   name: string;
   role: Role;
   capacity: number;
-  password: string;
+  /** Either a first password or a link to choose one, good once, until `link_ends`. */
+  password: string | null;
+  link: string | null;
+  link_ends: number | null;
 }
 
 /** One step of the set-up of an app's account. `look`: the app does not tell, a human has to look. */
@@ -1149,7 +1152,9 @@ export class Desk {
     return (await this.call<{ staff: StaffMember[] }>("GET", "/staff")).staff;
   }
 
-  addStaff(entry: { localpart: string; name: string; role: Role; capacity: number }): Promise<AddedStaff> {
+  addStaff(
+    entry: { localpart: string; name: string; role: Role; capacity: number; invite: boolean },
+  ): Promise<AddedStaff> {
     return this.call("POST", "/staff", { body: entry });
   }
 
@@ -1336,6 +1341,15 @@ export class Desk {
 
   status(): Promise<DeskStatus> {
     return this.call("GET", "/status");
+  }
+
+  /** A link by which a member of staff chooses their password. */
+  invite(userId: string): Promise<{ link: string; link_ends: number }> {
+    return this.call("POST", `/staff/${encodeURIComponent(userId)}/invitation`, { body: {} });
+  }
+
+  redeemInvitation(token: string, password: string): Promise<{ user_id: string; role: Role }> {
+    return this.call("POST", "/staff/redeem", { body: { token, password } });
   }
 
   redeem(entry: { token: string; localpart: string; name: string; password: string }): Promise<{ user_id: string }> {

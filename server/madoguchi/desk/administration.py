@@ -11,7 +11,6 @@ from madoguchi import errors
 from madoguchi.core.desk import channels, guidance, presence, staff, teams
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.settings import DeskSettings
-from madoguchi.core.desk.staff import Added
 from madoguchi.storage import bridging, channel_checks, checks, health, stream
 from madoguchi.storage import channels as stored_channels
 from madoguchi.storage import staff as stored_staff
@@ -52,12 +51,38 @@ class Disabled(msgspec.Struct, frozen=True):
 
 
 class AddStaff(msgspec.Struct):
-    """capacity: left out, the desk's default."""
+    """capacity: left out, the desk's default; invite: by a link instead of a first password."""
 
     localpart: Localpart
     name: Name
     role: Role
     capacity: Annotated[int, Meta(ge=0, le=100)] | None = None
+    invite: bool = False
+
+
+class AddedStaff(msgspec.Struct, frozen=True):
+    """Either password or link, shown this once; link_ends: until when the link is good, in milliseconds."""
+
+    user_id: str
+    name: str
+    role: Role
+    capacity: int
+    password: str | None
+    link: str | None
+    link_ends: int | None
+
+
+class Invited(msgspec.Struct, frozen=True):
+    """link: shown this once, good once; link_ends: milliseconds."""
+
+    user_id: str
+    link: str
+    link_ends: int
+
+
+class RedeemInvitation(msgspec.Struct):
+    token: Annotated[str, Meta(min_length=1, max_length=200)]
+    password: Annotated[str, Meta(max_length=10_000)]
 
 
 class ChangeStaff(msgspec.Struct, forbid_unknown_fields=True):
@@ -245,11 +270,28 @@ async def list_staff(call: Call) -> StaffList:
     )
 
 
-async def add_staff(call: Call, body: AddStaff) -> Added:
-    """Adds a member of staff; the answer is the only place where their first password stands."""
-    return await staff.add(
-        call.ctx, call.tx, body.localpart, body.name, body.role, body.capacity, by=call.session.user_id
-    )
+async def add_staff(call: Call, body: AddStaff) -> AddedStaff:
+    """Adds a member of staff; the answer is the only place where their first password, or the link to them, stands."""
+    by = call.session.user_id
+    added = await staff.add(call.ctx, call.tx, body.localpart, body.name, body.role, body.capacity, by=by)
+    if not body.invite:
+        return AddedStaff(added.user_id, added.name, added.role, added.capacity, added.password, None, None)
+    # Nobody has seen the password: they come in by the link only.
+    made = await staff.invite(call.ctx, call.tx, added.user_id, by=by)
+    ends = _required_ms(made.ends_at)
+    return AddedStaff(added.user_id, added.name, added.role, added.capacity, None, made.link, ends)
+
+
+async def invite_staff(call: Call, user_id: str) -> Invited:
+    """Makes a new link by which a member of staff chooses their password; the one before is good no more."""
+    made = await staff.invite(call.ctx, call.tx, user_id, by=call.session.user_id)
+    return Invited(user_id, made.link, _required_ms(made.ends_at))
+
+
+async def redeem_invitation(call: Call, body: RedeemInvitation) -> Redeemed:
+    """Chooses the password of whoever was invited by a link, which is used up by that."""
+    joined = await staff.redeem(call.ctx, call.tx, body.token, body.password)
+    return Redeemed(joined.user_id, joined.name, joined.role)
 
 
 async def change_staff(call: Call, user_id: str, body: ChangeStaff) -> ChangedStaff:

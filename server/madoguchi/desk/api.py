@@ -141,6 +141,8 @@ CHAPTERS: dict[str, list[Row]] = {
         POST(DESK + "/staff", administration.add_staff, who=ADMINISTRATOR),
         PUT(DESK + "/staff/{user_id}", administration.change_staff, who=ADMINISTRATOR),
         POST(DESK + "/staff/{user_id}/password", administration.reset_password, who=ADMINISTRATOR),
+        POST(DESK + "/staff/{user_id}/invitation", administration.invite_staff, who=ADMINISTRATOR),
+        POST(DESK + "/staff/redeem", administration.redeem_invitation, who=ANYONE, limit="redeem"),
         POST(DESK + "/staff/{user_id}/disable", administration.disable_staff, who=ADMINISTRATOR),
         GET(DESK + "/channels", administration.list_channels, who=ADMINISTRATOR),
         PUT(DESK + "/channels/{channel_id}/mode", suspending.put_channel_mode, who=ADMINISTRATOR),

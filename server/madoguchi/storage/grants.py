@@ -114,6 +114,7 @@ GRANTS: dict[str, tuple[str, str, str]] = {
     "desk_settings":         ("rac",    "r",      ""),
     "staff":                 ("rac",    "rc",     ""),
     "staff_networks":        ("rac",    "rd",     ""),
+    "staff_links":           ("racd",   "r(-token_hash)d", ""),
     "staff_room":            ("ra",     "r",      ""),
     "staff_room_cards":      ("racd",   "rd",     ""),
     "staff_room_commands":   ("rac",    "rd",     ""),

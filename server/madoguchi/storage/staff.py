@@ -134,6 +134,40 @@ async def count_administrators(tx: Tx) -> int:
     return count
 
 
+async def upsert_link(tx: Tx, user_id: str, token_hash: bytes, by: str, expires_at: datetime) -> None:
+    """Keeps the SHA-256 of a link's token; one that the person had before is good no more."""
+    await tx.execute(
+        """
+        INSERT INTO staff_links (user_id, token_hash, made_by, expires_at) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (user_id) DO UPDATE SET token_hash = excluded.token_hash, made_by = excluded.made_by,
+                                            expires_at = excluded.expires_at
+        """,
+        user_id,
+        token_hash,
+        by,
+        expires_at,
+    )
+
+
+async def redeem_link(tx: Tx, token_hash: bytes, at: datetime) -> str | None:
+    """Uses a link up and gives whose it was; None if it is unknown, used or expired. Of two at once one gets it."""
+    user_id: str | None = await tx.fetchval(
+        "DELETE FROM staff_links WHERE token_hash = $1 AND expires_at > $2 RETURNING user_id", token_hash, at
+    )
+    return user_id
+
+
+async def delete_links(tx: Tx, user_id: str) -> None:
+    """Makes the link of somebody worthless."""
+    await tx.execute("DELETE FROM staff_links WHERE user_id = $1", user_id)
+
+
+async def delete_expired_links(tx: Tx, before: datetime) -> int:
+    """Forgets links of staff that expired before a moment. Gives how many."""
+    done: str = await tx.execute("DELETE FROM staff_links WHERE expires_at < $1", before)
+    return int(done.rpartition(" ")[2])
+
+
 async def insert_admin_link(tx: Tx, token_hash: bytes, at: datetime, expires_at: datetime) -> None:
     """Keeps the SHA-256 of a link's token."""
     await tx.execute(

@@ -47,6 +47,7 @@ _CASES_AT_ONCE = 1000
 async def forget_admin_links(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:
     """One-time links that expired unused."""
     _tell("admin links", await staff.delete_expired_admin_links(tx, ctx.clock.now() - ADMIN_LINKS))
+    _tell("staff links", await staff.delete_expired_links(tx, ctx.clock.now()))
 
 
 async def forget_sliding_states(ctx: Context, tx: Tx, body: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import {
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
 import type { Session } from "../../matrix";
-import { reasonOf, signInTrouble } from "../trouble";
+import { reasonOf, redeemTrouble, signInTrouble } from "../trouble";
 import { Disclosures } from "../disclosures/disclosures.svelte";
 import { LedgerModel } from "./ledger.svelte";
 import { StatisticsModel } from "./statistics.svelte";
@@ -25,6 +25,8 @@ export interface NewStaff {
   name: string;
   role: Role;
   capacity: number;
+  /** By a link instead of a first password. */
+  invite: boolean;
 }
 
 export class Administration {
@@ -46,6 +48,8 @@ export class Administration {
   texts = $state.raw<readonly ChangeableText[] | null>(null);
   drills = $state.raw<readonly Drill[] | null>(null);
   added = $state.raw<AddedStaff | null>(null);
+  /** A link to choose a password, once, right after it was made. */
+  invited = $state.raw<{ link: string; link_ends: number } | null>(null);
   /** A password that was just given to somebody who had lost theirs. */
   replaced = $state.raw<{ user_id: string; password: string } | null>(null);
   /** The channel whose people are being looked at. */
@@ -89,7 +93,7 @@ export class Administration {
       this.redeemed = true;
       await this.signIn(localpart, password);
     } catch (error) {
-      this.trouble = redeemTrouble(error);
+      this.trouble = redeemTrouble(error, "redeem.used");
     } finally {
       this.working = false;
     }
@@ -163,6 +167,13 @@ export class Administration {
     this.replaced = null;
     return this.act(async () => {
       this.replaced = await this.around.desk.resetPassword(userId);
+    });
+  }
+
+  async invite(userId: string): Promise<boolean> {
+    this.invited = null;
+    return this.act(async () => {
+      this.invited = await this.around.desk.invite(userId);
     });
   }
 
@@ -424,24 +435,11 @@ export class Administration {
     this.staff = this.channels = this.status = this.guidance = this.settings = this.survey = this.audit = null;
     this.deletions = null;
     this.riskWords = this.replies = this.texts = this.drills = null;
-    this.added = this.replaced = null;
+    this.added = this.replaced = this.invited = null;
     this.statistics.forget();
     this.ledger.forget();
     this.disclosures.forget();
     this.trouble = trouble;
     this.stage = "signed_out";
   }
-}
-
-function redeemTrouble(error: unknown): Key {
-  if (!(error instanceof DeskError) || error.status === 0) return "signin.offline";
-  const known: Record<string, Key> = {
-    M_FORBIDDEN: "redeem.used",
-    M_USER_IN_USE: "redeem.inUse",
-    M_WEAK_PASSWORD: "redeem.weak",
-    M_INVALID_USERNAME: "redeem.invalid",
-    M_INVALID_PARAM: "redeem.invalid",
-    M_LIMIT_EXCEEDED: "signin.wait",
-  };
-  return known[error.errcode] ?? "queue.failed";
 }

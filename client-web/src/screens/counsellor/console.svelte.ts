@@ -8,7 +8,7 @@ import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
 import { Conversation } from "../conversation/conversation.svelte";
 import { Disclosures } from "../disclosures/disclosures.svelte";
 import { Records } from "../records/records.svelte";
-import { signInTrouble } from "../trouble";
+import { redeemTrouble, signInTrouble } from "../trouble";
 import { Arrivals } from "./arrivals";
 import { filled } from "./blanks";
 import { type Hint, Hints } from "./hints.svelte";
@@ -93,7 +93,7 @@ export function endOf({ case: own, conversation, heir }: Omit<Seat, "picker">): 
 }
 
 export class Console {
-  stage = $state<"signed_out" | "opening" | "elsewhere" | "ready">("opening");
+  stage = $state<"signed_out" | "invited" | "opening" | "elsewhere" | "ready">("opening");
   trouble = $state<Key | null>(null);
   working = $state(false);
   me = $state.raw<Me | null>(null);
@@ -113,6 +113,7 @@ export class Console {
   notice = $state.raw<Notice | null>(null);
   accepting = $state<string | null>(null);
   connection = $state<Connection>("starting");
+  private invitation: string | null = null;
   private chat: Chat | null = null;
   private session: Session | null = null;
   private polling: AbortController | null = null;
@@ -181,6 +182,37 @@ export class Console {
       return;
     }
     await this.enter(kept.session, null, kept, steal);
+  }
+
+  /** Came by an administrator's link, whose token this is. */
+  comesInvited(token: string): void {
+    this.invitation = token;
+    this.stage = "invited";
+  }
+
+  /** Has a password already: signs in as always. */
+  async forgetInvitation(): Promise<void> {
+    this.invitation = null;
+    this.trouble = null;
+    this.stage = "opening";
+    await this.arrive();
+  }
+
+  /** Chooses the password, and comes in with it. */
+  async redeem(password: string): Promise<void> {
+    if (this.invitation === null) return;
+    this.working = true;
+    this.trouble = null;
+    try {
+      const { user_id, role } = await this.around.desk.redeemInvitation(this.invitation, password);
+      this.invitation = null;
+      if (role !== "auditor") await this.signIn(user_id, password);
+      else [this.trouble, this.stage] = ["invited.auditor", "signed_out"];
+    } catch (error) {
+      this.trouble = redeemTrouble(error, "invited.used");
+    } finally {
+      this.working = false;
+    }
   }
 
   async signIn(user: string, password: string): Promise<void> {

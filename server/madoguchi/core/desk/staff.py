@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -21,6 +21,7 @@ from madoguchi.storage.stream import Note
 
 _SEEN_EVERY = timedelta(seconds=15)
 LINK_LASTS = timedelta(days=7)
+INVITATION_LASTS = timedelta(days=3)
 
 
 class Added(msgspec.Struct, frozen=True):
@@ -31,6 +32,13 @@ class Added(msgspec.Struct, frozen=True):
     role: Role
     capacity: int
     password: str
+
+
+class Invitation(msgspec.Struct, frozen=True):
+    """link: shown this once; its token stands behind the #, which no server sees."""
+
+    link: str
+    ends_at: datetime
 
 
 async def member(tx: Tx, user_id: str) -> Staff:
@@ -125,6 +133,30 @@ async def reset_password(ctx: Context, tx: Tx, user_id: str, *, by: str) -> str:
     return password
 
 
+async def invite(ctx: Context, tx: Tx, user_id: str, *, by: str) -> Invitation:
+    """A link by which a member of staff chooses their password; good once, for three days. It signs them out
+    everywhere when it is used. One made before is good no more. Raises NotFound."""
+    staff = await stored.lock_staff(tx, user_id)
+    if staff is None or staff.disabled_at is not None:
+        raise errors.NotFound("There is no such member of staff.")
+    token, at = secrets.token_urlsafe(24), ctx.clock.now()
+    await stored.upsert_link(tx, user_id, _hash(token), by, at + INVITATION_LASTS)
+    await audit.append(tx, at, by, "staff.invited", user_id)
+    return Invitation(f"{ctx.settings.base_url}/staff/#invite={token}", at + INVITATION_LASTS)
+
+
+async def redeem(ctx: Context, tx: Tx, token: str, password: str) -> Staff:
+    """Sets the password of whoever was invited by a link. Raises NotAllowed for a link that is unknown, used or
+    expired, WeakPassword (the link stays good then)."""
+    user_id = await stored.redeem_link(tx, _hash(token), ctx.clock.now())
+    staff = None if user_id is None else await stored.lock_staff(tx, user_id)
+    if staff is None or staff.disabled_at is not None:
+        raise errors.NotAllowed("This link is not known, has been used, or has expired.")
+    await accounts.set_password(ctx, tx, staff.user_id, password, end_sessions=True)
+    await audit.append(tx, ctx.clock.now(), staff.user_id, "staff.joined", staff.user_id)
+    return staff
+
+
 async def disable(ctx: Context, tx: Tx, user_id: str, *, by: str) -> None:
     """Ends all sessions of a member of staff at once and gives their cases back to the queue. Twice does no more.
 
@@ -141,6 +173,7 @@ async def disable(ctx: Context, tx: Tx, user_id: str, *, by: str) -> None:
         raise errors.NotAllowed("The last administrator can't be disabled: nobody could add another.")
     at = ctx.clock.now()
     await stored.update_disabled(tx, user_id, at, by)
+    await stored.delete_links(tx, user_id)
     # All locks on cases are taken before the stream's, as everywhere.
     held = await cases.hold_all(tx, user_id)
     await accounts.end(ctx, tx, user_id)
