@@ -33,6 +33,16 @@ async def stands(visitor: Visitor, name: str) -> None:
     await visitor.picture(name)
 
 
+async def fits_with_large_text(visitor: Visitor, name: str) -> None:
+    """With letters of double size, and more contrast wanted, nothing stands outside of the screen."""
+    await visitor.page.emulate_media(contrast="more")
+    await visitor.page.evaluate("document.documentElement.style.fontSize = '200%'")
+    assert await visitor.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    await stands(visitor, name)
+    await visitor.page.evaluate("document.documentElement.style.fontSize = ''")
+    await visitor.page.emulate_media(contrast="no-preference")
+
+
 async def said_aloud(page: Page) -> set[tuple[str, str]]:
     """Role and name of everything, as the browser tells a screen reader (Playwright's own names part a ruby)."""
     told = await page.context.new_cdp_session(page)
@@ -58,8 +68,14 @@ async def test_the_young_persons_page(house: House, browser: Browser, width: int
         await stands(mio, f"readers-{language}-{suffix}")
         await page.locator("dialog .close").click()
     await mio.speaks("ja")
+    large = width == 360 and colours == "light"
+    if large:
+        await fits_with_large_text(mio, "large-start-ja-360")
     await mio.begins()
     await mio.says(word("眠れない。"))
+    if large:
+        await fits_with_large_text(mio, "large-waiting-ja-360")
+        await expect(mio.line).to_be_in_viewport()
     for language in LANGUAGES:
         await mio.speaks(language)
         await stands(mio, f"waiting-{language}-{suffix}")

@@ -12,7 +12,7 @@ import asyncpg
 from playwright.async_api import Browser, expect
 
 from tests.browser.people import DESK, PHONE, PICTURES, Counsellor, Visitor, YoungPerson
-from tests.house import House, Staff
+from tests.house import House
 
 
 async def test_from_the_link_to_a_colleague_at_work(house: House, browser: Browser) -> None:
