@@ -2,7 +2,8 @@ import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { OwnCase, Queue } from "../src/desk/api";
 import { Conversation } from "../src/screens/conversation/conversation.svelte";
 import * as phrase from "../src/screens/youth/phrase";
-import { Console, endOf, type ConsoleSurroundings, type KeptStaff } from "../src/screens/counsellor/console.svelte";
+import { unseal } from "../src/screens/sealed";
+import { Console, endOf, type ConsoleSurroundings, type KeptStaff, type Seat } from "../src/screens/counsellor/console.svelte";
 import { FACTS, fakeDesk, FakeChat, KEEPER, memory, once, QUEUE, ROOM, roomWith, said, SESSION, settled } from "./stand-ins";
 
 const ME_HERE = { user_id: "@ken:desk", name: "健", role: "counsellor", capacity: 5, away: false, debrief: false };
@@ -439,6 +440,34 @@ describe("what became of a case that is no longer one's own", () => {
     await desk.close("c1");
     expect([desk.seats[0]?.ended, desk.seats[0]?.heir]).toEqual([false, null]);
   });
+});
+
+test("what was being written is there after a reload, sealed, and goes with the case", async () => {
+  const queue = { ...QUEUE, mine: [OWN] };
+  const desk = await signedIn({ "GET /queue": once(queue) });
+  const [{ conversation }] = desk.seats as [Seat];
+  conversation.text = "まだ書いている";
+  conversation.typed();
+  conversation.outbox.add({ kind: "text", body: "まだ出ていない" });
+  await vi.waitFor(async () => {
+    const opened = JSON.stringify(await unseal(SESSION.storageKey, "written", shelf.getItem("written") ?? ""));
+    expect([opened.includes("まだ書いている"), opened.includes("まだ出ていない")]).toEqual([true, true]);
+  });
+  expect(shelf.getItem("written")).not.toContain("まだ");
+
+  around.desk = fakeDesk({ "GET /me": { body: ME_HERE }, "GET /desk": { body: FACTS }, "GET /queue": once(queue) });
+  const again = new Console(around);
+  await again.arrive();
+  await vi.waitFor(() => expect(again.seats).toHaveLength(1));
+  const [{ conversation: found }] = again.seats as [Seat];
+  expect([found.text, found.outbox.drafts.map(({ what }) => what.kind)]).toEqual(["まだ書いている", ["text"]]);
+
+  // Sent, or the case gone: nothing is kept.
+  around.desk = fakeDesk({ "GET /me": { body: ME_HERE }, "GET /desk": { body: FACTS }, "GET /queue": once(QUEUE) });
+  const later = new Console(around);
+  await later.arrive();
+  await settled();
+  await vi.waitFor(() => expect(shelf.getItem("written")).toBeNull());
 });
 
 test("somebody in a Matrix client is brought a link in the conversation, beside what is being written", async () => {

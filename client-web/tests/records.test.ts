@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { CaseRecord, RecordOfCase } from "../src/desk/api";
 import { type Codes, tidy, wrongIn } from "../src/screens/codes";
-import { Drafts } from "../src/screens/records/drafts.svelte";
-import { OpenRecord } from "../src/screens/records/record.svelte";
+import { Drafts } from "../src/screens/drafts.svelte";
+import { OpenRecord, type RecordDraft } from "../src/screens/records/record.svelte";
 import { Records } from "../src/screens/records/records.svelte";
 import { NotSent } from "../src/matrix/chat";
 import { fakeDesk, FakeChat, KEN, ME, memory, roomWith, SESSION, settled } from "./stand-ins";
@@ -40,13 +40,13 @@ const onShelf = () => ({
   save: (name: string, text: string | null) => (text === null ? shelf.removeItem(name) : shelf.setItem(name, text)),
 });
 
-async function drafts(): Promise<Drafts> {
-  const made = new Drafts(onShelf());
+async function drafts(): Promise<Drafts<RecordDraft>> {
+  const made = new Drafts<RecordDraft>(onShelf(), "records");
   await made.restore(SESSION);
   return made;
 }
 
-async function opened(facts: RecordOfCase = FACTS, kept?: Drafts): Promise<OpenRecord> {
+async function opened(facts: RecordOfCase = FACTS, kept?: Drafts<RecordDraft>): Promise<OpenRecord> {
   const desk = fakeDesk({
     "GET /cases/c1/record": { body: facts },
     "POST /cases/c1/side_room": { body: { case_id: "c1", room_id: SIDE } },
@@ -142,7 +142,7 @@ describe("a draft", () => {
     const kept = await drafts();
     kept.put("c1", { codes: CODES, note: "途中まで" });
     await kept.settled();
-    const other = new Drafts(onShelf());
+    const other = new Drafts<RecordDraft>(onShelf(), "records");
     await other.restore({ ...SESSION, storageKey: btoa("x".repeat(32)) });
     expect(other.count).toBe(0);
     kept.forget();

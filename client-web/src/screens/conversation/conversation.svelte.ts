@@ -10,6 +10,9 @@ export interface ConversationOptions {
   roomId: string;
   keep?: (drafts: readonly Draft[]) => void;
   kept?: readonly Draft[];
+  /** What was being written when the page went away, and who keeps what is. */
+  text?: string;
+  ontext?: (text: string) => void;
   /** Members that never read along as a person does: the keeper. */
   silent?: readonly string[];
   /** Whom the conversation is for: what a colleague says is then an answer, too. */
@@ -52,6 +55,7 @@ export class Conversation {
   private typingEnds: ReturnType<typeof setTimeout> | undefined;
   private visible = false;
   private readonly watch: FaultWatch;
+  private readonly ontext: (text: string) => void;
 
   readonly drafts: readonly Draft[] = $derived.by(() => {
     const txns = new Set([...(this.room?.messages.map((message) => message.txn) ?? []), ...(this.room?.changes ?? [])]);
@@ -83,6 +87,8 @@ export class Conversation {
   constructor(options: ConversationOptions) {
     this.roomId = options.roomId;
     this.silent = options.silent ?? [];
+    this.text = options.text ?? "";
+    this.ontext = options.ontext ?? (() => undefined);
     this.persons = options.person === undefined ? null : [options.person];
     this.moved = options.moved ?? false;
     this.before = options.before ?? [];
@@ -154,6 +160,7 @@ export class Conversation {
     }
     this.leaveAside();
     this.stopTyping();
+    this.ontext(this.text);
     return true;
   }
 
@@ -221,6 +228,8 @@ export class Conversation {
 
   /** The person is typing: told at most every ten seconds, taken back after five of silence. */
   typed(now = Date.now()): void {
+    // What is being corrected is said already.
+    this.ontext(this.aside?.kind === "correction" ? this.put : this.text);
     if (this.text === "") {
       this.stopTyping();
       return;

@@ -1,12 +1,15 @@
 // The counsellor's console: who waits, the own cases, and the conversations that are open side by side.
 import {
-  Desk, DeskError, type AppWay, type BlockReason, type BlockSeen, type Board, type Colleague, type DeskFacts, type Earlier, type Heirs, type LockReport,
-  type Me, type MoveTicket, type OwnCase, type Queue, type Reply, type Report, type Risk, type RiskWord, type TeamShown,
+  Desk, DeskError, type AppWay, type BlockReason, type BlockSeen, type Board, type Colleague, type DeskFacts,
+  type Earlier, type Heirs, type LockReport, type Me, type MoveTicket, type OwnCase, type Queue, type Reply,
+  type Report, type Risk, type RiskWord, type TeamShown,
 } from "../../desk/api";
 import type { Key } from "../../i18n/staff";
 import type { Chat, ChatOptions, Connection, Session } from "../../matrix";
 import { Conversation } from "../conversation/conversation.svelte";
 import { Disclosures } from "../disclosures/disclosures.svelte";
+import { type Draft } from "../conversation/outbox.svelte";
+import { Drafts } from "../drafts.svelte";
 import { Records } from "../records/records.svelte";
 import { redeemTrouble, signInTrouble } from "../trouble";
 import { Arrivals } from "./arrivals";
@@ -26,6 +29,7 @@ const ENTER_MS = 30_000;
 // What the desk keeps for its staff changes seldom; a change is here within so many milliseconds.
 const LOOK_UP_MS = 300_000;
 const HINTS = "hints";
+const WRITTEN = "written";
 const NOTICES = "notices";
 const ROSTER = "roster";
 
@@ -75,6 +79,12 @@ export interface Seat {
   heir: Notice | null;
   /** Where its staff talk among themselves; null while nobody has needed that. */
   side: Conversation | null;
+}
+
+/** What was being written in a room, and what was on its way. */
+interface Written {
+  text: string;
+  unsent: readonly Draft[];
 }
 
 /** A case that one advises on without being in it. */
@@ -149,6 +159,7 @@ export class Console {
   readonly notices: Notices;
 
   readonly records: Records;
+  private readonly written: Drafts<Written>;
 
   /** Who asks who somebody is, and has asked. */
   readonly disclosures: Disclosures;
@@ -157,6 +168,7 @@ export class Console {
     const { desk, local, pause } = around;
     this.records = new Records({ desk, local, pause, chat: () => this.chat, me: () => this.me });
     this.disclosures = new Disclosures(desk);
+    this.written = new Drafts(local, WRITTEN);
     this.identity = new StaffIdentity({
       ...around,
       keepUnwritten: (words) => this.keepHere(words ? { unwritten: words } : { unwritten: undefined }),
@@ -503,6 +515,7 @@ export class Console {
       this.connection = chat.connection;
       await this.restoreAside(session);
       await this.records.begin(session);
+      await this.written.restore(session);
       this.stage = "ready";
       void this.openOwn(password);
       void this.follow();
@@ -553,6 +566,7 @@ export class Console {
     this.hints.keepOnly([]);
     this.around.local.save(HINTS, null);
     this.records.forget();
+    this.written.forget();
     this.disclosures.forget();
     this.reports = [];
     this.hard = false;
@@ -613,12 +627,20 @@ export class Console {
   /** A live conversation. person: whom it is for, where it is for somebody. */
   private conversationIn(roomId: string, person?: string): Conversation {
     const silent = this.keeper === null ? [] : [this.keeper];
-    const conversation = new Conversation({
-      roomId, silent, ...(person === undefined ? {} : { person }),
+    const { text = "", unsent = [] } = this.written.get(roomId) ?? {};
+    const conversation: Conversation = new Conversation({
+      roomId, silent, text, kept: unsent, ...(person === undefined ? {} : { person }),
+      keep: (drafts) => this.keepWritten(roomId, { unsent: drafts.filter(isSmall) }),
+      ontext: (now) => this.keepWritten(roomId, { text: now }),
       onfault: (fault) => void this.around.desk.reportLock(roomId, fault).catch(() => undefined),
     });
     if (this.chat) conversation.attach(this.chat);
     return conversation;
+  }
+
+  private keepWritten(roomId: string, change: Partial<Written>): void {
+    const written = { text: "", unsent: [], ...this.written.get(roomId), ...change };
+    this.written.put(roomId, written.text === "" && written.unsent.length === 0 ? null : written);
   }
 
   private whenIn(roomId: string): Promise<void> {
@@ -752,6 +774,10 @@ export class Console {
     if (this.arrivals.newCase(queue) && !this.me?.away) this.notices.tell("case");
     void this.lookAtRequests();
     this.hints.keepOnly(queue.mine.map((own) => own.case_id));
+    this.written.keepOnly([
+      ...queue.mine.flatMap((own) => [own.room_id, own.side_room_id ?? ""]),
+      ...this.advice.map(({ conversation }) => conversation.roomId),
+    ]);
     const running = new Map(queue.mine.map((own) => [own.room_id, own]));
     const seats = this.seats.map((seat): Seat => {
       const own = running.get(seat.case.room_id);
@@ -785,6 +811,11 @@ export class Console {
     seat.side?.detach();
     this.seats = this.seats.filter((other) => other !== seat);
   }
+}
+
+/** Pictures and voices are more than a browser keeps. */
+function isSmall({ what }: Draft): boolean {
+  return what.kind !== "picture" && what.kind !== "voice";
 }
 
 function acceptNotice(error: unknown): Notice {

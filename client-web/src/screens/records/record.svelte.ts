@@ -4,7 +4,13 @@ import type { Key } from "../../i18n/staff";
 import type { Chat } from "../../matrix";
 import { reasonOf } from "../trouble";
 import { type Codes, tidy, wrongIn } from "../codes";
-import type { Drafts } from "./drafts.svelte";
+import type { Drafts } from "../drafts.svelte";
+
+/** What is begun of a record and not saved. */
+export interface RecordDraft {
+  codes: Codes;
+  note: string;
+}
 
 export const NOTE_LENGTH = 4_000;
 // The keeper invites within a moment; a machine under load takes longer.
@@ -16,7 +22,7 @@ export interface RecordSurroundings {
   desk: Desk;
   chat: () => Chat | null;
   me: () => string;
-  drafts: Drafts;
+  drafts: Drafts<RecordDraft>;
   saved: (caseId: string) => void;
   pause: (ms: number) => Promise<void>;
 }

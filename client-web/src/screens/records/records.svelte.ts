@@ -2,8 +2,8 @@
 import type { Desk, RecordEntry, RecordList, RecordsPage } from "../../desk/api";
 import type { Chat, Session } from "../../matrix";
 import { reasonOf } from "../trouble";
-import { Drafts, type Shelf } from "./drafts.svelte";
-import { OpenRecord } from "./record.svelte";
+import { Drafts, type Shelf } from "../drafts.svelte";
+import { OpenRecord, type RecordDraft } from "./record.svelte";
 
 const PAGE = 50;
 
@@ -27,12 +27,12 @@ export class Records {
   open = $state.raw<OpenRecord | null>(null);
   /** Cases whose records have been written here. */
   written = $state.raw<ReadonlySet<string>>(new Set());
-  readonly drafts: Drafts;
+  readonly drafts: Drafts<RecordDraft>;
   private own = $state.raw<RecordsPage["counts"] | null>(null);
   private everybodys = $state.raw<RecordsPage["counts"] | null>(null);
 
   constructor(private readonly around: RecordsSurroundings) {
-    this.drafts = new Drafts(around.local);
+    this.drafts = new Drafts(around.local, "records");
   }
 
   /** Whether this person sees everybody's. */
