@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0049_reports"
-down_revision = "0048_alarms_told"
+revision = "0050_reports"
+down_revision = "0049_wrapping_keys"
 branch_labels = None
 depends_on = None
 
