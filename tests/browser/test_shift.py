@@ -3,6 +3,7 @@
 import re
 import secrets
 
+import pytest
 from playwright.async_api import Browser, Locator, expect
 
 from tests.browser.people import DESK, PHONE, PICTURES, SPEAKS, Counsellor, YoungPerson
@@ -50,6 +51,7 @@ async def a_team(house: House, cast: Cast, member: Staff) -> None:
     await chief.put(f"{DESK_API}/settings/teams", {"value": [team]})
 
 
+@pytest.mark.timeout(300)  # a whole evening of a shift
 async def test_a_shift_from_risk_to_the_end_of_the_day(house: House, browser: Browser, cast: Cast) -> None:
     supervisor = a_supervisor(house)
     await a_team(house, cast, supervisor)
