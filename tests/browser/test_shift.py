@@ -315,8 +315,8 @@ async def calls_in_and_gives_back(
     await sato.accepts(case_id)
     await sato.sees(case_id, later)
     await hands_over_warmly(sato, lead, case_id)
-    await lead.column(case_id).get_by_role("combobox", name="危険度").select_option("none")
     await lead.hands_over(case_id, "佐藤")
+    await goes_on(lead)
     await is_blocked_for_a_while(sato, lead, mio, case_id)
 
 

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0051_blocks"
-down_revision = "0050_reports"
+revision = "0052_blocks"
+down_revision = "0051_reports"
 branch_labels = None
 depends_on = None
 

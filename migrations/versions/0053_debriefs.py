@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0052_debriefs"
-down_revision = "0051_blocks"
+revision = "0053_debriefs"
+down_revision = "0052_blocks"
 branch_labels = None
 depends_on = None
 

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0053_staff_links"
-down_revision = "0052_debriefs"
+revision = "0054_staff_links"
+down_revision = "0053_debriefs"
 branch_labels = None
 depends_on = None
 

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0050_reports"
-down_revision = "0049_wrapping_keys"
+revision = "0051_reports"
+down_revision = "0050_drills"
 branch_labels = None
 depends_on = None
 
