@@ -237,6 +237,7 @@ export interface Chat {
   openNote(roomId: string, eventId: string): Promise<Note>;
   /** Leaves a room. Raises when that did not work. */
   leave(roomId: string): Promise<void>;
+  /** Whoever types is about to speak: what is needed for that is made ready meanwhile. */
   setTyping(roomId: string, typing: boolean): void;
   markRead(roomId: string, messageId: string): void;
   /** What this account keeps with the server under a name, as this device last heard; null for nothing. */

@@ -299,6 +299,7 @@ class MatrixChat implements Chat {
   }
 
   setTyping(roomId: string, typing: boolean): void {
+    if (typing) this.speech.prepare(roomId);
     void this.client.sendTyping(roomId, typing, TYPING_MS).catch(() => undefined);
   }
 

@@ -18,6 +18,13 @@ const KINDS: Record<string, [usual: string, kinds: readonly string[]]> = {
   [MsgType.Image]: [PICTURE, PICTURES], [MsgType.Audio]: [SOUND, SOUNDS], [MsgType.Video]: [FILM, FILMS],
 };
 
+/** What of the library's own parts is needed to see what `prepareToEncrypt` lets fail unheard. */
+interface Engine {
+  roomEncryptors: Record<string, { prepareForEncryption: (blacklist: boolean, mode: unknown) => Promise<void> }>;
+  globalBlacklistUnverifiedDevices: boolean;
+  deviceIsolationMode: unknown;
+}
+
 export class Speech {
   /** Files of messages that are under way, by transaction id. */
   private readonly files = new Map<string, EncryptedFile>();
@@ -39,6 +46,13 @@ export class Speech {
       if (error instanceof FileError) throw asNotSent({ httpStatus: error.status }, error.retryAfterMs);
       throw asNotSent(error as Partial<MatrixError>);
     }
+  }
+
+  /** Gives the room's key out while the words are still being written; what fails is tried again when they are sent. */
+  prepare(roomId: string): void {
+    const engine = this.client.getCrypto() as unknown as Engine;
+    const { globalBlacklistUnverifiedDevices: blacklist, deviceIsolationMode: mode } = engine;
+    engine.roomEncryptors[roomId]?.prepareForEncryption(blacklist, mode).catch(() => undefined);
   }
 
   // Not by the library's own sending: it leaves relations beside the ciphertext and reactions in clear, and one event

@@ -118,6 +118,7 @@ export class Conversation {
       else if (roomId === null && chat.connection === "online") this.outbox.wake();
     });
     this.refresh();
+    if (this.typingSince !== null) chat.setTyping(this.roomId, true);
   }
 
   detach(): void {
