@@ -9,6 +9,7 @@ from playwright.async_api import Browser, expect
 
 from tests import lost_keeper
 from tests.browser.people import Counsellor, YoungPerson
+from tests.cast import V3, Cast, Person, password_login
 from tests.house import House
 from tests.standins.liar import Liar, public, signed, unpadded
 from tests.words import word
@@ -51,7 +52,15 @@ def another_device(user_id: str, answer: Json) -> None:
     answer["device_keys"][user_id]["ROGUE"] = signed(device, user_id, "ROGUE", key)
 
 
-async def test_a_server_that_lies_is_sent_nothing(house: House, browser: Browser, tmp_path: Path) -> None:
+async def leaves_all_workplaces(house: House, cast: Cast) -> None:
+    """What other stories have signed in as Ken and never signed is rightly told of."""
+    staff, line = house.staff[0], cast.line_to(house.base_url)
+    login = await line.call("POST", f"{V3}/login", password_login(staff.user_id, staff.password))
+    await Person(line, "ken", staff.password, login).post(f"{V3}/logout/all")
+
+
+async def test_a_server_that_lies_is_sent_nothing(house: House, browser: Browser, cast: Cast, tmp_path: Path) -> None:
+    await leaves_all_workplaces(house, cast)
     ken = await Counsellor.signs_in(browser, house, house.staff[0])
     ken_id, keeper = house.staff[0].user_id, f"@keeper:{house.server_name}"
     staff = [
