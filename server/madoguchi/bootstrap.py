@@ -17,11 +17,12 @@ from madoguchi.context import Context
 from madoguchi.core.chat import accounts, appservices, registrations, web_push
 from madoguchi.core.desk import staff, staff_room
 from madoguchi.crypto import web_push as crypto_push
+from madoguchi.files import write_private
 from madoguchi.storage import accounts as stored_accounts
 from madoguchi.storage import staff as stored_staff
 from madoguchi.storage import vault as stored_vault
 from madoguchi.storage.db import Tx
-from madoguchi.up.runfile import DemoStaff, write_private
+from madoguchi.up.runfile import DemoStaff
 from madoguchi.vault import ceremony, pin
 
 KEEPER = "keeper"

@@ -13,7 +13,7 @@ from madoguchi.config import Settings
 from madoguchi.context import Context
 from madoguchi.core.desk import case_room
 from madoguchi.core.desk import roster as rules
-from madoguchi.crypto import locked_key
+from madoguchi.crypto import locked_key, pinned
 from madoguchi.crypto.cross_signing import JSON, CrossSigningKeys, encode_base64
 from madoguchi.crypto.identity import give_identity, kept_identity
 from madoguchi.crypto.roster import BadRoster
@@ -43,9 +43,9 @@ def prepare(settings: Settings, file: Path, anew: bool) -> None:
     FILE is opened by a passphrase. Keep it away from the desk's machine: with it and the database somebody reads the
     conversations that are running.
     """
-    pinned = settings.keys / recovery.KEY_FILE
-    if pinned.exists() and not anew:
-        raise click.ClickException(f"There is a recovery key already: {pinned}. A new one: --anew.")
+    known = settings.keys / recovery.KEY_FILE
+    if known.exists() and not anew:
+        raise click.ClickException(f"There is a recovery key already: {known}. A new one: --anew.")
     if file.exists():
         raise click.ClickException(f"{file} exists already; say another name.")
     phrase = _passphrase(twice=True)
@@ -55,11 +55,10 @@ def prepare(settings: Settings, file: Path, anew: bool) -> None:
     public_key = encode_base64(bytes(key.public_key))
     try:
         locked_key.write_secret(file, bytes(key), bytes(key.public_key), phrase, kind=locked_key.RECOVERY)
-        settings.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
-        pinned.write_text(public_key + "\n", encoding="ascii")
+        pinned.write(known, public_key)
     except OSError as error:
         raise click.ClickException(f"The key could not be written: {error.strerror}.") from None
-    click.echo(f"The key is in {file}; its public half in {pinned}. The keeper uses it from now on, without a restart.")
+    click.echo(f"The key is in {file}; its public half in {known}. The keeper uses it from now on, without a restart.")
 
 
 @click.command()
@@ -166,9 +165,9 @@ class _Recovery:
             public_key = encode_base64(bytes(PrivateKey(private_key).public_key))
             state = {"for": public_key, "identity": keys.master_public, "secrets": secrets.told}
             SealedFile(self._directory / STATE_FILE, self._store_key).write(state)
-            pinned = self._settings.keys / recovery.KEY_FILE
-            if not pinned.exists():
-                pinned.write_text(public_key + "\n", encoding="ascii")
+            known = self._settings.keys / recovery.KEY_FILE
+            if not known.exists():
+                pinned.write(known, public_key)
         if (roster := await rules.current(self._settings, self._tx)) is not None:
             (self._directory / "roster.number").write_text(str(roster.number), encoding="ascii")
         give_identity(self._directory, self._store_key, keys)

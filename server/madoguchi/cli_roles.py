@@ -8,12 +8,12 @@ import click
 
 from madoguchi import config, database_roles
 from madoguchi.config import Settings
+from madoguchi.files import write_private
 from madoguchi.flags import with_settings
 from madoguchi.storage import roles as stored
 from madoguchi.storage.grants import GRANTS, PROCESSES, Process
 from madoguchi.up import Problem
 from madoguchi.up.database import reachable
-from madoguchi.up.runfile import write_private
 
 
 @click.group()

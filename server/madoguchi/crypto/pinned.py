@@ -1,7 +1,8 @@
 """A public key in a file of the operator's own, so that nobody has to believe the server which one counts."""
 
-import os
 from pathlib import Path
+
+from madoguchi.files import write_private
 
 
 def read(file: Path) -> str | None:
@@ -15,6 +16,4 @@ def read(file: Path) -> str | None:
 def write(file: Path, text: str) -> None:
     """Writes that, in the place of what was there; after a crash the old stands or the new. Raises OSError."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    beside = file.with_suffix(".new")
-    beside.write_text(text + "\n", encoding="ascii")
-    os.replace(beside, file)
+    write_private(file, f"{text}\n".encode("ascii"))

@@ -1,13 +1,14 @@
 """A small JSON document on disk that only the holder of a key can read, replaced atomically."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 from nacl.utils import random
+
+from madoguchi.files import write_private
 
 
 class SealBroken(Exception):
@@ -36,16 +37,4 @@ class SealedFile:
     def write(self, document: dict[str, Any]) -> None:
         """Replace the document; after a crash either the old or the new one stands, whole."""
         sealed = self._box.encrypt(json.dumps(document).encode(), random(SecretBox.NONCE_SIZE))
-        beside = self.path.with_suffix(".new")
-        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            os.write(handle, sealed)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        beside.replace(self.path)
-        directory = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        write_private(self.path, sealed)

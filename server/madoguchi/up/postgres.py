@@ -25,11 +25,11 @@ from typing import BinaryIO
 
 import asyncpg
 
+from madoguchi.files import write_private
 from madoguchi.storage import roles
 from madoguchi.up import Problem
 from madoguchi.up.children import die_with_parent
 from madoguchi.up.identity import Identity, choose_identity
-from madoguchi.up.runfile import write_private
 
 LEAST_MAJOR = 15
 DATABASE = "madoguchi"

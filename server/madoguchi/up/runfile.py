@@ -1,9 +1,10 @@
 """DATA/run.json: where a running desk can be reached. Only its owner may read it: it holds the one-time link."""
 
-import os
 from pathlib import Path
 
 import msgspec
+
+from madoguchi.files import write_private
 
 
 class DemoStaff(msgspec.Struct):
@@ -41,13 +42,3 @@ def read(path: Path) -> RunFile | None:
 def write(path: Path, run: RunFile) -> None:
     """Replace the file in one step, so that who waits for it never reads half of it."""
     write_private(path, msgspec.json.format(msgspec.json.encode(run), indent=2) + b"\n")
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Replace a file that only its owner may read; after a crash the old or the new one stands, whole."""
-    beside = path.with_name(path.name + ".new")
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)

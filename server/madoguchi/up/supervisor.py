@@ -15,6 +15,7 @@ import msgspec
 from madoguchi import config, database_roles, logs
 from madoguchi.bootstrap import Founded, bootstrap
 from madoguchi.config import Settings
+from madoguchi.files import write_private
 from madoguchi.keeper import published
 from madoguchi.migrate import migrate
 from madoguchi.storage.grants import PROCESSES
@@ -64,7 +65,7 @@ def make_directories(settings: Settings) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     remembered = config.remembered_server_name(settings.data)
     if remembered is None:
-        runfile.write_private(settings.data / "server-name", f"{settings.server_name}\n".encode())
+        write_private(settings.data / "server-name", f"{settings.server_name}\n".encode())
     elif remembered != settings.server_name:
         raise Problem(
             f"The desk in {settings.data} is called {remembered}, not {settings.server_name}: every user id in it ends "

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from madoguchi.config import Settings
+from madoguchi.files import write_private
 from madoguchi.flags import with_settings
 from madoguchi.storage import audit
 from madoguchi.storage import wrapping as rows
 from madoguchi.storage.db import Tx
-from madoguchi.up.runfile import write_private
 from madoguchi.vault import saved
 from madoguchi.vault.at_desk import in_database, person, read_saved
 from madoguchi.vault.ceremony import VaultProblem
