@@ -6,7 +6,7 @@ import asyncpg
 import structlog
 
 from . import store
-from .channels import Channels
+from .channels import Channel, Channels
 from .config import Config
 from .network import Checked, Finding, Rejected, TryAgain
 from .web import PATH
@@ -35,18 +35,21 @@ class Checks:
 
     async def work_off(self) -> None:
         """Answers all that is asked now."""
+        asked = await store.list_checks_asked(self._pool)
+        if asked:
+            # An account that has just been added or mended is looked at as it is now.
+            await self._channels.read()
         async with asyncio.TaskGroup() as group:
-            for channel_id in await store.list_checks_asked(self._pool):
+            for channel_id in asked:
                 group.create_task(self._check(channel_id))
 
     async def _check(self, channel_id: str) -> None:
-        found = await self._find(channel_id)
+        found = await self._find(self._channels.get(channel_id))
         await store.put_findings(self._pool, channel_id, found)
         wrong = [each.step for each in found if each.state == "wrong"]
         log.info("channel checked", channel=channel_id, wrong=wrong)
 
-    async def _find(self, channel_id: str) -> list[Finding]:
-        channel = await self._channels.find(channel_id)
+    async def _find(self, channel: Channel | None) -> list[Finding]:
         if channel is None:
             return [Finding("secrets", "wrong", "not_opened")]
         opened = Finding("secrets", "good")

@@ -243,8 +243,12 @@ class Bench:
             channel_id,
             kind,
             mode,
-            base64.b64encode(self.seals.seal(msgspec.json.encode(secrets))).decode(),
+            self.sealed(secrets),
         )
+
+    def sealed(self, secrets: Json) -> str:
+        """A channel's secrets as its row holds them."""
+        return base64.b64encode(self.seals.seal(msgspec.json.encode(secrets))).decode()
 
     async def works(self) -> None:
         """Works off all that can be worked off now, as if every rest were over."""

@@ -67,6 +67,20 @@ async def test_a_line_account_is_set_up_step_by_step(bench: Bench) -> None:
     assert wrong(await found(bench, "line-9")) == [("secrets", "not_opened")]
 
 
+async def test_an_account_is_looked_at_as_it_has_just_been_mended(bench: Bench) -> None:
+    """Not as the bridges have last read it: whoever mends a secret and asks again hears of the new one."""
+    line = bench.line
+    line.endpoint = {"endpoint": ADDRESS, "active": True}
+    assert wrong(await found(bench)) == []
+    line.access_token = "made anew"
+    assert wrong(await found(bench)) == [("token", "unauthorized")]
+    secrets = {"channel_secret": line.channel_secret, "access_token": line.access_token}
+    await bench.pool.execute("UPDATE channels SET sealed_secrets = $2 WHERE id = $1", CHANNEL, bench.sealed(secrets))
+    assert wrong(await found(bench)) == []
+    await bench._insert_channel("line-2", "line", "relay", secrets | {"access_token": "of nobody"})
+    assert wrong(await found(bench, "line-2")) == [("token", "unauthorized")]
+
+
 async def test_a_telegram_bot_is_looked_at_likewise(bench: Bench) -> None:
     channel = await bench.opens_telegram()
     address = "https://desk.test" + PATH.format(kind="telegram", channel_id=channel.id)
