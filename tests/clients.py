@@ -32,10 +32,11 @@ SIGNING = "cross-signing and secret storage"
 ASKING = "an older message's key, asked from one's other device"
 BACKUP = "key backup and restore"
 HISTORY = "history for whoever is invited"
+BACK = "the state as it is, for whoever comes back"
 ASLEEP = "messages read that were sent while logged out"
 RULES = "push rules and tags"
 STEPS = (
-    LOGIN, TALK, FILE, EDIT, REACTION, REDACTION, TYPING, RECEIPT, DEVICE, SIGNING, ASKING, BACKUP, HISTORY, ASLEEP,
+    LOGIN, TALK, FILE, EDIT, REACTION, REDACTION, TYPING, RECEIPT, DEVICE, SIGNING, ASKING, BACKUP, HISTORY, BACK, ASLEEP,
     RULES,
 )  # fmt: skip
 

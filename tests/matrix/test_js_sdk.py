@@ -38,6 +38,6 @@ async def test_two_people_and_their_devices(house: House, cast: Cast, shows: Sho
         if play.returncode is None:
             play.kill()
     acts = out.decode().splitlines()
-    assert play.returncode == 0, (acts, err.decode()[-2000:])
+    assert play.returncode == 0, (acts[-2:], err.decode()[-2000:])
     assert acts[-1] == "done", acts
     shows.reported(*acts[:-1])

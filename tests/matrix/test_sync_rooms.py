@@ -229,6 +229,12 @@ async def test_state_after_holds_what_the_timeline_does_too(mio: Person, ken: Pe
     told = (await ken.sync(since=since, use_state_after=True, filter=only))["rooms"]["join"][room]
     assert [e["content"]["topic"] for e in told["state_after"]["events"]] == ["二"]
     assert "state" not in told
+    # As matrix-js-sdk asks, which looks for the answer under that name too.
+    told = (await ken.sync(since=since, filter=only, **{"org.matrix.msc4222.use_state_after": True}))["rooms"]["join"][
+        room
+    ]
+    assert [e["content"]["topic"] for e in told["org.matrix.msc4222.state_after"]["events"]] == ["二"]
+    assert {"state", "state_after"}.isdisjoint(told)
     await ken.leaves(room)
     left = (await ken.sync(since=since, use_state_after=True))["rooms"]["leave"][room]
     after = {(e["type"], e["state_key"]): e["content"] for e in left["state_after"]["events"]}

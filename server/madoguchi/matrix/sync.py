@@ -7,7 +7,7 @@ import msgspec
 from madoguchi import errors
 from madoguchi.core.chat import filters
 from madoguchi.core.chat.sync.answer import sync as chat_sync
-from madoguchi.core.chat.sync.asked import Asked
+from madoguchi.core.chat.sync.asked import Asked, StateName
 from madoguchi.core.chat.tokens import maybe
 from madoguchi.web.endpoint import Call
 from madoguchi.web.reading import token_of
@@ -20,6 +20,13 @@ class SyncQuery(msgspec.Struct):
     set_presence: Literal["offline", "online", "unavailable"] = "online"
     timeout: int = 0
     use_state_after: bool = False
+    unstable_state_after: bool = msgspec.field(default=False, name="org.matrix.msc4222.use_state_after")
+
+    @property
+    def state(self) -> StateName:
+        if self.use_state_after:
+            return "state_after"
+        return "org.matrix.msc4222.state_after" if self.unstable_state_after else "state"
 
 
 async def sync(call: Call, query: SyncQuery) -> dict[str, Any]:
@@ -40,7 +47,7 @@ async def sync(call: Call, query: SyncQuery) -> dict[str, Any]:
         device_id=session.device_id,
         since=maybe(query.since),
         full_state=query.full_state,
-        state_after=query.use_state_after,
+        state=query.state,
         filter=wanted,
     )
     await call.ctx.presence.seen(session.user_id, query.set_presence)

@@ -1,7 +1,7 @@
 """What a sync request asks for, and what the user's inbox says to look at."""
 
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -15,17 +15,26 @@ if TYPE_CHECKING:
     from madoguchi.context import Context
 
 
+# Where a room's state stands in the answer. matrix-js-sdk asks by the name that MSC4222 had before it was accepted.
+StateName = Literal["state", "state_after", "org.matrix.msc4222.state_after"]
+
+
 class Asked(msgspec.Struct, kw_only=True):
-    """A sync request. since: a position or None for the beginning; state_after: state as of the timeline's end;
-    ignored: whom the user does not want to hear of."""
+    """A sync request. since: a position or None for the beginning; state: which state of the rooms the client wants, by
+    that name; ignored: whom the user does not want to hear of."""
 
     user_id: UserID
     device_id: DeviceID
     since: int | None = None
     full_state: bool = False
-    state_after: bool = False
+    state: StateName = "state"
     filter: Filter = EVERYTHING
     ignored: frozenset[UserID] = NOBODY
+
+    @property
+    def state_after(self) -> bool:
+        """Whether the state as of the timeline's end is wanted, instead of as of its beginning."""
+        return self.state != "state"
 
 
 class News(msgspec.Struct):

@@ -87,9 +87,7 @@ async def left_room(reader: Reader, asked: Asked, room: Room, own: Event) -> tup
             "limited": timeline.limited,
             "prev_batch": token(timeline.start),
         },
-        "state_after" if asked.state_after else "state": {
-            "events": [msgspec.Raw(render(event, room_id=False)) for event in state]
-        },
+        asked.state: {"events": [msgspec.Raw(render(event, room_id=False)) for event in state]},
         "account_data": {"events": []},
     }
     return section, went - {asked.user_id}

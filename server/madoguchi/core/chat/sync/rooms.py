@@ -80,7 +80,7 @@ async def build(
                 marks = (await _list_receipts(reader, asked, [room.room_id], 0, upto)).get(room.room_id, [])
             _ephemeral(ctx, asked, news, room, marks, section)
             section["account_data"]["events"] = _account_data(asked, room.room_id, by_room)
-            if _speaks(section) or room.room_id in news.receipts:
+            if _speaks(asked, section) or room.room_id in news.receipts:
                 into.join[room.room_id] = section
                 counted.append(room)
         elif membership == "invite" and own.sender in asked.ignored:
@@ -116,11 +116,11 @@ def _account_data(asked: Asked, room_id: RoomID, by_room: dict[RoomID, list[Acco
     ]
 
 
-def _speaks(section: dict[str, Any]) -> bool:
+def _speaks(asked: Asked, section: dict[str, Any]) -> bool:
     return bool(
         section["timeline"]["events"]
         or section["timeline"]["limited"]
-        or section.get("state", section.get("state_after", {})).get("events")
+        or section[asked.state]["events"]
         or section["ephemeral"]["events"]
         or section["account_data"]["events"]
         or section["summary"]
@@ -132,7 +132,7 @@ def _drop_silent(into: Rooms, news: News, asked: Asked) -> None:
     if asked.since is None:
         return
     for room_id in list(into.join):
-        if room_id not in news.receipts and not _speaks(into.join[room_id]):
+        if room_id not in news.receipts and not _speaks(asked, into.join[room_id]):
             del into.join[room_id]
 
 
@@ -199,7 +199,7 @@ def _section(
 ) -> dict[str, Any]:
     return {
         "timeline": {"events": events, "limited": limited, "prev_batch": prev_batch},
-        "state_after" if asked.state_after else "state": {"events": state},
+        asked.state: {"events": state},
         "ephemeral": {"events": []},
         "account_data": {"events": []},
         "summary": summary,
