@@ -397,6 +397,7 @@ async def is_blocked_for_a_while(sato: Counsellor, lead: Counsellor, mio: YoungP
     await expect(mio.page.get_by_text("新しい相談は始められません")).to_be_visible()
     await expect(mio.page.get_by_role("button", name="電話で話せるところ")).to_be_visible()
     await expect(mio.page.get_by_role("button", name=re.compile("もう一度相談する"))).to_have_count(0)
+    await expect(mio.page.get_by_text("いつでも")).to_have_count(0)
     assert await mio.violations() == []
     await mio.picture("blocked-ja-360")
 
