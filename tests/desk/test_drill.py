@@ -44,7 +44,7 @@ async def test_a_drill_is_played_against_the_real_desk(desk: Desk) -> None:
         person(4, reached=False, opens_after=None), person(5),
     ]  # fmt: skip
     play = Play(
-        desk.workers.base_urls[0], registration["as_token"], people, 600, 60,
+        desk.workers.base_urls[0], registration["as_token"], people, 300, 60,
         channel=a_channel(desk), kind="line", prefix=f"line_{secrets.token_hex(4)}_",
     )  # fmt: skip
     first, second = await desk.administrator(), await desk.staff("二", "administrator")
