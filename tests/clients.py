@@ -36,8 +36,8 @@ BACK = "the state as it is, for whoever comes back"
 ASLEEP = "messages read that were sent while logged out"
 RULES = "push rules and tags"
 STEPS = (
-    LOGIN, TALK, FILE, EDIT, REACTION, REDACTION, TYPING, RECEIPT, DEVICE, SIGNING, ASKING, BACKUP, HISTORY, BACK, ASLEEP,
-    RULES,
+    LOGIN, TALK, FILE, EDIT, REACTION, REDACTION, TYPING, RECEIPT, DEVICE, SIGNING, ASKING, BACKUP, HISTORY, BACK,
+    ASLEEP, RULES,
 )  # fmt: skip
 
 # A library that can do the step says this word somewhere.
