@@ -77,15 +77,13 @@ describe("beginning", () => {
     expect(youth.keys).toBe("opening");
     if (youth.conversation) youth.conversation.text = "こわい";
     expect(youth.conversation?.send()).toBe(true);
-    await settled();
     // It is there after a reload, and no word of it stands in what browsers write into files of theirs.
-    expect(storage.data.get("madoguchi.unsent")).toBeDefined();
+    await vi.waitFor(() => expect(storage.data.get("madoguchi.unsent")).toBeDefined());
     expect([...storage.data.values()].join()).not.toContain("こわい");
     expect(await new Traces(storage).unsent()).toMatchObject([{ what: { kind: "text", body: "こわい" } }]);
     const again = new Youth(around);
     void again.arrive();
-    await settled();
-    expect(again.conversation?.outbox.drafts).toMatchObject([{ what: { body: "こわい" } }]);
+    await vi.waitFor(() => expect(again.conversation?.outbox.drafts).toMatchObject([{ what: { body: "こわい" } }]));
   });
 
   test("what waits is sealed anew for another device, and gone at once with the visit", async () => {
@@ -95,8 +93,7 @@ describe("beginning", () => {
     traces.visit = visit;
     traces.keepUnsent([draft]);
     traces.visit = { ...visit, session: { ...SESSION, storageKey: btoa("n".repeat(32)) } };
-    await settled();
-    expect(await new Traces(storage).unsent()).toEqual([draft]);
+    await vi.waitFor(async () => expect(await new Traces(storage).unsent()).toEqual([draft]));
     traces.keepUnsent([draft, draft]);
     traces.clear();
     await settled();
