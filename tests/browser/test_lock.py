@@ -85,7 +85,7 @@ async def test_a_server_that_lies_is_sent_nothing(house: House, browser: Browser
     await expect(mio.page.get_by_text("職員の名簿の署名を確かめました。第3号")).to_be_visible()
     assert await mio.violations() == []
     await mio.picture("lock-sure")
-    await mio.page.keyboard.press("Escape")
+    await mio.page.get_by_role("dialog").get_by_role("button", name="閉じる").click()
     refused = mio.page.get_by_role("alert").filter(has_text="いまは送っていません")
 
     def changed(answer: Json) -> None:
@@ -105,7 +105,7 @@ async def test_a_server_that_lies_is_sent_nothing(house: House, browser: Browser
         await expect(mio.page.get_by_text("健の名前で、本人が認めていない端末があります")).to_be_visible()
         assert await mio.violations() == []
         await mio.picture("lock-device")
-        await mio.page.keyboard.press("Escape")
+        await mio.page.get_by_role("dialog").get_by_role("button", name="閉じる").click()
     report = (await told.value).request.post_data_json
     assert (report["kind"], report["about"]) == ("device", ken_id)
     assert not [who for who in liar.given_keys if who[1] == "ROGUE"]
@@ -132,7 +132,9 @@ async def test_a_server_that_lies_is_sent_nothing(house: House, browser: Browser
         impostor = {"type": "m.room.member", "state_key": "@impostor:" + house.server_name, "sender": keeper}
         impostor |= {"content": {"membership": "join", "displayname": "健"}, "event_id": "$impostor"}
         room = answer["rooms"]["join"][visit["roomId"]]
-        room["timeline"]["events"].append(impostor | {"origin_server_ts": 1, "room_id": visit["roomId"]})
+        impostor |= {"origin_server_ts": 1, "room_id": visit["roomId"]}
+        for part in ("timeline", "org.matrix.msc4222.state_after"):
+            room[part]["events"].append(impostor)
 
     async with mio.page.expect_response("**/lock_reports") as told:
         liar.once.append(joins)
@@ -141,7 +143,7 @@ async def test_a_server_that_lies_is_sent_nothing(house: House, browser: Browser
     await expect(refused).to_contain_text("名簿にない人")
     await lock.click()
     await mio.picture("lock-stranger")
-    await mio.page.keyboard.press("Escape")
+    await mio.page.get_by_role("dialog").get_by_role("button", name="閉じる").click()
 
     # After a reload, without the impostor: an older roster.
     liar.roster = liar.issues(house.server_name, 2, staff)

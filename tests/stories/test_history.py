@@ -349,6 +349,10 @@ async def test_a_keeper_whose_machine_is_lost_comes_back_with_what_it_had(stage:
         given = await connection.fetch("SELECT detail FROM audit_log WHERE act = 'vault.keys_given'")
     assert ["Abe" in row["detail"] for row in given] == [True]
     assert kept is not None and kept.keys == left
+    # With the case goes the gap: whoever looks for others is not told of it for ever.
+    purged = await asyncio.to_thread(stage.house.run, "case", "purge", mio.case_id, "--reason", "exercise", "--yes")
+    assert purged.returncode == 0, purged.stderr
+    assert gap not in (await asyncio.to_thread(stage.vault, "check")).stdout
 
 
 async def test_the_vault_opens_a_case_for_its_holders_only(stage: Stage) -> None:
