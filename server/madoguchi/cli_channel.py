@@ -4,17 +4,11 @@ Secrets had better not stand in a command line, where every user of the machine 
 standard input, one a line in the order --secret, --token; else they come from the environment; else the command asks.
 """
 
-import base64
 import os
-import re
-import secrets
 import sys
 from datetime import datetime
-from pathlib import Path
 
 import click
-import msgspec
-from nacl.public import PublicKey, SealedBox
 
 from madoguchi import errors
 from madoguchi.cli_channel_check import check, walk
@@ -22,8 +16,8 @@ from madoguchi.cli_channel_people import cancel, keep, people
 from madoguchi.cli_staff import in_transaction, operator
 from madoguchi.config import Settings
 from madoguchi.context import Context
+from madoguchi.core.desk import app_accounts, suspension
 from madoguchi.core.desk import channels as rules
-from madoguchi.core.desk import suspension
 from madoguchi.core.desk.hours import TOKYO
 from madoguchi.flags import with_settings
 from madoguchi.storage import channels as stored
@@ -31,7 +25,6 @@ from madoguchi.storage.channels import Channel, Mode
 from madoguchi.storage.db import Tx
 from madoguchi.up import runfile
 
-_TITLES = {"line": "LINE", "telegram": "Telegram"}
 _MODES = ["contact_point", "relay", "draining", "notice_only", "closed", "emergency"]
 
 
@@ -41,7 +34,7 @@ def channel() -> None:
 
 
 @channel.command()
-@click.argument("kind", type=click.Choice(sorted(_TITLES)))
+@click.argument("kind", type=click.Choice(sorted(app_accounts.TITLES)))
 @click.option("--id", "channel_id", help="Name of the channel in addresses (otherwise KIND, KIND-2, …).")
 @click.option("--name", help="What the staff call this channel (otherwise the app's name).")
 @click.option("--secret", help="LINE's channel secret: `-` reads it from standard input. [LINE_CHANNEL_SECRET]")
@@ -70,14 +63,13 @@ def add(
     """Connect a messaging app."""
     if mode == "relay" and not (reason or "").strip():
         raise click.UsageError("--mode relay needs --reason: the app's company can then read what is said.")
-    # Telegram calls nothing but https.
-    polls = poll or not settings.public_url.startswith("https://")
-    sealed = _sealed(settings, _secrets(kind, secret, token, line_channel_id, polls))
+    polls = poll or app_accounts.must_poll(settings.public_url)
+    sealed = _sealed(settings, kind, secret, token, line_channel_id, polls)
 
     async def act(ctx: Context, tx: Tx) -> Channel:
         wanted = channel_id or await rules.free_id(tx, kind)
         return await rules.add(
-            ctx, tx, wanted, kind, name or _TITLES[kind], mode, reason, by=operator(), sealed_secrets=sealed
+            ctx, tx, wanted, kind, name or app_accounts.TITLES[kind], mode, reason, by=operator(), sealed_secrets=sealed
         )
 
     added = in_transaction(settings, act)
@@ -159,8 +151,8 @@ def set_channel(
     sealed = None
     if renews:
         kind = in_transaction(settings, lambda ctx, tx: _kind_of(tx, channel_id))
-        polls = poll or not settings.public_url.startswith("https://")
-        sealed = _sealed(settings, _secrets(kind, secret, token, None, polls))
+        polls = poll or app_accounts.must_poll(settings.public_url)
+        sealed = _sealed(settings, kind, secret, token, None, polls)
 
     async def act(ctx: Context, tx: Tx) -> Channel | None:
         found = await rules.renew_secrets(ctx, tx, channel_id, sealed, by=operator()) if sealed else None
@@ -217,26 +209,33 @@ def _show_beforehand(settings: Settings, channel_id: str, mode: Mode, yes: bool)
 
 async def _kind_of(tx: Tx, channel_id: str) -> str:
     found = await stored.get_channel(tx, channel_id)
-    if found is None or found.kind not in _TITLES:
+    if found is None or found.kind not in app_accounts.TITLES:
         raise click.ClickException(f"There is no channel {channel_id} to an app.")
     return found.kind
 
 
-def _secrets(
-    kind: str, secret: str | None, token: str | None, line_channel_id: str | None, polls: bool
-) -> dict[str, str]:
-    """What the bridges need to open an account of an app."""
+def _sealed(
+    settings: Settings, kind: str, secret: str | None, token: str | None, line_channel_id: str | None, polls: bool
+) -> str:
+    """What opens an account of an app: asked for where it was not given, and sealed for the bridges."""
     if kind == "telegram":
-        found = {"bot_token": _secret("token", token, "TELEGRAM_BOT_TOKEN", "Bot token")}
-        if not re.fullmatch(r"\d+:[A-Za-z0-9_-]{20,}", found["bot_token"]):
-            raise click.ClickException("That is no token of a bot: @BotFather gives them as 123456:ABC…")
-        return found if polls else found | {"webhook_secret": secrets.token_hex(32)}
-    found = {"channel_secret": _secret("secret", secret, "LINE_CHANNEL_SECRET", "Channel secret")}
-    if line_channel_id:
-        found["channel_id"] = line_channel_id
-    if token or not line_channel_id:
-        found["access_token"] = _secret("token", token, "LINE_CHANNEL_ACCESS_TOKEN", "Channel access token")
-    return found
+        bot_token = _secret("token", token, "TELEGRAM_BOT_TOKEN", "Bot token")
+        try:
+            opens = app_accounts.of_telegram(bot_token, polls=polls)
+        except errors.Invalid as refused:
+            raise click.ClickException(refused.message) from None
+    else:
+        channel_secret = _secret("secret", secret, "LINE_CHANNEL_SECRET", "Channel secret")
+        if token or not line_channel_id:
+            token = _secret("token", token, "LINE_CHANNEL_ACCESS_TOKEN", "Channel access token")
+        opens = app_accounts.of_line(channel_secret, token, line_channel_id)
+    try:
+        return app_accounts.sealed(app_accounts.bridges_key(settings.keys), opens)
+    except (OSError, ValueError) as error:
+        raise click.ClickException(
+            f"{settings.keys / 'bridges.pub'}: the bridges' public key can't be read ({type(error).__name__}). "
+            "`madoguchi up` or `madoguchi init` makes it."
+        ) from None
 
 
 def webhook_url(settings: Settings, found: Channel) -> str:
@@ -268,16 +267,3 @@ def _secret(what: str, given: str | None, variable: str, prompt: str) -> str:
     if not (value := value.strip()):
         raise click.UsageError(f"{prompt}: nothing was given.")
     return value
-
-
-def _sealed(settings: Settings, secrets: dict[str, str]) -> str:
-    """The secrets as JSON in a SealedBox that only the bridges open, base64."""
-    path: Path = settings.keys / "bridges.pub"
-    try:
-        key = PublicKey(base64.b64decode(path.read_bytes()))
-    except (OSError, ValueError) as error:
-        raise click.ClickException(
-            f"{path}: the bridges' public key can't be read ({type(error).__name__}). `madoguchi up` or "
-            "`madoguchi init` makes it."
-        ) from None
-    return base64.b64encode(SealedBox(key).encrypt(msgspec.json.encode(secrets))).decode()

@@ -54,6 +54,41 @@ async def test_a_channel_is_connected_and_its_secrets_are_sealed(desk: Desk) -> 
     assert "geheim" not in everything and "geheim" not in told
 
 
+async def test_an_account_given_in_on_the_page_reaches_the_server_sealed(desk: Desk) -> None:
+    admin = await desk.administrator()
+    seen = await admin.get(f"{DESK}/channels")
+    key = PrivateKey(base64.b64decode((desk.workers.directory / "data/keys/bridges.key").read_bytes()))
+    assert base64.b64decode(seen["bridges_key"]) == bytes(key.public_key) and seen["telegram_polls"] is True
+
+    def sealed(what: Json) -> str:
+        return base64.b64encode(SealedBox(key.public_key).encrypt(json.dumps(what).encode())).decode()
+
+    first = sealed({"channel_secret": "a", "access_token": "b"})
+    added = await admin.post(f"{DESK}/channels", {"kind": "line", "sealed": first, "name": "市のLINE"})
+    path = f"{DESK}/channels/{added['channel_id']}"
+    (channel,) = [
+        each for each in (await admin.get(f"{DESK}/channels"))["channels"] if each["id"] == added["channel_id"]
+    ]
+    # Words cross the app only after somebody has switched the mode, with a reason.
+    assert (channel["name"], channel["mode"], channel["has_secrets"]) == ("市のLINE", "contact_point", True)
+    assert channel["changes"][0]["by"] == admin.user_id
+
+    def stored() -> str:
+        column = f"SELECT sealed_secrets FROM channels WHERE id = '{added['channel_id']}'"
+        return desk.workers.postgres.psql(column, "madoguchi").strip()
+
+    assert stored() == first
+    await refused(admin.put(f"{path}/account", {"sealed": "in clear"}), 400, "M_INVALID_PARAM")
+    await refused(admin.put(f"{DESK}/channels/web/account", {"sealed": first}), 400, "M_INVALID_PARAM")
+    await refused(admin.put(f"{DESK}/channels/nowhere/account", {"sealed": first}), 404)
+    assert stored() == first
+    second = sealed({"channel_secret": "a", "access_token": "c"})
+    await admin.put(f"{path}/account", {"sealed": second})
+    assert stored() == second
+    told = [(each["act"], each["actor"]) for each in (await admin.get(f"{DESK}/audit"))["entries"]]
+    assert told[:2] == [("channel.secrets_renewed", admin.user_id), ("channel.added", admin.user_id)]
+
+
 async def test_a_telegram_bot_is_connected_by_its_token_alone(desk: Desk) -> None:
     channel_id, token = f"telegram-{secrets.token_hex(3)}", "123456:" + "A" * 35
     words = ["channel", "add", "telegram", "--id", channel_id, "--token", "-"]

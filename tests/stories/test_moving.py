@@ -284,7 +284,51 @@ async def suspends(setting: Setting, line: LineStandin, browser: Browser, cast: 
     # Whoever writes now is shown the way, with the hotlines; nothing of it is carried.
     await people[1].says(word("だれかいる？"))
     await people[1].hears("いま話せる電話")
+    await page.keyboard.press("Escape")
+    await connects_an_app(setting, admin)
     assert admin.errors == []
     setting.channel("set", "line", "--mode", "relay", "--reason", "exercise of the tests")
     for case in (await rika.get(f"{DESK_API}/channels/line/suspension"))["people"]:
         await rika.post(f"{DESK_API}/cases/{case['case_id']}/close")
+
+
+async def connects_an_app(setting: Setting, admin: Visitor) -> None:
+    """An administrator gives in what opens an account; each step is looked at with LINE itself, until it is right."""
+    page, dialog = admin.page, admin.page.get_by_role("dialog")
+    await page.get_by_role("button", name="アプリをつなぐ").click()
+    await dialog.get_by_role("radio", name="Telegram").check()
+    await dialog.get_by_label("ボットのトークン").fill("no token")
+    await dialog.get_by_role("button", name="つなぐ", exact=True).click()
+    assert await dialog.get_by_label("ボットのトークン").evaluate("field => field.validity.patternMismatch")
+    await dialog.get_by_role("radio", name="LINE").check()
+    await dialog.get_by_label("職員が見る名前").fill("市のLINE")
+    await dialog.get_by_label("チャネルシークレット").fill(setting.secret)
+    await dialog.get_by_label("チャネルアクセストークン").fill("withdrawn")
+    for language in ("en", "ja"):
+        await page.locator(".frame > header select").select_option(language)
+        for width in (360, 1280):
+            await page.set_viewport_size({"width": width, "height": 800})
+            assert await admin.violations() == []
+            await admin.picture(f"admin-connect-{language}-{width}")
+    await dialog.get_by_role("button", name="つなぐ", exact=True).click()
+    token = dialog.locator("li[data-step='token']")
+    await expect(token).to_have_attribute("data-state", "wrong")
+    await expect(token).to_contain_text("「鍵を入れ直す」")
+    await page.keyboard.press("Escape")
+
+    row = page.get_by_role("row").filter(has_text="市のLINE")
+    await expect(row).to_contain_text("入口だけ")
+    await row.get_by_role("button", name=re.compile("鍵を入れ直す")).click()
+    await dialog.get_by_label("チャネルシークレット").fill(setting.secret)
+    await dialog.get_by_label("チャネルアクセストークン").fill(setting.token)
+    await dialog.get_by_role("button", name="鍵を入れ直す").click()
+    await expect(token).to_have_attribute("data-state", "good")
+    await expect(token).to_contain_text("県の窓口")
+    # This house has no public address: LINE could not call it, and the page says so.
+    await expect(dialog.locator("li[data-step='address']")).to_contain_text("public_url")
+    await admin.picture("admin-connected-1280")
+    await page.keyboard.press("Escape")
+    assert setting.token not in await page.content()
+    for width in (360, 1280):
+        await page.set_viewport_size({"width": width, "height": 800})
+        await admin.picture(f"admin-apps-{width}")

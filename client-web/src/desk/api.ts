@@ -511,6 +511,14 @@ export interface Channel {
   changes: { at: number; by: string; mode_before: string | null; mode_after: string; reason: string | null }[];
 }
 
+/** `bridges_key`: to which a page seals what opens an account, null where the server has it not; `telegram_polls`: a
+ * Telegram bot has to ask for news, because it could not call. */
+export interface Channels {
+  channels: Channel[];
+  bridges_key: string | null;
+  telegram_polls: boolean;
+}
+
 export interface SuspensionPerson {
   case_id: string;
   risk: Risk;
@@ -1170,13 +1178,24 @@ export class Desk {
     return this.call("POST", `/staff/${encodeURIComponent(userId)}/disable`, { body: {} });
   }
 
-  /** Has the bridges check how an app's account is set up. */
-  async checkChannel(id: string): Promise<Channel[]> {
-    return (await this.call<{ channels: Channel[] }>("POST", `/channels/${encodeURIComponent(id)}/check`, { body: {} })).channels;
+  /** Connects an account of an app; gives the new channel's id. `sealed`: what opens it, for the bridges alone;
+   * `name`: "" for the app's own. */
+  async addChannel(kind: string, name: string, sealed: string): Promise<string> {
+    const body = { kind, sealed, ...(name === "" ? {} : { name }) };
+    return (await this.call<{ channel_id: string }>("POST", "/channels", { body })).channel_id;
   }
 
-  async channels(): Promise<Channel[]> {
-    return (await this.call<{ channels: Channel[] }>("GET", "/channels")).channels;
+  renewAccount(id: string, sealed: string): Promise<Channels> {
+    return this.call("PUT", `/channels/${encodeURIComponent(id)}/account`, { body: { sealed } });
+  }
+
+  /** Has the bridges check how an app's account is set up. */
+  checkChannel(id: string): Promise<Channels> {
+    return this.call("POST", `/channels/${encodeURIComponent(id)}/check`, { body: {} });
+  }
+
+  channels(): Promise<Channels> {
+    return this.call("GET", "/channels");
   }
 
   async drills(): Promise<Drill[]> {

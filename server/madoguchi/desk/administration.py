@@ -1,5 +1,6 @@
 """Administration: staff, channels, the house's health, and the link by which the first administrator comes in."""
 
+import base64
 import re
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -8,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from madoguchi import errors
-from madoguchi.core.desk import channels, guidance, presence, staff, teams
+from madoguchi.core.desk import app_accounts, channels, guidance, presence, staff, teams
 from madoguchi.core.desk import settings as desk_settings
 from madoguchi.core.desk.settings import DeskSettings
 from madoguchi.storage import bridging, channel_checks, checks, health, stream
@@ -153,7 +154,12 @@ class ChannelSeen(msgspec.Struct, frozen=True):
 
 
 class Channels(msgspec.Struct, frozen=True):
+    """bridges_key: to which a page seals what opens an account (X25519, base64), None where it is not on this machine;
+    telegram_polls: whether a Telegram bot has to ask for news, because it could not call."""
+
     channels: list[ChannelSeen]
+    bridges_key: str | None
+    telegram_polls: bool
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -343,8 +349,17 @@ async def list_channels(call: Call) -> Channels:
                 check=_check(checks.get(channel.id)),
             )
             for channel in await stored_channels.list_channels(call.tx)
-        ]
+        ],
+        bridges_key=_bridges_key(call),
+        telegram_polls=app_accounts.must_poll(call.ctx.settings.public_url),
     )
+
+
+def _bridges_key(call: Call) -> str | None:
+    try:
+        return base64.b64encode(app_accounts.bridges_key(call.ctx.settings.keys)).decode()
+    except (OSError, ValueError):
+        return None
 
 
 def _check(found: ChannelCheck | None) -> ConnectionSeen | None:

@@ -122,7 +122,7 @@ GRANTS: dict[str, tuple[str, str, str]] = {
     "replies":               ("racd",   "",       ""),
     "texts":                 ("racd",   "",       ""),
     "risk_words":            ("racd",   "",       ""),
-    "channels":              ("rc",     "rc",     "r"),
+    "channels":              ("rac",    "rc",     "r"),
     "channel_changes":       ("ra",     "ra",     ""),
     "channel_checks":        ("rac",    "r",      "rc(checked_at,findings)"),
     "closings":              ("racd",   "racd",   ""),

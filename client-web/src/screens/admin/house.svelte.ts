@@ -1,14 +1,16 @@
 // Administration: the one-time link, staff, channels and how the house is.
 import {
-  Desk, DeskError, type AddedStaff, type AuditEntry, type ChangeableText, type Channel, type Deletions,
+  Desk, DeskError, type AddedStaff, type AuditEntry, type ChangeableText, type Channels, type Deletions,
   type DeskSettings, type DeskStatus, type Drill, type GuidanceEntry, type LockReport, type Me, type OwnTexts,
   type Reply, type ReplyLanguage, type RiskWord, type RiskWords, type Role, type StaffMember,
   type Suspension, type SurveyMonth, type Team, type TextKey, type Wording,
 } from "../../desk/api";
+import { sealTo } from "../../desk/sealing";
 import type { Key } from "../../i18n/staff";
 import type { Session } from "../../matrix";
 import { reasonOf, redeemTrouble, signInTrouble } from "../trouble";
 import { Disclosures } from "../disclosures/disclosures.svelte";
+import { type App, type GivenAccount, opening } from "./accounts";
 import { LedgerModel } from "./ledger.svelte";
 import { StatisticsModel } from "./statistics.svelte";
 
@@ -36,7 +38,8 @@ export class Administration {
   working = $state(false);
   me = $state.raw<Me | null>(null);
   staff = $state.raw<readonly StaffMember[] | null>(null);
-  channels = $state.raw<readonly Channel[] | null>(null);
+  connections = $state.raw<Channels | null>(null);
+  readonly channels = $derived(this.connections?.channels ?? null);
   status = $state.raw<DeskStatus | null>(null);
   guidance = $state.raw<readonly GuidanceEntry[] | null>(null);
   settings = $state.raw<DeskSettings | null>(null);
@@ -137,7 +140,7 @@ export class Administration {
     if (this.looksOnly) return;
     void this.disclosures.read();
     try {
-      [this.staff, this.channels, this.status, this.guidance, this.settings, this.survey] = await Promise.all([
+      [this.staff, this.connections, this.status, this.guidance, this.settings, this.survey] = await Promise.all([
         desk.staff(), desk.channels(), desk.status(), desk.guidance(), desk.settings(), desk.survey(),
       ]);
       this.refusal = null;
@@ -290,13 +293,32 @@ export class Administration {
     });
   }
 
+  /** Connects an account of an app; gives the channel's id, or null where it was refused. */
+  async addChannel(app: App, name: string, given: GivenAccount): Promise<string | null> {
+    let id: string | null = null;
+    await this.act(async () => (id = await this.around.desk.addChannel(app, name, await this.sealed(app, given))));
+    return id;
+  }
+
+  async renewAccount(id: string, app: App, given: GivenAccount): Promise<boolean> {
+    return this.act(async () => {
+      this.connections = await this.around.desk.renewAccount(id, await this.sealed(app, given));
+    }, false);
+  }
+
+  private async sealed(app: App, given: GivenAccount): Promise<string> {
+    const found = this.connections;
+    if (!found?.bridges_key) throw new Error("There is no key to seal to.");
+    return sealTo(found.bridges_key, JSON.stringify(opening(app, given, found.telegram_polls)));
+  }
+
   async checkChannel(id: string): Promise<boolean> {
-    return this.act(async () => void (this.channels = await this.around.desk.checkChannel(id)), false);
+    return this.act(async () => void (this.connections = await this.around.desk.checkChannel(id)), false);
   }
 
   async lookAtChannels(): Promise<void> {
     try {
-      this.channels = await this.around.desk.channels();
+      this.connections = await this.around.desk.channels();
     } catch (error) {
       this.refusal = reasonOf(error);
     }
@@ -432,7 +454,7 @@ export class Administration {
     this.around.desk.token = null;
     this.session = null;
     this.me = null;
-    this.staff = this.channels = this.status = this.guidance = this.settings = this.survey = this.audit = null;
+    this.staff = this.connections = this.status = this.guidance = this.settings = this.survey = this.audit = null;
     this.deletions = null;
     this.riskWords = this.replies = this.texts = this.drills = null;
     this.added = this.replaced = this.invited = null;
