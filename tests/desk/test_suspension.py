@@ -7,6 +7,7 @@ from subprocess import CalledProcessError
 import pytest
 
 from madoguchi.core.desk.hours import TOKYO
+from madoguchi.storage import checks
 from madoguchi.work import channels
 from tests.cast import DESK, Json, Person, refused
 from tests.desk.conftest import Desk
@@ -176,7 +177,19 @@ async def test_a_switch_is_planned_done_in_time_and_refused_where_somebody_is_le
                 await channels.switch_planned(ctx, tx, {})
             assert [(await seen(desk, each))["mode"] for each in (channel_id, empty)] == modes
     assert (await seen(desk, channel_id))["planned"]["refused"] == "people_left"
+
+    async def untold() -> list[tuple[str, int]]:
+        async with a_context(desk) as ctx, ctx.db.transaction() as tx:
+            await channels.switch_planned(ctx, tx, {})
+            told = [(each.name, each.found) for each in await checks.list_untold(tx) if each.name == "switches"]
+            listed = {each["name"]: each["found"] for each in (await admin.get(f"{DESK}/status"))["checks"]}
+            assert listed["switches"] == len(told)
+            return told
+
+    # The staff room is told of it, and the status page, until it is given up.
+    assert await untold() == [("switches", 1)]
     assert (await admin.delete(plan.format(channel_id)))["planned"] is None
+    assert await untold() == []
     await refused(admin.delete(plan.format(channel_id)), 404)
 
 

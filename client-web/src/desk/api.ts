@@ -563,7 +563,7 @@ export interface DeskStatus {
   database: string;
   unchecked_guidance: string[];
   /** Daily examinations; `found`: how much is wrong. */
-  checks: { name: "audit" | "bridges" | "events" | "ledger" | "vault" | "vault_key"; at: number; found: number }[];
+  checks: { name: "audit" | "bridges" | "events" | "ledger" | "switches" | "vault" | "vault_key"; at: number; found: number }[];
   /** What came in by the channels to apps, and what became of it. */
   ledgers: Ledger[];
   /** What may still be sent to the apps in this month. */

@@ -133,6 +133,11 @@ async def put_planned(tx: Tx, channel_id: str, mode: Mode, reason: str, due: dat
     )  # fmt: skip
 
 
+async def count_refused(tx: Tx) -> int:
+    """How many planned switches could not be done, and are neither planned anew nor given up."""
+    return int(await tx.fetchval("SELECT count(*) FROM planned_switches WHERE refused IS NOT NULL"))
+
+
 async def update_planned_refused(tx: Tx, channel_id: str, why: str) -> None:
     """Notes why a planned switch could not be done."""
     await tx.execute("UPDATE planned_switches SET refused = $2 WHERE channel_id = $1", channel_id, why)

@@ -27,6 +27,7 @@ _ALARMS = {
     "bridges": ("アプリから届いて見つからないもの", "events of apps that are nowhere"),
     "events": ("送られたときと違うもの", "events that are not what was sent"),
     "ledger": ("閲覧範囲の、まだだれも確かめていない変化", "changes in who can view what that nobody has looked at"),
+    "switches": ("予定の時に切り替えられなかった経路", "channels that were not switched at their time"),
     "vault": ("保管庫に鍵がない発言のまとまり", "sessions whose key the vault lacks"),
     "vault_key": ("運営者の決めたものではない保管庫の鍵", "vault key that the operator has not named"),
 }
