@@ -45,9 +45,9 @@ describe("requests", () => {
     expect([requests.list, requests.trouble]).toEqual([null, null]);
     failure = new DeskError(403, "M_FORBIDDEN", { error: "No." });
     await requests.read();
-    expect(requests.trouble).toBe("No.");
+    expect(requests.trouble).toBe("この役割では、いまこの操作はできません。(No.)");
     expect(await requests.approve("d", null)).toBe(false);
-    expect([requests.trouble, requests.working]).toEqual(["Somebody else has to approve.", false]);
+    expect([requests.trouble, requests.working]).toEqual([expect.stringContaining("(Somebody else has to approve.)"), false]);
   });
 
   test("who somebody is goes from the page when it ends and when one signs out", async () => {

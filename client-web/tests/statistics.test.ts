@@ -63,5 +63,5 @@ test("of two spans asked for, the later one is shown; a refusal says why", async
   expect([model.found?.current.first, model.working]).toEqual(["2026-02-01", false]);
   await model.show({ first: "2026-03-01", last: "2026-03-31" });
   await settled();
-  expect([model.trouble, model.found?.current.first]).toEqual(["no", "2026-02-01"]);
+  expect([model.trouble, model.found?.current.first]).toEqual(["入れた内容を受け付けられません。(no)", "2026-02-01"]);
 });
