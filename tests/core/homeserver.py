@@ -205,7 +205,7 @@ class Homeserver:
                 del self.devices[user][name]
             return 200, {}
         if path.endswith("/messages"):
-            place, end = int(request.query["from"]), int(request.query.get("to", "0"))
+            place, end = int(request.query.get("from", self.pos + 1)), int(request.query.get("to", "0"))
             room_id = path.split("/")[5]
             older = [(pos, event) for pos, room, event in self.timeline if room == room_id and end < pos < place]
             chunk = older[::-1][:3]

@@ -235,6 +235,21 @@ async def test_who_moves_to_an_app_is_let_in_without_the_history(play: Play) -> 
     assert play.server.given == [] and await receive(there) == 0
 
 
+async def test_what_no_sync_has_brought_yet_is_waited_for(play: Play) -> None:
+    keeper, mio, ken = await play.keeper(), await play.person("mio"), await play.person("ken")
+    await play.says(mio, "眠れない")
+    await keeper.device.sync_once(0)
+    mio.invalidate_outbound_session(ROOM)
+    await play.says(mio, "いま書いた")
+    coming = asyncio.create_task(keeper.door.bring_in(ROOM, "@ken:x"))
+    await asyncio.sleep(0.3)
+    assert not coming.done() and play.server.done == play.server.given == []
+    await keeper.device.sync_once(0)
+    await coming
+    assert play.server.given == [("@ken:x", 2, 1)] and play.server.done == [("invite", ROOM, "@ken:x")]
+    assert await receive(ken) == 2
+
+
 async def test_a_key_that_came_after_the_gift_is_given_too(play: Play) -> None:
     keeper, mio, ken = await play.keeper(), await play.person("mio"), await play.person("ken")
     await play.says(mio, "眠れない")

@@ -21,6 +21,8 @@ _AT_ONCE = 8
 # A client takes a bundle for a day after it has joined (Matrix v1.19, "Receiving a key bundle event").
 _GUEST_FOR_S = 24 * 3600
 _STRAGGLERS_S = 2.0
+# How many events of a room are looked at for messages that no sync has brought yet.
+_NEWEST = 20
 # A desk that names whom the roster does not vouch for is asked again at leisure.
 _STRANGERS_S = 3.0
 
@@ -143,11 +145,24 @@ class Door:
             raise
 
     async def _stragglers(self, room_id: str) -> None:
-        """Wait a moment for keys of messages that are here already."""
+        """Wait a moment for the keys of what was said already, also where no sync has brought it to us yet.
+
+        Of the bundles that follow the first, matrix-js-sdk takes none.
+        """
+        newest = await self._newest_sessions(room_id)
         for _ in range(int(_STRAGGLERS_S / 0.1)):
-            if all(each.asked_at for each in self._ledger.missing(room_id)):
+            missing = self._ledger.missing(room_id)
+            given_up = {each.session_id for each in missing if each.asked_at}
+            unseen = any(self._device.machine.find_session(room_id, each) is None for each in newest - given_up)
+            if not unseen and all(each.asked_at for each in missing):
                 return
             await asyncio.sleep(0.1)
+
+    async def _newest_sessions(self, room_id: str) -> set[str]:
+        query = {"dir": "b", "limit": str(_NEWEST)}
+        page = await self._device.call("GET", room_path(room_id, "/messages"), query=query)
+        contents = [each.get("content", {}) for each in page.get("chunk", []) if each.get("type") == "m.room.encrypted"]
+        return {each["session_id"] for each in contents if isinstance(each.get("session_id"), str)}
 
     async def look_after_guests(self, stop: asyncio.Event) -> None:
         """Until `stop`: give again where sessions have come since, or where no device could be reached."""
