@@ -182,9 +182,9 @@ async def test_a_switch_is_planned_done_in_time_and_refused_where_somebody_is_le
         async with a_context(desk) as ctx, ctx.db.transaction() as tx:
             await channels.switch_planned(ctx, tx, {})
             told = [(each.name, each.found) for each in await checks.list_untold(tx) if each.name == "switches"]
-            listed = {each["name"]: each["found"] for each in (await admin.get(f"{DESK}/status"))["checks"]}
-            assert listed["switches"] == len(told)
-            return told
+        listed = {each["name"]: each["found"] for each in (await admin.get(f"{DESK}/status"))["checks"]}
+        assert listed["switches"] == len(told)
+        return told
 
     # The staff room is told of it, and the status page, until it is given up.
     assert await untold() == [("switches", 1)]
