@@ -43,16 +43,18 @@ class ReplyTokens:
             if len(self._tokens) > 10_000:
                 self._forget_old()
 
-    def take(self, person: str, fresh_seconds: float) -> str:
-        """The person's newest token if it is not older than `fresh_seconds`, else "". A token is given out once."""
+    def take(self, person: str, fresh_seconds: float) -> tuple[str, float]:
+        """The person's newest token and for how many seconds it is still younger than `fresh_seconds`; "" where it is
+        not any more, or there is none. A token is given out once."""
         with self._lock:
             tokens = self._tokens.pop(person, [])
             if not tokens:
-                return ""
+                return "", 0.0
             got_at, token = tokens.pop()
             if tokens:
                 self._tokens[person] = tokens
-        return token if time.monotonic() - got_at < fresh_seconds else ""
+        left = got_at + fresh_seconds - time.monotonic()
+        return (token, left) if left > 0 else ("", 0.0)
 
     def _forget_old(self) -> None:
         oldest = time.monotonic() - self.KEEP_SECONDS

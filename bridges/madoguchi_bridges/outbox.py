@@ -2,7 +2,8 @@
 
 Reply before push: a reply is free, a push costs quota. A push carries a retry key made from the Matrix event id, so the
 app takes it once however often it is repeated. A reply has no such key; but its token is good only once, and it is
-written down before it is used: if the outcome of an attempt is not known, trying the same token again tells.
+written down before it is used: if the outcome of an attempt is not known, trying the same token again tells, as long as
+it is young. After that the message goes by push: better what may arrive twice than what may not arrive at all.
 """
 
 import asyncio
@@ -339,15 +340,17 @@ class Outbox:
                     # Still young, and yet spent: the attempt whose answer we never got had arrived.
                     log.info("reply had arrived", outbox=item.seq)
                 return ()
-        elif token := self._tokens.take(item.person, channel.network.limits.reply_seconds):
-            # The token's exact age is not kept; half its time is enough for the repetitions.
-            until = milliseconds() + int(channel.network.limits.reply_seconds * 500)
-            sealed = self._seals.seal(msgspec.msgpack.encode(ReplyAttempt(token, until)))
-            await store.update_leaving(self._pool, item.seq, sealed_reply=sealed)
-            try:
-                return await channel.network.send(msgspec.structs.replace(outgoing, reply_token=token))
-            except ReplyTokenSpent:
-                await store.update_leaving(self._pool, item.seq, sealed_reply=None)
+        else:
+            token, left_seconds = self._tokens.take(item.person, channel.network.limits.reply_seconds)
+            if token:
+                # From then on "spent" could mean that it has only become too old.
+                until = milliseconds() + int(left_seconds * 1000)
+                sealed = self._seals.seal(msgspec.msgpack.encode(ReplyAttempt(token, until)))
+                await store.update_leaving(self._pool, item.seq, sealed_reply=sealed)
+                try:
+                    return await channel.network.send(msgspec.structs.replace(outgoing, reply_token=token))
+                except ReplyTokenSpent:
+                    await store.update_leaving(self._pool, item.seq, sealed_reply=None)
         urgent = item.event_key.startswith(OFFER) or await store.is_urgent(self._pool, person.case_id)
         self._meter.check(channel, urgent)
         refs = await channel.network.send(outgoing)

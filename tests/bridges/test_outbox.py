@@ -68,6 +68,22 @@ async def test_an_old_reply_token_is_not_even_tried(bench: Bench) -> None:
     assert mio.phone == ["聞いているよ"]
 
 
+async def test_a_token_that_grew_old_over_a_failure_is_not_taken_for_one_that_was_used(bench: Bench) -> None:
+    """LINE says the same of both; the message would be lost."""
+    mio = await in_conversation(bench, fresh=True)
+    ((person, ((born, token),)),) = bench.tokens._tokens.items()
+    bench.tokens._tokens[person] = [(born - 49.5, token)]
+    await bench.counsellor_says("聞いているよ", "$1")
+    bench.line.fails(1, 503)
+    (waiting,) = await bench.outbox._list_ready()
+    await bench.outbox.work_off(waiting)
+    assert mio.phone == []
+    bench.line.reply_token_seconds = -1
+    await asyncio.sleep(0.6)
+    await bench.works()
+    assert [(bubble.text, bubble.via) for bubble in bench.line.phones] == [("聞いているよ", "push")]
+
+
 @pytest.mark.parametrize("fresh", [True, False])
 async def test_trouble_at_line_is_outlasted_and_told(bench: Bench, fresh: bool) -> None:
     mio = await in_conversation(bench, fresh=fresh)

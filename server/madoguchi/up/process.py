@@ -18,7 +18,8 @@ from madoguchi.up.children import die_with_parent
 log = logs.get(__name__)
 
 FIRST_PAUSE = 0.2
-LONGEST_PAUSE = 30.0
+# Shorter than the time in which the bridges can still tell whether a reply had reached an app.
+LONGEST_PAUSE = 15.0
 # A child that lived this long was well; the next pause is short again.
 WELL_AFTER = 60.0
 STOP_SECONDS = 10.0
