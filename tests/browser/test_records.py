@@ -35,7 +35,7 @@ async def test_a_record_from_the_close_to_the_review(house: House, browser: Brow
     await mio.says(word("家に帰りたくない"))
     await answers_while_waiting(mio)
     ken = await Counsellor.signs_in(browser, house, house.staff[0])
-    lead = await Counsellor.signs_in(browser, house, a_supervisor(house))
+    lead = await Counsellor.signs_in(browser, house, a_supervisor(house, "課長"))
     await expect(ken.ticket(case_id)).to_contain_text("いじめ、中学校 2年")
     await ken.picture("queue-answers-1280")
     await ken.accepts(case_id)
