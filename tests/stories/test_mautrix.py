@@ -61,6 +61,7 @@ class Attached:
         self.house = House(directory / "data", env={"MADOGUCHI_APPSERVICES": str(registration)})
         self.process: asyncio.subprocess.Process | None = None
         self.said: list[Json] = []
+        self.passed_over: list[Json] = []
 
     def opens(self) -> None:
         self.house.opens()
@@ -86,15 +87,23 @@ class Attached:
         await self.process.wait()
 
     async def says(self, key: str, value: Any) -> Json:
-        """Waits until the bridge says this of itself."""
+        """Waits until the bridge says this of itself, or has said it while something else was waited for."""
         assert self.process is not None and self.process.stdout is not None
-        async with asyncio.timeout(20):
-            while True:
-                told = json.loads(await self.process.stdout.readline() or b'{"gone": true}')
-                self.said.append(told)
-                assert "gone" not in told and "clear" not in told, self.said
-                if told.get(key) == value:
-                    return dict(told)
+        for told in self.passed_over:
+            if told.get(key) == value:
+                self.passed_over.remove(told)
+                return told
+        try:
+            async with asyncio.timeout(20):
+                while True:
+                    told = json.loads(await self.process.stdout.readline() or b'{"gone": true}')
+                    self.said.append(told)
+                    assert "gone" not in told and "clear" not in told, self.said
+                    if told.get(key) == value:
+                        return dict(told)
+                    self.passed_over.append(told)
+        except TimeoutError:
+            raise AssertionError(f"never {key}: {value}; {self.said[-6:]}") from None
 
     async def call(self, line: Line, method: str, path: str, body: Any = None) -> Any:
         return await line.call(method, path, body, token=self.told["as_token"], user_id=GHOST)
