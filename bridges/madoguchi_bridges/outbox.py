@@ -340,22 +340,27 @@ class Outbox:
                     # Still young, and yet spent: the attempt whose answer we never got had arrived.
                     log.info("reply had arrived", outbox=item.seq)
                 return ()
-        else:
-            token, left_seconds = self._tokens.take(item.person, channel.network.limits.reply_seconds)
-            if token:
-                # From then on "spent" could mean that it has only become too old.
-                until = milliseconds() + int(left_seconds * 1000)
-                sealed = self._seals.seal(msgspec.msgpack.encode(ReplyAttempt(token, until)))
-                await store.update_leaving(self._pool, item.seq, sealed_reply=sealed)
-                try:
-                    return await channel.network.send(msgspec.structs.replace(outgoing, reply_token=token))
-                except ReplyTokenSpent:
-                    await store.update_leaving(self._pool, item.seq, sealed_reply=None)
+        elif begun := await self._note_reply(item, channel):
+            try:
+                return await channel.network.send(msgspec.structs.replace(outgoing, reply_token=begun.token))
+            except ReplyTokenSpent:
+                await store.update_leaving(self._pool, item.seq, sealed_reply=None)
         urgent = item.event_key.startswith(OFFER) or await store.is_urgent(self._pool, person.case_id)
         self._meter.check(channel, urgent)
         refs = await channel.network.send(outgoing)
         self._meter.sent(channel)
         return refs
+
+    async def _note_reply(self, item: store.Leaving, channel: Channel) -> ReplyAttempt | None:
+        """Takes a token and writes down that it is about to be used; None where there is none that is young enough."""
+        token, left_seconds = self._tokens.take(item.person, channel.network.limits.reply_seconds)
+        if not token:
+            return None
+        # From then on "spent" could mean that it has only become too old.
+        attempt = ReplyAttempt(token, milliseconds() + int(left_seconds * 1000))
+        sealed = self._seals.seal(msgspec.msgpack.encode(attempt))
+        await store.update_leaving(self._pool, item.seq, sealed_reply=sealed)
+        return attempt
 
     async def _put_off(self, item: store.Leaving, channel: Channel, after: float) -> bool:
         """Plans the next attempt; False when the app would no longer recognise a repetition."""
