@@ -12,6 +12,7 @@ import yaml
 from nacl.public import PrivateKey, SealedBox
 
 from madoguchi.cli_channel_check import MEND
+from madoguchi.core.desk import app_accounts
 from madoguchi_bridges.line_check import REASONS, STATUSES
 from tests.cast import DESK, Json, Person, refused
 from tests.desk.conftest import Desk
@@ -87,6 +88,13 @@ async def test_an_account_given_in_on_the_page_reaches_the_server_sealed(desk: D
     assert stored() == second
     told = [(each["act"], each["actor"]) for each in (await admin.get(f"{DESK}/audit"))["entries"]]
     assert told[:2] == [("channel.secrets_renewed", admin.user_id), ("channel.added", admin.user_id)]
+
+
+def test_page_and_command_know_a_bots_token_by_the_same_looks() -> None:
+    page = (ROOT / "client-web/src/screens/admin/accounts.ts").read_text()
+    (looks,) = re.findall(r'BOT_TOKEN = "(.*)";', page)
+    # A page's pattern is read with the flag v, which wants the - escaped.
+    assert looks.replace("\\\\", "\\").replace("\\-", "-") == app_accounts._BOT_TOKEN.pattern
 
 
 async def test_a_telegram_bot_is_connected_by_its_token_alone(desk: Desk) -> None:
